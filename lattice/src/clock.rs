@@ -1,0 +1,126 @@
+//! Hybrid logical clock: wall time that never runs backwards and orders what happened after what was seen.
+//!
+//! After Kulkarni et al., "Logical Physical Clocks" (2014), packed into 64 bits: 48 bits of milliseconds since
+//! 1970 (until the year 10889) and 16 bits that count within one.
+
+use std::fmt;
+
+/// A point in hybrid time; greater is later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// The first point within a millisecond since 1970. Milliseconds beyond 48 bits are cut to the last one.
+    pub const fn from_millis(millis: u64) -> Self {
+        const TOP: u64 = (1 << 48) - 1;
+        Self(if millis > TOP { TOP } else { millis } << 16)
+    }
+
+    /// Milliseconds since 1970.
+    pub const fn millis(self) -> u64 {
+        self.0 >> 16
+    }
+
+    /// Milliseconds by which this is ahead of `now_ms`; 0 if it is not.
+    pub const fn ahead_of(self, now_ms: u64) -> u64 {
+        self.millis().saturating_sub(now_ms)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.millis(), self.0 & 0xffff)
+    }
+}
+
+/// The clock would have to run further ahead of the wall than the lattice allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this machine's clock is {behind_ms} ms behind the newest commit it has seen, more than the {max_drift_ms} ms that \
+     the lattice allows; set the clock (NTP) and try again"
+)]
+pub struct ClockBehind {
+    /// Milliseconds between this machine's wall clock and the newest time seen.
+    pub behind_ms: u64,
+    /// Milliseconds that the genesis allows.
+    pub max_drift_ms: u64,
+}
+
+/// What one node knows of hybrid time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Clock {
+    latest: Timestamp,
+}
+
+impl Clock {
+    /// A clock that has seen nothing later than `latest`.
+    pub const fn resuming_at(latest: Timestamp) -> Self {
+        Self { latest }
+    }
+
+    /// The latest time given out or seen.
+    pub const fn latest(&self) -> Timestamp {
+        self.latest
+    }
+
+    /// A time later than all given out and seen so far, and not before `now_ms`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClockBehind`] if that lies more than `max_drift_ms` ahead of `now_ms`: our own writes are judged by the
+    /// same rule as everybody's. The clock is then unchanged.
+    pub fn tick(&mut self, now_ms: u64, max_drift_ms: u64) -> Result<Timestamp, ClockBehind> {
+        let next = Timestamp(self.latest.0.saturating_add(1)).max(Timestamp::from_millis(now_ms));
+        let behind_ms = next.ahead_of(now_ms);
+        if behind_ms > max_drift_ms {
+            return Err(ClockBehind {
+                behind_ms,
+                max_drift_ms,
+            });
+        }
+        self.latest = next;
+        Ok(next)
+    }
+
+    /// Takes note of a commit's time, so that what is written next is later. Only for times already judged.
+    pub fn observe(&mut self, seen: Timestamp) {
+        self.latest = self.latest.max(seen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_never_repeats_even_when_the_wall_stands_still_or_jumps_back() {
+        let mut clock = Clock::default();
+        let mut last = Timestamp(0);
+        for now in [1_000, 1_000, 1_000, 999, 500, 1_001] {
+            let next = clock.tick(now, 60_000).expect("within drift");
+            assert!(next > last, "{next} after {last}");
+            last = next;
+        }
+    }
+
+    #[test]
+    fn what_was_seen_comes_before_what_is_written_next() {
+        let mut clock = Clock::default();
+        clock.observe(Timestamp::from_millis(5_000));
+        assert!(clock.tick(1_000, 60_000).expect("within drift") > Timestamp::from_millis(5_000));
+    }
+
+    #[test]
+    fn a_clock_too_far_behind_refuses_and_stays_as_it_was() {
+        let mut clock = Clock::resuming_at(Timestamp::from_millis(100_000));
+        let refused = clock.tick(1_000, 60_000);
+        assert_eq!(
+            refused,
+            Err(ClockBehind {
+                behind_ms: 99_000,
+                max_drift_ms: 60_000
+            })
+        );
+        assert_eq!(clock.latest(), Timestamp::from_millis(100_000));
+    }
+}

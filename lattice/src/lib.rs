@@ -1,0 +1,57 @@
+//! The pure core of a lattice: everything an auditor needs to check a claim, and nothing more.
+//!
+//! A lattice is a network of nodes that hold one key/value state without a leader. This crate says what a
+//! commit, an entry, a state root and a proof *are*, byte for byte (`FORMAT.md`), and how two states join.
+//! It does no I/O, reads no clock, spawns nothing and stores nothing: time and randomness are arguments.
+//!
+//! # Reading order
+//!
+//! 1. [`ids`], [`fault`], [`limits`], [`codec`]: the alphabet. 32-byte names, who is at fault, every bound,
+//!    strict DAG-CBOR.
+//! 2. [`keys`], [`genesis`], [`clock`]: who signs, what a lattice is, what time means.
+//! 3. [`op`], [`commit`]: what is signed. [`entry`]: what wins (the join).
+//! 4. [`membership`]: whose commits count, and up to where.
+//! 5. [`merkle`], [`tree`]: the state root and its proofs.
+//! 6. [`frontier`], [`equivocation`], [`head`], [`record`]: what a node says it has and what it writes down about itself.
+//! 7. [`frame`], [`hello`], [`ticket`]: what strangers send. Every decoder here is strict and bounded.
+//!
+//! # Example
+//!
+//! ```
+//! use lattice::{clock::Timestamp, commit::Draft, genesis::Genesis, ids::CommitId, keys::NodeKeys, op::Op};
+//!
+//! let keys = NodeKeys::from_seed([7; 32]);
+//! let genesis = Genesis::founded_by("example", "first", &keys, vec![1, 2, 3]);
+//! let draft = Draft {
+//!     lattice: genesis.id(),
+//!     term: 0,
+//!     seq: 1,
+//!     prev: CommitId::ZERO,
+//!     time: Timestamp::from_millis(1_000),
+//! };
+//! let commit = draft.sign(&keys.author, vec![Op::put("colour", b"green")?])?;
+//! let again = lattice::commit::Commit::decode(&commit.encode())?;
+//! assert_eq!(again.verify(&genesis)?.id(), commit.id());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod clock;
+pub mod codec;
+pub mod commit;
+pub mod entry;
+pub mod equivocation;
+pub mod fault;
+pub mod frame;
+pub mod frontier;
+pub mod genesis;
+pub mod head;
+pub mod hello;
+pub mod ids;
+pub mod keys;
+pub mod limits;
+pub mod membership;
+pub mod merkle;
+pub mod op;
+pub mod record;
+pub mod ticket;
+pub mod tree;

@@ -1,0 +1,383 @@
+//! Whose commits count, and up to where: a function of the genesis and the set of membership changes.
+//!
+//! Changes are operations under `@member/`. Each stands at a key that is the hash of its value, so it is written
+//! once and never overwritten; its effect does not depend on when it arrived. What takes a right away states a
+//! *cut*, the author's last sequence number that counts. The lowest cut wins and a cut author never returns.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteArray;
+
+use crate::codec::{self, DecodeError};
+use crate::commit::{Header, VerifiedCommit};
+use crate::fault::Fault;
+use crate::genesis::{Genesis, Member, MemberWire};
+use crate::ids::{AuthorId, LatticeId, sha256};
+use crate::keys::{AuthorKey, SIGNATURE_BYTES, is_signed_by};
+use crate::limits::{FOUNDERS_MAX, MEMBERSHIP_CHANGE_BYTES_MAX};
+use crate::op::{BadOp, Op};
+
+/// Prefix of keys that hold membership changes.
+pub const MEMBER_PREFIX: &str = "@member/";
+
+/// Prefix of all keys that the lattice itself gives a meaning to.
+pub const RESERVED_PREFIX: &str = "@";
+
+const FALL_DOMAIN: &[u8] = b"lattice/admin-fall/v1\0";
+
+/// One change of membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A node may write from now on. Signed by an admin.
+    Add(Member),
+    /// An author's commits of term 0 after `last_seq` do not count. Signed by an admin.
+    Revoke {
+        /// The author cut; not an admin.
+        author: AuthorId,
+        /// Its last sequence number that counts; 0 for none.
+        last_seq: u64,
+    },
+    /// An admin is cut, as author and as admin, by more than half of the genesis's admins. Any member carries it.
+    Fall {
+        /// The admin.
+        admin: AuthorId,
+        /// Its last sequence number that counts.
+        last_seq: u64,
+        /// Who signed so, over [`Change::fall_message`].
+        approvals: BTreeMap<AuthorId, [u8; SIGNATURE_BYTES]>,
+    },
+}
+
+impl Change {
+    /// Canonical bytes: `[0, member]`, `[1, author, last seq]` or `[2, admin, last seq, [[admin, signature], …]]`.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Add(member) => codec::encode(&(ADD, MemberWire::from(member))),
+            Self::Revoke { author, last_seq } => codec::encode(&(REVOKE, *author, *last_seq)),
+            Self::Fall {
+                admin,
+                last_seq,
+                approvals,
+            } => {
+                let approvals = approvals
+                    .iter()
+                    .map(|(by, sig)| (*by, ByteArray::new(*sig)))
+                    .collect();
+                codec::encode(&FallWire(FALL, *admin, *last_seq, approvals))
+            }
+        }
+    }
+
+    /// Reads canonical bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        // The kind is the first item of the list: a head byte, then one byte.
+        match bytes.get(1).copied().map(u64::from) {
+            Some(ADD) => {
+                let (_, wire): (u64, MemberWire<'_>) = codec::decode(bytes, MEMBERSHIP_CHANGE_BYTES_MAX)?;
+                Ok(Self::Add(Member::try_from(&wire)?))
+            }
+            Some(REVOKE) => {
+                let (_, author, last_seq): (u64, AuthorId, u64) =
+                    codec::decode(bytes, MEMBERSHIP_CHANGE_BYTES_MAX)?;
+                Ok(Self::Revoke { author, last_seq })
+            }
+            Some(FALL) => {
+                let wire: FallWire = codec::decode(bytes, MEMBERSHIP_CHANGE_BYTES_MAX)?;
+                if wire.3.len() > FOUNDERS_MAX || !wire.3.windows(2).all(|pair| pair[0].0 < pair[1].0) {
+                    return Err(DecodeError::Invalid(
+                        "approvals must be sorted by admin, each once, at most 256",
+                    ));
+                }
+                let approvals = wire.3.iter().map(|(by, sig)| (*by, sig.into_array())).collect();
+                Ok(Self::Fall {
+                    admin: wire.1,
+                    last_seq: wire.2,
+                    approvals,
+                })
+            }
+            _ => Err(DecodeError::Invalid(
+                "a membership change is an addition (0), a revocation (1) or a fall (2)",
+            )),
+        }
+    }
+
+    /// The operation that writes this change: its key is `@member/` and the SHA-256 of its value in hex.
+    ///
+    /// # Errors
+    ///
+    /// [`BadOp::LongValue`] never happens for a change within its own bound.
+    pub fn to_op(&self) -> Result<Op, BadOp> {
+        let value = self.encode();
+        Op::put(&key_of(&value), &value)
+    }
+
+    /// What an admin signs to bring another down: `lattice id ‖ admin ‖ last seq (8 bytes, big-endian)`.
+    pub fn fall_message(lattice: LatticeId, admin: AuthorId, last_seq: u64) -> Vec<u8> {
+        [
+            lattice.as_bytes(),
+            admin.as_bytes(),
+            last_seq.to_be_bytes().as_slice(),
+        ]
+        .concat()
+    }
+
+    /// An admin's approval of another's fall.
+    pub fn approve_fall(
+        by: &AuthorKey,
+        lattice: LatticeId,
+        admin: AuthorId,
+        last_seq: u64,
+    ) -> [u8; SIGNATURE_BYTES] {
+        by.sign(FALL_DOMAIN, &Self::fall_message(lattice, admin, last_seq))
+    }
+}
+
+const ADD: u64 = 0;
+const REVOKE: u64 = 1;
+const FALL: u64 = 2;
+
+#[derive(Serialize, Deserialize)]
+struct FallWire(u64, AuthorId, u64, Vec<(AuthorId, ByteArray<SIGNATURE_BYTES>)>);
+
+fn key_of(value: &[u8]) -> String {
+    format!("{MEMBER_PREFIX}{}", crate::ids::ValueHash(sha256(&[value])))
+}
+
+/// Why a verified commit may not enter the state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAdmitted {
+    /// No membership change for this author has arrived (yet).
+    #[error("author {} is not a member of this lattice, as far as this node knows", author.short())]
+    UnknownAuthor {
+        /// The author.
+        author: AuthorId,
+    },
+    /// The author was cut before this commit.
+    #[error("author {} was cut after its commit {last_seq}; commit {seq} does not count", author.short())]
+    BeyondCut {
+        /// The author.
+        author: AuthorId,
+        /// Its last commit that counts.
+        last_seq: u64,
+        /// The commit's number.
+        seq: u64,
+    },
+    /// A key whose meaning belongs to the lattice, and no feature here owns it.
+    #[error("keys under {prefix:?} are reserved; no feature of this version writes them")]
+    Reserved {
+        /// The prefix.
+        prefix: String,
+    },
+    /// A commit of a term, which only a seat's holder writes.
+    #[error("this version has no seats, so a commit of term {term} has no place")]
+    NoSeat {
+        /// The term.
+        term: u64,
+    },
+    /// Membership changes and other operations in one commit.
+    #[error("a commit that changes the membership must do nothing else")]
+    MixedChange,
+    /// Not a well-formed change at its own key, or not by someone who may make it.
+    #[error("not a valid membership change: {0}")]
+    BadChange(&'static str),
+}
+
+impl NotAdmitted {
+    /// Honest nodes may know different members for a while; all else an honest sender would not send.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::UnknownAuthor { .. }
+            | Self::BeyondCut { .. }
+            | Self::NoSeat { .. }
+            | Self::Reserved { .. } => Fault::Nobody,
+            Self::MixedChange | Self::BadChange(_) => Fault::Sender,
+        }
+    }
+}
+
+/// Who may write, computed from the set of changes alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    members: BTreeMap<AuthorId, Member>,
+    cuts: BTreeMap<AuthorId, u64>,
+}
+
+impl Membership {
+    /// The membership that `changes` give, in whatever order and however often.
+    pub fn of(genesis: &Genesis, changes: impl IntoIterator<Item = Change>) -> Self {
+        let members = genesis
+            .members
+            .iter()
+            .map(|member| (member.author, member.clone()))
+            .collect();
+        let mut membership = Self {
+            members,
+            cuts: BTreeMap::new(),
+        };
+        changes.into_iter().for_each(|change| membership.join(change));
+        membership
+    }
+
+    /// Adds one change. The result is the same in any order.
+    pub fn join(&mut self, change: Change) {
+        match change {
+            Change::Add(member) => {
+                // Two additions of one author that differ: the smaller encoding stands, on every node.
+                let standing = self
+                    .members
+                    .entry(member.author)
+                    .or_insert_with(|| member.clone());
+                if Change::Add(member.clone()).encode() < Change::Add(standing.clone()).encode() {
+                    *standing = member;
+                }
+            }
+            Change::Revoke { author, last_seq }
+            | Change::Fall {
+                admin: author,
+                last_seq,
+                ..
+            } => {
+                let cut = self.cuts.entry(author).or_insert(last_seq);
+                *cut = (*cut).min(last_seq);
+            }
+        }
+    }
+
+    /// The members, cut ones included, by author.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// The member with this key.
+    pub fn member(&self, author: &AuthorId) -> Option<&Member> {
+        self.members.get(author)
+    }
+
+    /// The author's last sequence number that counts: `None` for a stranger, `u64::MAX` without a cut.
+    pub fn last_seq(&self, author: &AuthorId) -> Option<u64> {
+        self.members
+            .get(author)
+            .map(|_| self.cuts.get(author).copied().unwrap_or(u64::MAX))
+    }
+
+    /// Whether this author is a member that no cut has touched.
+    pub fn is_active(&self, author: &AuthorId) -> bool {
+        self.last_seq(author) == Some(u64::MAX)
+    }
+
+    /// Whether a commit with this header counts.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAdmitted`] for a stranger, a commit beyond a cut, or a term.
+    pub fn admit_header(&self, header: &Header) -> Result<(), NotAdmitted> {
+        let (author, seq) = (header.author, header.seq);
+        match self.last_seq(&author) {
+            _ if header.term != 0 => Err(NotAdmitted::NoSeat { term: header.term }),
+            None => Err(NotAdmitted::UnknownAuthor { author }),
+            Some(last_seq) if seq > last_seq => Err(NotAdmitted::BeyondCut {
+                author,
+                last_seq,
+                seq,
+            }),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether a verified commit may enter the state.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAdmitted`] says why not, and who is at fault.
+    pub fn admit(
+        &self,
+        genesis: &Genesis,
+        lattice: LatticeId,
+        commit: &VerifiedCommit,
+    ) -> Result<(), NotAdmitted> {
+        self.admit_header(commit.header())?;
+        let mut changes = 0;
+        let mut others = 0;
+        for (_, op) in commit.live_ops() {
+            let key = op.key().as_str();
+            if key.starts_with(MEMBER_PREFIX) {
+                check_change(genesis, lattice, &commit.header().author, op)?;
+                changes += 1;
+            } else if let Some(prefix) = reserved_prefix(genesis, key) {
+                return Err(NotAdmitted::Reserved { prefix });
+            } else {
+                others += 1;
+            }
+        }
+        if changes > 0 && others > 0 {
+            Err(NotAdmitted::MixedChange)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The reserved prefix that `key` stands under, if no feature of this version owns it.
+pub fn reserved_prefix(genesis: &Genesis, key: &str) -> Option<String> {
+    let seat = genesis
+        .seat_prefixes
+        .iter()
+        .find(|prefix| key.starts_with(prefix.as_str()));
+    seat.cloned().or_else(|| {
+        key.starts_with(RESERVED_PREFIX)
+            .then(|| RESERVED_PREFIX.to_owned())
+    })
+}
+
+/// Reads a change out of an operation under `@member/`, checking its key and who made it.
+fn check_change(
+    genesis: &Genesis,
+    lattice: LatticeId,
+    author: &AuthorId,
+    op: &Op,
+) -> Result<(), NotAdmitted> {
+    let value = op
+        .value()
+        .ok_or(NotAdmitted::BadChange("a membership change is never deleted"))?;
+    if op.key().as_str() != key_of(value) {
+        return Err(NotAdmitted::BadChange("its key is not the hash of its value"));
+    }
+    let is_admin = |author: &AuthorId| genesis.admins.contains(author);
+    match Change::decode(value).map_err(|_| NotAdmitted::BadChange("its value does not decode"))? {
+        Change::Add(_) if !is_admin(author) => Err(NotAdmitted::BadChange("only an admin adds members")),
+        Change::Add(_) => Ok(()),
+        Change::Revoke { .. } if !is_admin(author) => {
+            Err(NotAdmitted::BadChange("only an admin cuts an author"))
+        }
+        Change::Revoke { author: cut, .. } if is_admin(&cut) => Err(NotAdmitted::BadChange(
+            "an admin is cut only by more than half of the admins",
+        )),
+        Change::Revoke { .. } => Ok(()),
+        Change::Fall { admin, .. } if !is_admin(&admin) => Err(NotAdmitted::BadChange("it names no admin")),
+        Change::Fall {
+            admin,
+            last_seq,
+            approvals,
+        } => {
+            let message = Change::fall_message(lattice, admin, last_seq);
+            let valid = approvals
+                .iter()
+                .filter(|(by, sig)| is_admin(by) && is_signed_by(by, FALL_DOMAIN, &message, sig));
+            if valid.count() * 2 > genesis.admins.len() {
+                Ok(())
+            } else {
+                Err(NotAdmitted::BadChange(
+                    "not more than half of the admins signed it",
+                ))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! A log record: one durable change, as a node writes it down about itself.
+//!
+//! Records are appended in the transaction that made the change and never altered; their bytes are what the
+//! log's Merkle tree hashes. The log binds state roots; a state root is never a log's root.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::codec::{self, DecodeError};
+use crate::ids::{AuthorId, CommitId, LatticeId, StateRoot, ValueHash};
+use crate::limits::{RECORD_BYTES_MAX, RECORD_COMMITS_MAX};
+
+const VERSION: u64 = 1;
+
+/// One record of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Wall time in milliseconds since 1970; for people, nothing is ordered by it.
+    pub time_ms: u64,
+    /// State root before the change.
+    pub before: StateRoot,
+    /// State root after the change.
+    pub after: StateRoot,
+    /// Entries after the change.
+    pub entries: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What a record tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The first record of a log: whose it is.
+    Opened {
+        /// The lattice.
+        lattice: LatticeId,
+        /// The node.
+        author: AuthorId,
+    },
+    /// A batch of commits entered the state, in this order; at most 1024.
+    Applied {
+        /// The commits; those of which no operation won are among them.
+        commits: Vec<CommitId>,
+    },
+    /// A reconcile with a peer ended.
+    Reconciled {
+        /// The peer.
+        peer: AuthorId,
+        /// How it ended, in one word.
+        outcome: String,
+        /// Entries that came from the peer.
+        received: u64,
+        /// Entries that went to it.
+        sent: u64,
+    },
+    /// The road to other nodes changed.
+    Mode {
+        /// The new mode, in one word (`p2p`, `http`).
+        mode: String,
+        /// Why.
+        reason: String,
+    },
+    /// Membership changes took effect.
+    Membership {
+        /// Hashes of the changes' values, which name their keys under `@member/`.
+        changes: Vec<ValueHash>,
+        /// Entries removed by a cut.
+        removed: u64,
+    },
+}
+
+impl Record {
+    /// Canonical bytes: `[version, kind, time, before, after, entries, body]`.
+    pub fn encode(&self) -> Vec<u8> {
+        let (kind, body) = match &self.event {
+            Event::Opened { lattice, author } => (OPENED, codec::encode(&(lattice, author))),
+            Event::Applied { commits } => (APPLIED, codec::encode(commits)),
+            Event::Reconciled {
+                peer,
+                outcome,
+                received,
+                sent,
+            } => (RECONCILED, codec::encode(&(peer, outcome, received, sent))),
+            Event::Mode { mode, reason } => (MODE, codec::encode(&(mode, reason))),
+            Event::Membership { changes, removed } => (MEMBERSHIP, codec::encode(&(changes, removed))),
+        };
+        let Self {
+            time_ms,
+            before,
+            after,
+            entries,
+            ..
+        } = *self;
+        codec::encode(&RecordWire(
+            VERSION,
+            kind,
+            time_ms,
+            before,
+            after,
+            entries,
+            body.into(),
+        ))
+    }
+
+    /// Reads canonical bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let wire: RecordWire = codec::decode(bytes, RECORD_BYTES_MAX)?;
+        codec::expect_version(wire.0, VERSION)?;
+        let event = decode_event(wire.1, &wire.6)?;
+        Ok(Self {
+            time_ms: wire.2,
+            before: wire.3,
+            after: wire.4,
+            entries: wire.5,
+            event,
+        })
+    }
+}
+
+fn decode_event(kind: u64, body: &[u8]) -> Result<Event, DecodeError> {
+    match kind {
+        OPENED => {
+            let (lattice, author) = codec::decode(body, RECORD_BYTES_MAX)?;
+            Ok(Event::Opened { lattice, author })
+        }
+        APPLIED => {
+            let commits: Vec<CommitId> = codec::decode(body, RECORD_BYTES_MAX)?;
+            if commits.len() > RECORD_COMMITS_MAX {
+                return Err(DecodeError::Invalid("a record names at most 1024 commits"));
+            }
+            Ok(Event::Applied { commits })
+        }
+        RECONCILED => {
+            let (peer, outcome, received, sent) = codec::decode(body, RECORD_BYTES_MAX)?;
+            Ok(Event::Reconciled {
+                peer,
+                outcome,
+                received,
+                sent,
+            })
+        }
+        MODE => {
+            let (mode, reason) = codec::decode(body, RECORD_BYTES_MAX)?;
+            Ok(Event::Mode { mode, reason })
+        }
+        MEMBERSHIP => {
+            let (changes, removed) = codec::decode(body, RECORD_BYTES_MAX)?;
+            Ok(Event::Membership { changes, removed })
+        }
+        _ => Err(DecodeError::Invalid("a record of unknown kind")),
+    }
+}
+
+const OPENED: u64 = 0;
+const APPLIED: u64 = 1;
+const RECONCILED: u64 = 2;
+const MODE: u64 = 3;
+const MEMBERSHIP: u64 = 4;
+
+#[derive(Serialize, Deserialize)]
+struct RecordWire(u64, u64, u64, StateRoot, StateRoot, u64, ByteBuf);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_round_trips_and_the_largest_fits() {
+        let events = [
+            Event::Opened {
+                lattice: LatticeId([1; 32]),
+                author: AuthorId([2; 32]),
+            },
+            Event::Applied {
+                commits: vec![CommitId([3; 32]); RECORD_COMMITS_MAX],
+            },
+            Event::Reconciled {
+                peer: AuthorId([4; 32]),
+                outcome: "equal".into(),
+                received: 1,
+                sent: 2,
+            },
+            Event::Mode {
+                mode: "p2p".into(),
+                reason: "start".into(),
+            },
+            Event::Membership {
+                changes: vec![ValueHash([5; 32])],
+                removed: 3,
+            },
+        ];
+        for event in events {
+            let (before, after) = (StateRoot([6; 32]), StateRoot([7; 32]));
+            let record = Record {
+                time_ms: 1,
+                before,
+                after,
+                entries: 8,
+                event,
+            };
+            assert!(record.encode().len() <= RECORD_BYTES_MAX);
+            assert_eq!(Record::decode(&record.encode()), Ok(record));
+        }
+    }
+}

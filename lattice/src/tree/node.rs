@@ -1,0 +1,230 @@
+//! Pages and branches: the persistent radix tree itself.
+
+use std::sync::{Arc, OnceLock};
+
+use super::Leaf;
+use super::prefix::{Prefix, bit};
+use crate::ids::{KeyHash, sha256};
+use crate::limits::PAGE_ENTRIES_MAX;
+use crate::merkle::{self, Digest};
+
+#[derive(Debug, Clone)]
+pub(super) enum Node<T> {
+    /// At most [`PAGE_ENTRIES_MAX`] leaves, sorted by key.
+    Page {
+        leaves: Vec<Leaf<T>>,
+        hash: OnceLock<Digest>,
+    },
+    /// More leaves than a page holds, split by the bit at this depth.
+    Branch {
+        sides: [Arc<Node<T>>; 2],
+        len: usize,
+        hash: OnceLock<Digest>,
+    },
+}
+
+/// The hash of a page over its leaf hashes in key order.
+pub(super) fn page_hash(leaves: &[Digest]) -> Digest {
+    sha256(&[
+        &[0x02],
+        &(leaves.len() as u64).to_be_bytes(),
+        &merkle::root(leaves),
+    ])
+}
+
+/// The hash of a branch.
+pub(super) fn branch_hash(left: &Digest, right: &Digest) -> Digest {
+    merkle::node_hash(left, right)
+}
+
+impl<T> Node<T> {
+    pub(super) fn empty() -> Self {
+        Self::page(Vec::new())
+    }
+
+    fn page(leaves: Vec<Leaf<T>>) -> Self {
+        Self::Page {
+            leaves,
+            hash: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Page { leaves, .. } => leaves.len(),
+            Self::Branch { len, .. } => *len,
+        }
+    }
+}
+
+impl<T: Copy> Node<T> {
+    /// The node over sorted `leaves` at `depth`: the one shape that this set has.
+    fn build(leaves: &[Leaf<T>], depth: usize) -> Self {
+        if leaves.len() <= PAGE_ENTRIES_MAX {
+            return Self::page(leaves.to_vec());
+        }
+        let split = leaves.partition_point(|leaf| bit(&leaf.key, depth) == 0);
+        let (left, right) = leaves.split_at(split);
+        let sides = [left, right].map(|side| Arc::new(Self::build(side, depth + 1)));
+        Self::Branch {
+            sides,
+            len: leaves.len(),
+            hash: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn hash(&self) -> Digest {
+        match self {
+            Self::Page { leaves, hash } => *hash.get_or_init(|| page_hash_of(leaves)),
+            Self::Branch {
+                sides: [left, right],
+                hash,
+                ..
+            } => *hash.get_or_init(|| branch_hash(&left.hash(), &right.hash())),
+        }
+    }
+
+    pub(super) fn get(&self, key: &KeyHash, depth: usize) -> Option<&Leaf<T>> {
+        match self {
+            Self::Page { leaves, .. } => leaves
+                .binary_search_by_key(key, |leaf| leaf.key)
+                .ok()
+                .map(|at| &leaves[at]),
+            Self::Branch { sides, .. } => sides[bit(key, depth)].get(key, depth + 1),
+        }
+    }
+
+    pub(super) fn insert(this: &mut Arc<Self>, leaf: Leaf<T>, depth: usize) -> Option<Leaf<T>> {
+        let node = Arc::make_mut(this);
+        match node {
+            Self::Page { leaves, hash } => {
+                *hash = OnceLock::new();
+                match leaves.binary_search_by_key(&leaf.key, |leaf| leaf.key) {
+                    Ok(at) => return Some(std::mem::replace(&mut leaves[at], leaf)),
+                    // One at a time: a page's memory stays within one entry of what it holds.
+                    Err(at) => {
+                        leaves.reserve_exact(1);
+                        leaves.insert(at, leaf);
+                    }
+                }
+                if leaves.len() > PAGE_ENTRIES_MAX {
+                    *node = Self::build(leaves, depth);
+                }
+                None
+            }
+            Self::Branch { sides, len, hash } => {
+                *hash = OnceLock::new();
+                let replaced = Self::insert(&mut sides[bit(&leaf.key, depth)], leaf, depth + 1);
+                *len += usize::from(replaced.is_none());
+                replaced
+            }
+        }
+    }
+
+    /// Removes a leaf that is known to be there, so that a branch always shrinks by one.
+    pub(super) fn remove(this: &mut Arc<Self>, key: &KeyHash, depth: usize) -> Option<Leaf<T>> {
+        let node = Arc::make_mut(this);
+        match node {
+            Self::Page { leaves, hash } => {
+                let at = leaves.binary_search_by_key(key, |leaf| leaf.key).ok()?;
+                *hash = OnceLock::new();
+                Some(leaves.remove(at))
+            }
+            Self::Branch { sides, len, hash } => {
+                *hash = OnceLock::new();
+                let removed = Self::remove(&mut sides[bit(key, depth)], key, depth + 1);
+                *len -= usize::from(removed.is_some());
+                if *len <= PAGE_ENTRIES_MAX {
+                    let leaves: Vec<_> = node.leaves_from(KeyHash::ZERO).copied().collect();
+                    *node = Self::page(leaves);
+                }
+                removed
+            }
+        }
+    }
+
+    pub(super) fn subtree_hash(&self, prefix: &Prefix, depth: usize) -> Digest {
+        match self {
+            Self::Branch { sides, .. } if depth < prefix.bits() => {
+                sides[prefix.bit(depth)].subtree_hash(prefix, depth + 1)
+            }
+            Self::Page { leaves, .. } if depth < prefix.bits() => page_hash_of(covered(leaves, prefix)),
+            Self::Page { .. } | Self::Branch { .. } => self.hash(),
+        }
+    }
+
+    pub(super) fn subtree_len(&self, prefix: &Prefix, depth: usize) -> usize {
+        match self {
+            Self::Branch { sides, .. } if depth < prefix.bits() => {
+                sides[prefix.bit(depth)].subtree_len(prefix, depth + 1)
+            }
+            Self::Page { leaves, .. } => covered(leaves, prefix).len(),
+            Self::Branch { len, .. } => *len,
+        }
+    }
+
+    pub(super) fn page_of(&self, key: &KeyHash, depth: usize, siblings: &mut Vec<Digest>) -> &[Leaf<T>] {
+        match self {
+            Self::Page { leaves, .. } => leaves,
+            Self::Branch { sides, .. } => {
+                let side = bit(key, depth);
+                siblings.push(sides[1 - side].hash());
+                sides[side].page_of(key, depth + 1, siblings)
+            }
+        }
+    }
+
+    /// Leaves at or after `start`, by a stack of nodes still to visit; nothing is collected.
+    pub(super) fn leaves_from(&self, start: KeyHash) -> impl Iterator<Item = &Leaf<T>> {
+        let mut stack = Vec::new();
+        let mut node = self;
+        let mut depth = 0;
+        let first = loop {
+            match node {
+                Self::Page { leaves, .. } => {
+                    break &leaves[leaves.partition_point(|leaf| leaf.key < start)..];
+                }
+                Self::Branch { sides, .. } => {
+                    let side = bit(&start, depth);
+                    if side == 0 {
+                        stack.push(&*sides[1]);
+                    }
+                    node = &sides[side];
+                    depth += 1;
+                }
+            }
+        };
+        first
+            .iter()
+            .chain(std::iter::from_fn(move || next_page(&mut stack)).flatten())
+    }
+}
+
+fn next_page<'a, T>(stack: &mut Vec<&'a Node<T>>) -> Option<&'a [Leaf<T>]> {
+    let mut node = stack.pop()?;
+    loop {
+        match node {
+            Node::Page { leaves, .. } => return Some(leaves),
+            Node::Branch {
+                sides: [left, right], ..
+            } => {
+                stack.push(right);
+                node = left;
+            }
+        }
+    }
+}
+
+fn page_hash_of<T>(leaves: &[Leaf<T>]) -> Digest {
+    let mut hashes = [[0; 32]; PAGE_ENTRIES_MAX];
+    for (hash, leaf) in hashes.iter_mut().zip(leaves) {
+        *hash = leaf.leaf.0;
+    }
+    page_hash(&hashes[..leaves.len()])
+}
+
+fn covered<'a, T>(leaves: &'a [Leaf<T>], prefix: &Prefix) -> &'a [Leaf<T>] {
+    let start = leaves.partition_point(|leaf| leaf.key < prefix.first_key());
+    let end = start + leaves[start..].partition_point(|leaf| prefix.covers(&leaf.key));
+    &leaves[start..end]
+}

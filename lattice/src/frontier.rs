@@ -220,11 +220,12 @@ impl Frontier {
     }
 
     /// SHA-256 over author, term, tip number, tip id and runs (first number, last id) of each chain. Equal digests with unequal roots
-    /// are a divergence.
+    /// are a divergence. A chain of which nothing is in does not count: having looked at it changes nothing.
     pub fn digest(&self) -> [u8; 32] {
         let chains: Vec<_> = self
             .chains
             .iter()
+            .filter(|(_, chain)| **chain != Chain::default())
             .map(|((author, term), chain)| {
                 let runs: Vec<_> = chain
                     .beyond

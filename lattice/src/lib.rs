@@ -29,7 +29,7 @@
 //!     prev: CommitId::ZERO,
 //!     time: Timestamp::from_millis(1_000),
 //! };
-//! let commit = draft.sign(&keys.author, vec![Op::put("colour", b"green")?])?;
+//! let commit = draft.sign(&keys.author, vec![Op::put("colour", b"green")?]);
 //! let again = lattice::commit::Commit::decode(&commit.encode())?;
 //! assert_eq!(again.verify(&genesis)?.id(), commit.id());
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -84,10 +84,12 @@ impl Change {
             Some(REVOKE) => {
                 let (_, author, last_seq): (u64, AuthorId, u64) =
                     codec::decode(bytes, MEMBERSHIP_CHANGE_BYTES_MAX)?;
+                expect_seq(last_seq)?;
                 Ok(Self::Revoke { author, last_seq })
             }
             Some(FALL) => {
                 let wire: FallWire = codec::decode(bytes, MEMBERSHIP_CHANGE_BYTES_MAX)?;
+                expect_seq(wire.2)?;
                 if wire.3.len() > FOUNDERS_MAX || !wire.3.windows(2).all(|pair| pair[0].0 < pair[1].0) {
                     return Err(DecodeError::Invalid(
                         "approvals must be sorted by admin, each once, at most 256",
@@ -114,6 +116,14 @@ impl Change {
     pub fn to_op(&self) -> Result<Op, BadOp> {
         let value = self.encode();
         Op::put(&key_of(&value), &value)
+    }
+
+    /// Whether the change holds whoever carries it, so that no cut of its carrier removes it: a fall does.
+    pub fn proves_itself(&self) -> bool {
+        match self {
+            Self::Fall { .. } => true,
+            Self::Add(_) | Self::Revoke { .. } => false,
+        }
     }
 
     /// What an admin signs to bring another down: `lattice id ‖ admin ‖ last seq (8 bytes, big-endian)`.
@@ -143,6 +153,14 @@ const FALL: u64 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct FallWire(u64, AuthorId, u64, Vec<(AuthorId, ByteArray<SIGNATURE_BYTES>)>);
+
+/// A cut is a number that a header can have, or 0.
+fn expect_seq(last_seq: u64) -> Result<(), DecodeError> {
+    if last_seq > i64::MAX as u64 {
+        return Err(DecodeError::Invalid("a cut must be below 2^63"));
+    }
+    Ok(())
+}
 
 fn key_of(value: &[u8]) -> String {
     format!("{MEMBER_PREFIX}{}", crate::ids::ValueHash(sha256(&[value])))
@@ -291,6 +309,9 @@ impl Membership {
 
     /// Whether a verified commit may enter the state.
     ///
+    /// A cut of the author does not stop a commit that brings nothing but falls: a fall is proven by the admins who
+    /// signed it, and if two admins brought each other down, each node would else keep the one that came first.
+    ///
     /// # Errors
     ///
     /// [`NotAdmitted`] says why not, and who is at fault.
@@ -300,7 +321,10 @@ impl Membership {
         lattice: LatticeId,
         commit: &VerifiedCommit,
     ) -> Result<(), NotAdmitted> {
-        self.admit_header(commit.header())?;
+        match self.admit_header(commit.header()) {
+            Err(NotAdmitted::BeyondCut { .. }) if carries_only_falls(commit) => {}
+            judged => judged?,
+        }
         let mut changes = 0;
         let mut others = 0;
         for (_, op) in commit.live_ops() {
@@ -320,6 +344,17 @@ impl Membership {
             Ok(())
         }
     }
+}
+
+/// Whether every operation that is there is an admin's fall; not yet whether the falls are valid.
+fn carries_only_falls(commit: &VerifiedCommit) -> bool {
+    let is_fall = |op: &Op| {
+        op.key().as_str().starts_with(MEMBER_PREFIX)
+            && op
+                .value()
+                .is_some_and(|value| Change::decode(value).is_ok_and(|change| change.proves_itself()))
+    };
+    commit.live_ops().next().is_some() && commit.live_ops().all(|(_, op)| is_fall(op))
 }
 
 /// The reserved prefix that `key` stands under, if no feature of this version owns it.

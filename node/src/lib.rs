@@ -1,1 +1,48 @@
-//! TODO
+//! The lattice daemon and its command line: what surrounds the pure core with disk, network and clients.
+//!
+//! Decisions are made in `node_core`; the modules here move bytes, keep order and close what they opened.
+//!
+//! # Reading order
+//!
+//! 1. [`daemon`]: what runs, and in which order it ends. [`home`]: the directory it runs on.
+//! 2. [`intake`], [`ingest`]: from bytes to verified commits. [`writer`]: the one task that changes the state.
+//!    [`store`]: the state on disk.
+//! 3. [`net`]: the libp2p road. [`sync`]: heads and reconcile sessions. [`join`]: a new node's first steps.
+//! 4. [`service`]: what clients may ask. [`api`], [`view`], [`metrics`], [`counters`]: how they are answered.
+//! 5. [`cli`], [`settings`]: what an operator types.
+
+pub mod daemon;
+
+pub mod home;
+
+pub mod intake;
+
+pub mod ingest;
+
+pub mod writer;
+
+pub mod store;
+
+pub mod net;
+
+pub mod addressbook;
+
+pub mod sync;
+
+pub mod join;
+
+pub mod service;
+
+pub mod api;
+
+pub mod view;
+
+pub mod metrics;
+
+pub mod counters;
+
+pub mod cli;
+
+pub mod settings;
+
+pub mod clock;

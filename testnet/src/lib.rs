@@ -1,1 +1,30 @@
-//! TODO
+//! Lattices of real processes on one machine, started, broken on purpose and compared.
+//!
+//! Nothing here runs in production, and nothing here knows how a node works inside: it starts the `lattice`
+//! program, sends it signals and asks it over HTTP, as an operator would. The scenarios behind
+//! `lattice testnet` and the process tests of the node crate use the same pieces.
+//!
+//! # Reading order
+//!
+//! 1. [`deadline`]: how everything here waits, for a state and never for a time.
+//! 2. [`client`]: what is asked of a node over HTTP. [`process`]: one node, started, paused, killed. [`guard`]: why none
+//!    outlives us.
+//! 3. [`cluster`]: several nodes that found and joined one lattice. [`network`]: links that can be cut.
+//! 4. [`dataset`], [`model`]: real data to write, and what the nodes must hold afterwards.
+//! 5. [`scenario`]: the unattended runs, one file each. [`up`], [`table`]: a lattice to look at.
+//! 6. [`cli`]: the arguments of `lattice testnet`.
+
+pub mod client;
+pub mod cluster;
+pub mod deadline;
+pub mod guard;
+pub mod network;
+pub mod process;
+
+pub mod dataset;
+pub mod model;
+pub mod scenario;
+
+pub mod cli;
+pub mod table;
+pub mod up;

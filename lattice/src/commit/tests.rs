@@ -48,6 +48,17 @@ fn a_commit_round_trips_whole_and_in_part() {
 }
 
 #[test]
+fn inner_hashes_do_not_pass_for_dead_operations() {
+    // Two inner hashes of four operations lead to the same root; only the header's count tells them apart.
+    let (keys, genesis) = world();
+    let whole = draft(&genesis).sign(&keys.author, ops(4));
+    let hashes: Vec<_> = whole.slots().iter().map(|slot| slot.hash().0).collect();
+    let inner = [0, 2].map(|at| OpSlot::Dead(OpHash(merkle::node_hash(&hashes[at], &hashes[at + 1]))));
+    let forged = Commit::from_parts(whole.signed().clone(), inner.into());
+    assert_eq!(forged.verify(&genesis), Err(VerifyError::WrongOps { id: whole.id() }));
+}
+
+#[test]
 fn every_flipped_bit_is_noticed() {
     let (keys, genesis) = world();
     let bytes = draft(&genesis).sign(&keys.author, ops(2)).encode();
@@ -103,6 +114,17 @@ fn limits_of_the_genesis_are_judged() {
         ),
         "{too_long:?}"
     );
+}
+
+#[test]
+fn narrow_limits_leave_room_for_membership_changes() {
+    // A genesis with 64-byte keys could never have added a member: the key of a change has 72.
+    let (keys, mut genesis) = world();
+    (genesis.limits.key_bytes, genesis.limits.value_bytes) = (1, 0);
+    let change = Op::put(&format!("{MEMBER_PREFIX}{}", "0".repeat(64)), &[0; 300]).expect("small");
+    let commit = draft(&genesis).sign(&keys.author, vec![change]);
+    assert!(commit.verify(&genesis).is_ok());
+    assert!(draft(&genesis).sign(&keys.author, ops(1)).verify(&genesis).is_err());
 }
 
 #[test]

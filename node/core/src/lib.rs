@@ -1,1 +1,18 @@
-//! TODO
+//! The pure decisions of a node: what to admit, what wins, who counts as a peer, when to reconcile with whom.
+//!
+//! Nothing here waits, reads a clock, touches a disk or a socket, or walks a map of random order. Events come in
+//! with the time they happened; decisions go out as values. The daemon in `node` carries them out.
+//!
+//! # Reading order
+//!
+//! 1. [`admission`]: may this verified commit enter now, later, or never? [`parking`]: where "later" waits.
+//! 2. [`apply`]: a batch of admitted commits against the state: which operations win, what to write.
+//! 3. [`peers`]: five peer counts from connection events. [`schedule`]: when to reconcile with whom.
+//! 4. [`blame`]: the one table from fault to gossip verdict and penalty.
+
+pub mod admission;
+pub mod apply;
+pub mod blame;
+pub mod parking;
+pub mod peers;
+pub mod schedule;

@@ -1,0 +1,232 @@
+//! Reading and writing single entries, and listing them.
+//!
+//! A key is the rest of the path, percent-decoded, or the query parameter `key`: HTTP clients fold `.` and `..`
+//! segments of a path away before they send it, and some tidy up empty segments.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use lattice::op::{Key, Op};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ApiState;
+use super::auth::Authorized;
+use super::body::{self, Body};
+use super::parameters::{KeyInPath, Parameters, idempotency_key};
+use super::problem::{Kind, Problem, ProblemView};
+use super::shown;
+use crate::service::{Service, StoredEntry};
+use crate::view::{Entry, Receipt};
+
+/// Entries in a page when the client names no limit.
+pub const LIST_LIMIT_DEFAULT: u64 = 100;
+
+/// Entries in a page at most.
+pub const LIST_LIMIT_MAX: u64 = 1000;
+
+/// Bytes of values after which a page ends early: a page of the largest values would be 64 MB.
+const LIST_BYTES_TARGET: usize = 4 * 1024 * 1024;
+
+/// Entries read at once for a page: 64 of the largest are as much as a page may hold.
+const LIST_CHUNK: usize = 64;
+
+/// A page of entries in key order, tombstones left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Listing {
+    /// The entries.
+    pub entries: Vec<Entry>,
+    /// If there are more: the last key of this page, to be given as `after`.
+    pub next: Option<String>,
+}
+
+/// A value to put, in one of two forms.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewValue {
+    /// The value as text.
+    value: Option<String>,
+    /// The value in base64.
+    value_base64: Option<String>,
+}
+
+/// What `GET /api/v1/entries` answers: a page, or with `key` one entry.
+#[derive(ToSchema)]
+#[schema(as = EntriesAnswer)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes the answer in the OpenAPI document only")]
+enum Answer {
+    One(Entry),
+    Page(Listing),
+}
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list_or_get, put_by_query, delete_by_query))
+        .routes(routes!(get_by_path, put_by_path, delete_by_path))
+}
+
+/// One entry.
+#[utoipa::path(get, path = "/api/v1/entries/{*key}", tag = "entries",
+    params(("key" = String, Path, description = "The key, percent-encoded; slashes may stay")),
+    responses((status = OK, body = Entry), (status = NOT_FOUND, body = ProblemView), (status = "default", body = ProblemView)))]
+async fn get_by_path(
+    State(service): State<Service>,
+    RawQuery(query): RawQuery,
+    KeyInPath(key): KeyInPath,
+) -> Result<Json<Entry>, Problem> {
+    Parameters::parse(query.as_deref(), &[])?;
+    get(&service, &key).await
+}
+
+/// Sets an entry. JSON bodies hold the value as text or base64; any other body is the value.
+#[utoipa::path(put, path = "/api/v1/entries/{*key}", tag = "entries", security(("token" = [])),
+    params(("key" = String, Path, description = "The key, percent-encoded; slashes may stay"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit")),
+    request_body(content((NewValue = "application/json"), (String = "application/octet-stream"))),
+    responses((status = OK, body = Receipt), (status = "default", body = ProblemView)))]
+async fn put_by_path(
+    _: Authorized,
+    State(service): State<Service>,
+    RawQuery(query): RawQuery,
+    KeyInPath(key): KeyInPath,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Json<Receipt>, Problem> {
+    Parameters::parse(query.as_deref(), &[])?;
+    put(&service, &key, &headers, &body).await
+}
+
+/// Deletes an entry; a tombstone stays.
+#[utoipa::path(delete, path = "/api/v1/entries/{*key}", tag = "entries", security(("token" = [])),
+    params(("key" = String, Path, description = "The key, percent-encoded; slashes may stay"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit")),
+    responses((status = OK, body = Receipt), (status = "default", body = ProblemView)))]
+async fn delete_by_path(
+    _: Authorized,
+    State(service): State<Service>,
+    RawQuery(query): RawQuery,
+    KeyInPath(key): KeyInPath,
+    headers: HeaderMap,
+) -> Result<Json<Receipt>, Problem> {
+    Parameters::parse(query.as_deref(), &[])?;
+    delete(&service, &key, &headers).await
+}
+
+/// Entries in key order, a page at a time; or, with `key`, that one entry.
+#[utoipa::path(get, path = "/api/v1/entries", tag = "entries",
+    params(("key" = Option<String>, Query, description = "This entry alone, for keys that a path can't carry"),
+        ("prefix" = Option<String>, Query, description = "Keys that start so"),
+        ("after" = Option<String>, Query, description = "Keys greater than this one"),
+        ("limit" = Option<u64>, Query, description = "Entries in the page, 1 to 1000, by default 100")),
+    responses((status = OK, body = Answer), (status = "default", body = ProblemView)))]
+async fn list_or_get(State(service): State<Service>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let mut parameters = Parameters::parse(query.as_deref(), &["key", "prefix", "after", "limit"])?;
+    if let Some(key) = parameters.text("key") {
+        parameters.expect_none_beside("key")?;
+        return get(&service, &key).await.map(IntoResponse::into_response);
+    }
+    let prefix = parameters.text("prefix").unwrap_or_default();
+    let after = parameters.text("after");
+    let limit = match parameters.number("limit")?.unwrap_or(LIST_LIMIT_DEFAULT) {
+        limit @ 1..=LIST_LIMIT_MAX => limit as usize,
+        limit => {
+            let detail = format!("\"limit\" must be between 1 and {LIST_LIMIT_MAX}, not {limit}");
+            return Err(Problem::new(Kind::BadRequest, detail));
+        }
+    };
+    let page = list(&service, &prefix, after, limit).await?;
+    Ok(Json(page).into_response())
+}
+
+/// Sets the entry named by the query.
+#[utoipa::path(put, path = "/api/v1/entries", tag = "entries", security(("token" = [])),
+    params(("key" = String, Query, description = "The key"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit")),
+    request_body(content((NewValue = "application/json"), (String = "application/octet-stream"))),
+    responses((status = OK, body = Receipt), (status = "default", body = ProblemView)))]
+async fn put_by_query(
+    _: Authorized,
+    State(service): State<Service>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Json<Receipt>, Problem> {
+    put(&service, &key_in_query(query.as_deref())?, &headers, &body).await
+}
+
+/// Deletes the entry named by the query; a tombstone stays.
+#[utoipa::path(delete, path = "/api/v1/entries", tag = "entries", security(("token" = [])),
+    params(("key" = String, Query, description = "The key"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit")),
+    responses((status = OK, body = Receipt), (status = "default", body = ProblemView)))]
+async fn delete_by_query(
+    _: Authorized,
+    State(service): State<Service>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Receipt>, Problem> {
+    delete(&service, &key_in_query(query.as_deref())?, &headers).await
+}
+
+fn key_in_query(query: Option<&str>) -> Result<String, Problem> {
+    Parameters::parse(query, &["key"])?.text("key").ok_or_else(|| {
+        let detail = "name the key: /api/v1/entries/KEY, or /api/v1/entries?key=KEY";
+        Problem::new(Kind::BadRequest, detail)
+    })
+}
+
+async fn get(service: &Service, key: &str) -> Result<Json<Entry>, Problem> {
+    let stored = service.get(&Key::new(key)?).await?;
+    match stored.filter(|entry| entry.value.is_some()) {
+        Some(entry) => Ok(Json(shown::entry(entry))),
+        None => Err(Problem::new(Kind::NoSuchEntry, format!("there is no entry {key:?}"))),
+    }
+}
+
+async fn put(service: &Service, key: &str, headers: &HeaderMap, body: &[u8]) -> Result<Json<Receipt>, Problem> {
+    let op = if body::is_json(headers) {
+        let NewValue { value, value_base64 } = body::json(body)?;
+        Op::put(key, &body::value_bytes(value, value_base64)?)?
+    } else {
+        Op::put(key, body)?
+    };
+    let written = service.write(vec![op], idempotency_key(headers)?).await?;
+    Ok(Json(shown::receipt(written)))
+}
+
+async fn delete(service: &Service, key: &str, headers: &HeaderMap) -> Result<Json<Receipt>, Problem> {
+    let written = service.write(vec![Op::delete(key)?], idempotency_key(headers)?).await?;
+    Ok(Json(shown::receipt(written)))
+}
+
+/// Collects a page in chunks, so that it can end by its bytes too, and looks one entry further to know the end.
+async fn list(service: &Service, prefix: &str, after: Option<String>, limit: usize) -> Result<Listing, Problem> {
+    let mut page: Vec<StoredEntry> = Vec::new();
+    let mut bytes = 0;
+    loop {
+        let chunk = LIST_CHUNK.min(limit + 1 - page.len());
+        let from = page.last().map(|entry| entry.key.as_str()).or(after.as_deref());
+        let found = service.list(prefix, from, chunk).await?;
+        let at_end = found.len() < chunk;
+        for entry in found {
+            let full = page.len() == limit || (bytes > LIST_BYTES_TARGET && !page.is_empty());
+            if full {
+                return Ok(listing(page, true));
+            }
+            bytes += entry.value.as_ref().map_or(0, Vec::len);
+            page.push(entry);
+        }
+        if at_end {
+            return Ok(listing(page, false));
+        }
+    }
+}
+
+fn listing(page: Vec<StoredEntry>, more: bool) -> Listing {
+    let next = page.last().filter(|_| more).map(|entry| entry.key.to_string());
+    Listing { entries: page.into_iter().map(shown::entry).collect(), next }
+}

@@ -1,0 +1,110 @@
+//! The HTTP API: what clients may ask of a node, and nothing about how it is done.
+//!
+//! Handlers take a request apart, ask the [`Service`] and put the answer into the shapes of [`crate::view`]. They
+//! hold no state of the lattice and decide nothing about it.
+//!
+//! # Reading order
+//!
+//! 1. [`serve`]: connections, and what bounds them. [`auth`]: who may write.
+//! 2. [`entries`], [`commits`], [`watch`], [`facts`], [`invitations`]: the routes, one file per concern.
+//! 3. [`parameters`], [`body`], [`shown`]: how requests are read and entries are shown.
+//! 4. [`problem`]: the one place where an error becomes an answer. [`openapi`]: what the API says of itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{FromRef, Request};
+use axum::http::{Method, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+
+pub mod serve;
+
+pub mod auth;
+
+pub mod entries;
+
+pub mod commits;
+
+pub mod watch;
+
+pub mod facts;
+
+pub mod invitations;
+
+pub mod parameters;
+
+pub mod body;
+
+pub mod shown;
+
+pub mod problem;
+
+pub mod openapi;
+
+use auth::ApiToken;
+use problem::{Kind, Problem};
+
+use crate::service::Service;
+
+/// Time that one request may take until its answer begins. A write waits for at most a few transactions; ten seconds
+/// on a slow disk, with room (a guess).
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the handlers share.
+#[derive(Clone)]
+struct ApiState {
+    service: Service,
+    token: Arc<ApiToken>,
+    watch_slots: Arc<Semaphore>,
+}
+
+impl FromRef<ApiState> for Service {
+    fn from_ref(state: &ApiState) -> Self {
+        state.service.clone()
+    }
+}
+
+/// All routes of a node. Whoever shows `token` may write.
+pub fn router(service: Service, token: ApiToken) -> Router {
+    let state = ApiState {
+        service,
+        token: Arc::new(token),
+        watch_slots: Arc::new(Semaphore::new(watch::STREAMS_MAX)),
+    };
+    openapi::documented(state)
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(within_time))
+}
+
+async fn no_such_route(uri: Uri) -> Problem {
+    Problem::new(
+        Kind::NoSuchRoute,
+        format!("nothing is served at {}; see /openapi.json for what is", uri.path()),
+    )
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    Problem::new(
+        Kind::MethodNotAllowed,
+        format!("{} does not answer {method}; see /openapi.json for what it answers", uri.path()),
+    )
+}
+
+async fn within_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_elapsed) => Problem::new(
+            Kind::TooSlow,
+            "this node did not answer in time; a write may still become durable, so repeat it with the same \
+             Idempotency-Key",
+        )
+        .into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

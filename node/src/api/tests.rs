@@ -1,0 +1,1 @@
+//! Tables: how errors become answers.

@@ -1,0 +1,165 @@
+//! A thin HTTP client of one node: sends a request, gives the answer or one error that says what to do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, RequestBuilder, Response, header};
+use serde::de::DeserializeOwned;
+
+use super::exit::Failure;
+use super::target::Target;
+use crate::api::REQUEST_TIMEOUT;
+use crate::api::auth::ApiToken;
+use crate::api::parameters::IDEMPOTENCY_HEADER;
+use crate::api::problem::ProblemView;
+
+/// Time to connect: a node that listens answers at once.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Silence after which an answer is given up: longer than the node takes for a request or between two signs of life.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(10).saturating_add(REQUEST_TIMEOUT);
+
+/// Why a node gave no answer, or which refusal it gave.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// The directory has no running node.
+    #[error("no node is running on {}; start it with `lattice run --dir {}`", .0.display(), .0.display())]
+    NoNode(PathBuf),
+    /// The node's address does not answer.
+    #[error("{0}")]
+    Unreachable(String),
+    /// An answer that no node gives.
+    #[error("{0}")]
+    BadAnswer(String),
+    /// What was typed does not lead to a request.
+    #[error("{0}")]
+    BadTarget(String),
+    /// The node said no, and why.
+    #[error("{detail}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The node's words.
+        detail: String,
+        /// After how many seconds to come again, if that may help.
+        retry_after_seconds: Option<u64>,
+    },
+}
+
+/// A client of one node.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: Option<ApiToken>,
+    advice: String,
+}
+
+impl Client {
+    /// A client of the node that `target` means.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] if no node runs there, or what was typed can't be meant.
+    pub fn of(target: &Target) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder()
+            // Plain HTTP to this machine or through a tunnel: no proxy in between, and no need of CA certificates,
+            // without which the client would refuse to be built.
+            .no_proxy()
+            .tls_certs_only([])
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE_TIMEOUT)
+            .build()
+            .map_err(|error| Failure::CouldNotTell(format!("can't make an HTTP client: {error}")))?;
+        Ok(Self { http, base: target.base_url()?, token: target.token()?, advice: target.advice() })
+    }
+
+    /// A request that reads.
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, path)
+    }
+
+    /// A request that writes: it shows the token.
+    pub fn write(&self, method: Method, path: &str, idempotency_key: Option<&str>) -> RequestBuilder {
+        let request = match &self.token {
+            Some(token) => self.request(method, path).bearer_auth(token.expose()),
+            None => self.request(method, path),
+        };
+        match idempotency_key {
+            Some(key) => request.header(IDEMPOTENCY_HEADER, key),
+            None => request,
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// Sends a request and gives the answer, if it is not a refusal.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().await.map_err(|error| self.broken(&error))?;
+        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
+    }
+
+    /// Sends a request and reads the JSON of its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let response = self.send(request).await?;
+        let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            ClientError::BadAnswer(format!(
+                "{} gave an answer that this program does not understand ({error}); is a lattice node of this version there?",
+                self.base
+            ))
+        })
+    }
+
+    /// The words for a request that found no answer, or only half of one.
+    pub fn broken(&self, error: &reqwest::Error) -> ClientError {
+        if error.is_builder() {
+            return ClientError::BadTarget(format!("{} can't be asked: {}", self.base, cause(error)));
+        }
+        ClientError::Unreachable(format!("no answer from the node at {} ({}); {}", self.base, cause(error), self.advice))
+    }
+
+    async fn refusal(&self, response: Response) -> ClientError {
+        let status = response.status();
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        let retry_after_seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+        let problem = response.bytes().await.ok().and_then(|body| serde_json::from_slice::<ProblemView>(&body).ok());
+        match problem {
+            Some(problem) => {
+                ClientError::Refused { status: status.as_u16(), detail: problem.detail, retry_after_seconds }
+            }
+            None => ClientError::BadAnswer(format!("{} answered {status}, but not as a lattice node does", self.base)),
+        }
+    }
+}
+
+/// The path of an entry. The key stands in the query, where no client folds `..` segments away.
+pub fn entry_path(key: &str) -> String {
+    format!("/api/v1/entries?key={}", encoded(key))
+}
+
+/// Percent-encodes a text for a query.
+pub fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// The innermost cause, which is what a person can do something about.
+fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

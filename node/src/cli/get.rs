@@ -1,0 +1,45 @@
+//! `lattice get`: prints the value of an entry, byte for byte.
+
+use std::io::{IsTerminal, Write};
+
+use super::client::{Client, ClientError, entry_path};
+use super::exit::Failure;
+use super::target::Target;
+use crate::view::Entry;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The key
+    key: String,
+    #[command(flatten)]
+    target: Target,
+    /// Prints the API's JSON, with author and time
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let client = Client::of(&args.target)?;
+    let entry: Entry = client.ask(client.get(&entry_path(&args.key))).await?;
+    let mut out = std::io::stdout();
+    if args.json {
+        return Ok(writeln!(out, "{:#}", serde_json::json!(entry))?);
+    }
+    out.write_all(&value_of(&entry)?)?;
+    // A file gets the value and nothing else; a person's prompt should not stick to it.
+    if out.is_terminal() {
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// The bytes of an entry's value.
+pub(super) fn value_of(entry: &Entry) -> Result<Vec<u8>, ClientError> {
+    match (&entry.value, &entry.value_base64) {
+        (Some(text), _) => Ok(text.as_bytes().to_vec()),
+        (None, Some(encoded)) => data_encoding::BASE64
+            .decode(encoded.as_bytes())
+            .map_err(|error| ClientError::BadAnswer(format!("the value of {:?} is not base64: {error}", entry.key))),
+        (None, None) => Err(ClientError::BadAnswer(format!("entry {:?} came without a value", entry.key))),
+    }
+}

@@ -1,0 +1,163 @@
+//! `lattice import`: writes the entries of a file, many at once, and can be stopped and repeated without harm.
+//!
+//! A thread reads rows and packs them into batches; the command sends a few batches at a time, each as one commit.
+//! Each batch carries an idempotency key made from its content and all before it, so that the node recognises a batch
+//! that an earlier run of the same import had written.
+//!
+//! # Reading order
+//!
+//! 1. [`rows`]: lines to entries. [`batches`]: entries to requests. 2. [`flight`]: requests on their way.
+//! 3. [`progress`]: what a person sees meanwhile.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+mod batches;
+
+mod flight;
+
+mod progress;
+
+mod rows;
+
+use batches::{Batch, Batches};
+use flight::Flight;
+use progress::Progress;
+use rows::{BadInput, Format};
+
+use super::client::Client;
+use super::exit::{Failure, usage};
+use super::target::Target;
+use super::text::grouped;
+
+/// Batches read ahead of those on their way: one is packed while another waits.
+const READ_AHEAD: usize = 2;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// NDJSON lines {"key":…,"value":…} (or "value_base64"), or CSV with two columns; `-` for standard input
+    file: PathBuf,
+    /// Format of the file [default: by its name, else by its first character]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Puts this before each key
+    #[arg(long, value_name = "P", default_value = "")]
+    prefix: String,
+    #[command(flatten)]
+    target: Target,
+    /// Prints JSON at the end
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let client = Client::of(&args.target)?;
+    let (input, bytes) = open(&args.file)?;
+    let batches = read_in_background(input, args.format.or(Format::of_name(&args.file)), args.prefix);
+    let started = Instant::now();
+    let mut progress = Progress::new(bytes);
+    let end = send_all(client, batches, &mut progress).await;
+    progress.finish();
+    let entries = progress.entries();
+    match end {
+        End::All => tell(entries, started.elapsed().as_secs_f64(), args.json),
+        End::Interrupted => Err(Failure::No(format!("stopped; {}", so_far(entries)))),
+        End::BadInput(bad) => Err(usage(format!("{}: {bad}; {}", args.file.display(), so_far(entries)))),
+        End::Failed(failure) => Err(failure.and(&so_far(entries))),
+    }
+}
+
+fn so_far(entries: u64) -> String {
+    format!("{} entries are in; repeating the same import is safe and goes on from there", grouped(entries))
+}
+
+fn tell(entries: u64, seconds: f64, json: bool) -> Result<(), Failure> {
+    let mut out = io::stdout();
+    if json {
+        writeln!(out, "{:#}", serde_json::json!({ "entries": entries, "seconds": seconds }))?;
+    } else {
+        let rate = grouped((entries as f64 / seconds.max(0.001)) as u64);
+        writeln!(out, "imported {} entries in {seconds:.1} s ({rate} a second)", grouped(entries))?;
+    }
+    Ok(())
+}
+
+fn open(file: &Path) -> Result<(Box<dyn io::Read + Send>, Option<u64>), Failure> {
+    if file == Path::new("-") {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let failed = |error: io::Error| usage(format!("{}: {error}", file.display()));
+    let opened = std::fs::File::open(file).map_err(failed)?;
+    let meta = opened.metadata().map_err(failed)?;
+    if meta.is_dir() {
+        return Err(usage(format!("{} is a directory; name a file", file.display())));
+    }
+    Ok((Box::new(opened), meta.is_file().then_some(meta.len())))
+}
+
+/// Reads on a thread of its own: a pipe may block for ever. The thread ends with the input, at its first error, or
+/// once nobody takes batches any more.
+fn read_in_background(
+    input: Box<dyn io::Read + Send>,
+    format: Option<Format>,
+    prefix: String,
+) -> mpsc::Receiver<Result<Batch, BadInput>> {
+    let (sender, receiver) = mpsc::channel(READ_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        for batch in Batches::new(rows::read(input, format), prefix) {
+            if sender.blocking_send(batch).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// How an import ended.
+enum End {
+    All,
+    Interrupted,
+    BadInput(BadInput),
+    Failed(Failure),
+}
+
+async fn send_all(
+    client: Client,
+    mut batches: mpsc::Receiver<Result<Batch, BadInput>>,
+    progress: &mut Progress,
+) -> End {
+    let mut flight = Flight::new(client);
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let end = loop {
+        let next = tokio::select! {
+            biased;
+            _ = &mut interrupted => break End::Interrupted,
+            Some(landed) = flight.landed(), if !flight.is_empty() => {
+                match landed {
+                    Ok(batch) => progress.add(&batch),
+                    Err(failure) => break End::Failed(failure),
+                }
+                continue;
+            }
+            next = batches.recv(), if flight.has_room() => next,
+        };
+        match next {
+            None => break End::All,
+            Some(Err(bad)) => break End::BadInput(bad),
+            Some(Ok(batch)) => flight.start(batch),
+        }
+    };
+    // What is on its way will be in; it is counted, whatever ended the import.
+    let mut end = end;
+    while let Some(landed) = flight.landed().await {
+        match landed {
+            Ok(batch) => progress.add(&batch),
+            Err(failure) if matches!(end, End::All) => end = End::Failed(failure),
+            Err(_same_cause) => {}
+        }
+    }
+    end
+}

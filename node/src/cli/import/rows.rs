@@ -1,0 +1,225 @@
+//! Lines to entries: NDJSON and CSV, read row by row, with errors that name the line.
+
+use std::cell::Cell;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::rc::Rc;
+
+use data_encoding::BASE64;
+use lattice::op::{BadOp, Op};
+use serde::Deserialize;
+
+/// Bytes of one row: the largest value takes 400 KiB as JSON with every character escaped.
+pub(super) const ROW_BYTES_MAX: usize = 1024 * 1024;
+
+/// How the rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// One JSON object a line.
+    Ndjson,
+    /// Two columns, or a header that names the columns `key` and `value`.
+    Csv,
+}
+
+impl Format {
+    /// The format that a file's name promises.
+    pub(super) fn of_name(file: &Path) -> Option<Self> {
+        match file.extension()?.to_str()? {
+            "csv" => Some(Self::Csv),
+            "ndjson" | "jsonl" | "json" => Some(Self::Ndjson),
+            _ => None,
+        }
+    }
+}
+
+/// One entry of the input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    /// Line number, from 1.
+    pub(super) line: u64,
+    /// The key, without the import's prefix.
+    pub(super) key: String,
+    /// The value.
+    pub(super) value: Vec<u8>,
+    /// Bytes of the input up to the end of this row.
+    pub(super) position: u64,
+}
+
+/// Why the input can't be imported from here on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadInput {
+    /// A row that holds no entry.
+    #[error("line {line}: {why}")]
+    Row {
+        /// Line number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It can't be read.
+    #[error("can't be read: {0}")]
+    Unreadable(io::Error),
+}
+
+/// The rows of `input`.
+pub(super) fn read(input: impl Read + 'static, format: Option<Format>) -> Box<dyn Iterator<Item = Result<Row, BadInput>>> {
+    let mut input = BufReader::new(input);
+    let format = match format.map_or_else(|| guess(&mut input), Ok) {
+        Ok(format) => format,
+        Err(error) => return Box::new(std::iter::once(Err(BadInput::Unreadable(error)))),
+    };
+    match format {
+        Format::Ndjson => Box::new(ndjson(input)),
+        Format::Csv => Box::new(csv(input)),
+    }
+}
+
+/// What starts with a brace is NDJSON: no sensible CSV does.
+fn guess(input: &mut impl BufRead) -> io::Result<Format> {
+    let head = input.fill_buf()?;
+    let first = head.iter().find(|byte| !byte.is_ascii_whitespace());
+    Ok(if first == Some(&b'{') { Format::Ndjson } else { Format::Csv })
+}
+
+fn ndjson(mut input: impl BufRead) -> impl Iterator<Item = Result<Row, BadInput>> {
+    let (mut line, mut position) = (0, 0);
+    std::iter::from_fn(move || {
+        loop {
+            let mut text = Vec::new();
+            match (&mut input).take(ROW_BYTES_MAX as u64 + 1).read_until(b'\n', &mut text) {
+                Err(error) => return Some(Err(BadInput::Unreadable(error))),
+                Ok(0) => return None,
+                Ok(bytes) => (line, position) = (line + 1, position + bytes as u64),
+            }
+            if text.len() > ROW_BYTES_MAX {
+                return Some(Err(too_long(line)));
+            }
+            if !text.trim_ascii().is_empty() {
+                let row = json_row(&text).map(|(key, value)| Row { line, key, value, position });
+                return Some(row.map_err(|why| BadInput::Row { line, why }));
+            }
+        }
+    })
+}
+
+#[derive(Deserialize)]
+struct JsonRow {
+    key: String,
+    value: Option<String>,
+    value_base64: Option<String>,
+}
+
+fn json_row(text: &[u8]) -> Result<(String, Vec<u8>), String> {
+    let row: JsonRow = serde_json::from_slice(text)
+        .map_err(|error| format!("not an object with \"key\" and \"value\": {}", without_line(&error)))?;
+    let value = match (row.value, row.value_base64) {
+        (Some(text), None) => text.into_bytes(),
+        (None, Some(encoded)) => {
+            BASE64.decode(encoded.as_bytes()).map_err(|error| format!("\"value_base64\" is not base64: {error}"))?
+        }
+        (None, None) => return Err("it has neither \"value\" nor \"value_base64\"".to_owned()),
+        (Some(_), Some(_)) => return Err("it has both \"value\" and \"value_base64\"".to_owned()),
+    };
+    Ok((row.key, value))
+}
+
+/// The parser counts lines from the start of what it was given, which is always line 1 here.
+fn without_line(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", ", at column ")
+}
+
+fn csv(input: impl Read) -> impl Iterator<Item = Result<Row, BadInput>> {
+    let budget = Rc::new(Cell::new(0));
+    let metered = Metered { input, since_row: Rc::clone(&budget) };
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(metered);
+    let mut columns = None;
+    std::iter::from_fn(move || {
+        loop {
+            let mut record = csv::ByteRecord::new();
+            budget.set(0);
+            match reader.read_byte_record(&mut record) {
+                Ok(false) => return None,
+                Ok(true) => {}
+                Err(error) => return Some(Err(csv_error(error, reader.position().line()))),
+            }
+            let line = record.position().map_or(0, csv::Position::line);
+            let places = match (columns, Columns::named_by(&record)) {
+                (Some(places), _) => places,
+                (None, Some(named)) => {
+                    columns = Some(named);
+                    continue;
+                }
+                (None, None) => *columns.insert(Columns::WITHOUT_HEADER),
+            };
+            let row = csv_row(&record, places);
+            let position = reader.position().byte();
+            return Some(
+                row.map(|(key, value)| Row { line, key, value, position }).map_err(|why| BadInput::Row { line, why }),
+            );
+        }
+    })
+}
+
+/// Where key and value stand in each row.
+#[derive(Clone, Copy)]
+struct Columns {
+    key: usize,
+    value: usize,
+    width: usize,
+}
+
+impl Columns {
+    const WITHOUT_HEADER: Self = Self { key: 0, value: 1, width: 2 };
+
+    /// The places that a header names; `None` if the record is none.
+    fn named_by(record: &csv::ByteRecord) -> Option<Self> {
+        let place = |name: &[u8]| record.iter().position(|field| field.trim_ascii().eq_ignore_ascii_case(name));
+        Some(Self { key: place(b"key")?, value: place(b"value")?, width: record.len() })
+    }
+}
+
+fn csv_row(record: &csv::ByteRecord, columns: Columns) -> Result<(String, Vec<u8>), String> {
+    if record.len() != columns.width {
+        let (found, width) = (record.len(), columns.width);
+        return Err(format!("it has {found} columns instead of {width}; quote values that contain a comma"));
+    }
+    let (key, value) = (&record[columns.key], &record[columns.value]);
+    let key = std::str::from_utf8(key).map_err(|_| "the key is not UTF-8".to_owned())?;
+    Ok((key.to_owned(), value.to_vec()))
+}
+
+fn csv_error(error: csv::Error, line: u64) -> BadInput {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => too_long(line),
+        csv::ErrorKind::Io(error) => BadInput::Unreadable(error),
+        other => BadInput::Row { line, why: format!("not CSV: {other:?}") },
+    }
+}
+
+fn too_long(line: u64) -> BadInput {
+    let why = format!("it is longer than {ROW_BYTES_MAX} bytes (an unclosed quote?)");
+    BadInput::Row { line, why }
+}
+
+/// Stops the CSV reader, which would take an unclosed quote for a row as long as the file.
+struct Metered<R> {
+    input: R,
+    since_row: Rc<Cell<usize>>,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.since_row.get() > ROW_BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let bytes = self.input.read(buffer)?;
+        self.since_row.set(self.since_row.get() + bytes);
+        Ok(bytes)
+    }
+}
+
+/// Checks a row against the bounds of the format, so that the line can be named.
+pub(super) fn checked(prefix: &str, row: &Row) -> Result<Op, BadInput> {
+    let op: Result<Op, BadOp> = Op::put(&format!("{prefix}{}", row.key), &row.value);
+    op.map_err(|bad| BadInput::Row { line: row.line, why: bad.to_string() })
+}

@@ -1,0 +1,114 @@
+//! The command line `lattice`: what is typed, handed to a running node over HTTP or to the daemon itself.
+//!
+//! Each command is a file of its own with its arguments and a function that does it. What they print goes to standard
+//! output, what they say about themselves to standard error.
+//!
+//! # Reading order
+//!
+//! 1. [`exit`]: how a command ends. [`target`]: which node it means. [`client`]: how it talks to that node.
+//! 2. One file per command. [`import`] is the only one with parts.
+//! 3. [`text`]: how facts are laid out for people.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod exit;
+
+pub mod target;
+
+pub mod client;
+
+pub mod text;
+
+pub mod sse;
+
+mod delete;
+mod export;
+mod get;
+mod import;
+mod init;
+mod invite;
+mod join;
+mod list;
+mod peers;
+mod put;
+mod run;
+mod status;
+mod watch;
+
+use exit::Failure;
+
+/// One key/value state on many nodes, without a leader.
+#[derive(Debug, Parser)]
+#[command(name = "lattice", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 yes, 1 no, 2 wrong usage, 3 could not tell (the node does not answer).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Founds a lattice and its first node.
+    Init(init::Args),
+    /// Prints a ticket with which one more node can join; asks the running node.
+    Invite(invite::Args),
+    /// Makes a node that joins the lattice of a ticket.
+    Join(join::Args),
+    /// Runs a node until Ctrl-C.
+    Run(run::Args),
+    /// Shows what a node says of itself.
+    Status(status::Args),
+    /// Lists the peers of a node.
+    Peers(peers::Args),
+    /// Sets an entry.
+    Put(put::Args),
+    /// Prints the value of an entry.
+    Get(get::Args),
+    /// Deletes an entry.
+    Delete(delete::Args),
+    /// Lists entries in key order.
+    List(list::Args),
+    /// Prints changes as they happen.
+    Watch(watch::Args),
+    /// Writes the entries of a file.
+    Import(import::Args),
+    /// Prints entries as lines that `import` reads.
+    Export(export::Args),
+    /// Lattices of several processes on this machine.
+    #[command(subcommand)]
+    Testnet(testnet::cli::Args),
+}
+
+/// Does what `cli` says, to its exit code. What went wrong is said on standard error.
+pub async fn run(cli: Cli) -> ExitCode {
+    match do_command(cli.command).await {
+        Ok(code) => code,
+        Err(failure) => failure.tell(),
+    }
+}
+
+async fn do_command(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Init(args) => init::run(args)?,
+        Command::Invite(args) => invite::run(args).await?,
+        Command::Join(args) => join::run(args).await?,
+        Command::Run(args) => run::run(args).await?,
+        Command::Status(args) => status::run(args).await?,
+        Command::Peers(args) => peers::run(args).await?,
+        Command::Put(args) => put::run(args).await?,
+        Command::Get(args) => get::run(args).await?,
+        Command::Delete(args) => delete::run(args).await?,
+        Command::List(args) => list::run(args).await?,
+        Command::Watch(args) => watch::run(args).await?,
+        Command::Import(args) => import::run(args).await?,
+        Command::Export(args) => export::run(args).await?,
+        Command::Testnet(args) => return testnet::cli::run(args).await.map_err(|error| Failure::No(format!("{error:#}"))),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests;

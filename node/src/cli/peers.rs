@@ -1,0 +1,65 @@
+//! `lattice peers`: each peer as a row.
+
+use std::io::Write;
+
+use super::client::Client;
+use super::exit::Failure;
+use super::target::Target;
+use super::text::{excerpt, short, short_peer, table, visible};
+use crate::api::facts::Peers;
+use crate::view::Peer;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    target: Target,
+    /// Prints the API's JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let client = Client::of(&args.target)?;
+    let answer: Peers = client.ask(client.get("/api/v1/peers")).await?;
+    let text = match (args.json, answer.peers.is_empty()) {
+        (true, _) => format!("{:#}\n", serde_json::json!(answer)),
+        (false, true) => "no peers: none is configured, and none has connected\n".to_owned(),
+        (false, false) => rows(&answer.peers),
+    };
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+fn rows(peers: &[Peer]) -> String {
+    let head = ["PEER", "NAME", "STATE", "MESH", "SYNC", "ROOT", "RTT", "HEARD", "ADDRESS"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(peers.iter().map(row));
+    table(&rows)
+}
+
+fn row(peer: &Peer) -> Vec<String> {
+    let yes = |holds: bool| if holds { "yes" } else { "no" }.to_owned();
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    vec![
+        short_peer(&peer.peer_id),
+        or_dash(peer.name.as_deref().map(|name| excerpt(name, 24))),
+        state(peer),
+        yes(peer.mesh),
+        yes(peer.in_sync),
+        or_dash(peer.state_root.as_deref().map(|root| match peer.same_root {
+            Some(true) => "equal".to_owned(),
+            Some(false) | None => short(root),
+        })),
+        or_dash(peer.rtt_ms.map(|rtt| format!("{rtt:.1} ms"))),
+        or_dash(peer.head_age_ms.map(|age| format!("{:.1} s ago", age as f64 / 1000.0))),
+        or_dash(peer.address.as_deref().map(visible)),
+    ]
+}
+
+fn state(peer: &Peer) -> String {
+    match (&peer.refusal, peer.lattice, peer.connected) {
+        (Some(refusal), _, _) => format!("refused: {}", excerpt(refusal, 40)),
+        (None, true, _) => "lattice".to_owned(),
+        (None, false, true) => "connected".to_owned(),
+        (None, false, false) => "away".to_owned(),
+    }
+}

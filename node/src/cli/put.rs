@@ -1,0 +1,71 @@
+//! `lattice put`: sets an entry to a text, a file, or what comes in.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use lattice::limits::VALUE_BYTES_MAX;
+use reqwest::{Method, header};
+
+use super::client::{Client, entry_path};
+use super::exit::{Failure, usage};
+use super::target::Target;
+use super::text::{short, visible};
+use crate::view::Receipt;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The key
+    key: String,
+    /// The value: a text, `-` for standard input, or `@FILE` for a file's bytes
+    value: String,
+    #[command(flatten)]
+    target: Target,
+    /// Prints the API's JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let value = value_bytes(&args.value)?;
+    let client = Client::of(&args.target)?;
+    let request = client
+        .write(Method::PUT, &entry_path(&args.key), None)
+        .header(header::CONTENT_TYPE, "application/octet-stream")
+        .body(value);
+    tell(&client.ask(request).await?, &args.key, args.json)
+}
+
+/// Says what became durable.
+pub(super) fn tell(receipt: &Receipt, key: &str, json: bool) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    if json {
+        writeln!(out, "{:#}", serde_json::json!(receipt))?;
+    } else {
+        let Receipt { commit, seq, log_position, .. } = receipt;
+        writeln!(out, "{}: commit {} (number {seq}), durable at log position {log_position}", visible(key), short(commit))?;
+    }
+    Ok(())
+}
+
+fn value_bytes(typed: &str) -> Result<Vec<u8>, Failure> {
+    match typed.strip_prefix('@') {
+        _ if typed == "-" => at_most_a_value(std::io::stdin(), "standard input"),
+        Some(file) => {
+            let opened = std::fs::File::open(Path::new(file)).map_err(|error| {
+                usage(format!("{file}: {error}; a value that starts with '@' can be given on standard input, as `-`"))
+            })?;
+            at_most_a_value(opened, file)
+        }
+        None => Ok(typed.as_bytes().to_vec()),
+    }
+}
+
+fn at_most_a_value(from: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
+    let mut value = Vec::new();
+    let read = from.take(VALUE_BYTES_MAX as u64 + 1).read_to_end(&mut value);
+    read.map_err(|error| usage(format!("{name}: {error}")))?;
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(usage(format!("{name} holds more than the {VALUE_BYTES_MAX} bytes of a value")));
+    }
+    Ok(value)
+}

@@ -1,0 +1,1 @@
+//! Command lines as a table: what is read, what is refused.

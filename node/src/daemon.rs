@@ -1,0 +1,348 @@
+//! The daemon: opens the directory, starts the tasks, and ends them in order.
+//!
+//! ```text
+//! gossip ─► ingest ─┐                        ┌─► frames ─► gossip
+//! API ──────────────┼─► writer ─► SQLite ────┼─► published state ─► API, sync, heads
+//! reconcile ────────┘                        └─► answers
+//! ```
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use lattice::ids::LatticeId;
+use lattice::membership::Membership;
+use lattice::ticket::Ticket;
+use libp2p::{Multiaddr, PeerId};
+use node_core::peers::PeerBook;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::counters::Counters;
+use crate::home::{Home, HomeLock};
+use crate::ingest::Ingest;
+use crate::join::{JoinRefused, Joining, inviters};
+use crate::net::address::{split, with_peer};
+use crate::net::swarm::{NetConfig, keypair, name};
+use crate::net::{Command, NetHandle};
+use crate::service::{Inner, Service};
+use crate::settings::Settings;
+use crate::store::open::{Opened, open};
+use crate::store::read::Reader;
+use crate::store::rebuild::Progress;
+use crate::sync::{HEADS_MAX, Sync};
+use crate::writer::{Identity, WriterHandle, writer};
+use crate::{addressbook, api, settings};
+
+/// How long `join` waits for the inviting node.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long tasks may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// A node whose tasks run. Dropping it does not stop them; see [`Node::stop`].
+pub struct Node {
+    /// The handle that the API uses.
+    pub service: Service,
+    /// Where the API is bound.
+    pub http: Vec<SocketAddr>,
+    home: Home,
+    nudges: mpsc::Sender<PeerId>,
+    writer_stop: CancellationToken,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    writer_task: TaskTracker,
+    reader: Reader,
+    _lock: HomeLock,
+}
+
+/// What `run.json` tells the command line and the testnet.
+#[derive(Serialize)]
+struct Running {
+    pid: u32,
+    http: Vec<String>,
+    p2p: Vec<String>,
+}
+
+/// How a join ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Joined {
+    /// This node is a member now.
+    Member,
+    /// The inviting node did not answer in time; `run` goes on trying.
+    Unreachable,
+    /// It said no.
+    Refused(JoinRefused),
+}
+
+/// Runs a node until `shutdown` fires.
+///
+/// # Errors
+///
+/// Whatever keeps it from starting, said so that an operator knows what to do.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let node = Node::start(&settings).await?;
+    let joining = node.join_in_background()?;
+    shutdown.cancelled().await;
+    tracing::info!("stopping");
+    if let Some(joining) = joining {
+        joining.abort();
+    }
+    node.stop().await;
+    Ok(())
+}
+
+/// Runs a freshly created node just until it is let in. No API.
+///
+/// # Errors
+///
+/// Whatever keeps it from starting.
+pub async fn join(mut settings: Settings) -> anyhow::Result<Joined> {
+    settings.http.clear();
+    let node = Node::start(&settings).await?;
+    let Some(ticket) = node.home.ticket()? else { return Ok(Joined::Member) };
+    let joined = tokio::time::timeout(JOIN_TIMEOUT, node.joining(ticket).run()).await;
+    let outcome = match joined {
+        Ok(Ok(())) => {
+            node.home.remove("ticket")?;
+            Joined::Member
+        }
+        Ok(Err(refused)) => Joined::Refused(refused),
+        Err(_) => Joined::Unreachable,
+    };
+    node.stop().await;
+    Ok(outcome)
+}
+
+impl Node {
+    /// Opens everything and starts all tasks.
+    ///
+    /// # Errors
+    ///
+    /// See [`run`].
+    pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let home = Home::open(&settings.dir)?;
+        let lock = home.lock()?;
+        let genesis = home.genesis()?;
+        let identity = Arc::new(Identity { lattice: genesis.id(), genesis, keys: home.keys()? });
+        let listeners = bind(&settings.http).await?;
+        let opened = open_store(&home, identity.lattice, settings).await?;
+        let reader = Reader::new(opened.readers.clone());
+        let (writer_task, writer, frames) = writer(identity.clone(), opened).await?;
+        let book = peer_book(&home, settings, &identity, writer.published().membership.clone())?;
+        let config =
+            NetConfig { listen: settings.p2p.clone(), external: settings.external.clone(), mdns: settings.mdns };
+        let (swarm, net, streams) = crate::net::swarm::start(identity.clone(), config, book).await?;
+        let counters = Arc::new(Counters::default());
+        let (stop, writer_stop) = (CancellationToken::new(), CancellationToken::new());
+        let inner = Inner {
+            identity: identity.clone(),
+            name: node_name(settings, &writer, &identity),
+            writer: writer.clone(),
+            reader: reader.clone(),
+            net: net.clone(),
+            counters: counters.clone(),
+            started: Instant::now(),
+            stop: stop.clone(),
+        };
+        let service = Service { inner: Arc::new(inner) };
+        let sync = Sync { identity: identity.clone(), writer: writer.clone(), reader: reader.clone(), net: net.clone(), counters: counters.clone() };
+        let (heads, heads_out) = mpsc::channel(HEADS_MAX);
+        let (nudges, nudges_out) = mpsc::channel(1);
+        let ingest = Ingest { identity, writer, net: net.clone(), heads, counters };
+
+        let (tasks, writers) = (TaskTracker::new(), TaskTracker::new());
+        writers.spawn(writer_task.run(writer_stop.clone()));
+        tasks.spawn(swarm.run(stop.clone()));
+        tasks.spawn(ingest.run(streams.gossip, stop.clone()));
+        tasks.spawn(sync.clone().serve(streams.requests, stop.clone()));
+        tasks.spawn(sync.clone().tell_heads(stop.clone()));
+        tasks.spawn(sync.clone().tell_membership(stop.clone()));
+        tasks.spawn(sync.run(heads_out, nudges_out, stop.clone()));
+        tasks.spawn(tell_frames(net.clone(), frames, stop.clone()));
+        tasks.spawn(addressbook::keep(home.clone(), net.clone(), stop.clone()));
+        let http = serve(&home, &service, listeners, &tasks, &stop)?;
+        let node = Self { service, http, home, nudges, writer_stop, stop, tasks, writer_task: writers, reader, _lock: lock };
+        node.announce(&net)?;
+        Ok(node)
+    }
+
+    /// Ends all tasks: first those that bring work, then the writer, which finishes what it has.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(STOP_TIMEOUT, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some tasks did not end in time; nothing acknowledged is lost");
+        }
+        self.reader.close().await;
+        self.writer_stop.cancel();
+        self.writer_task.close();
+        self.writer_task.wait().await;
+        if let Err(error) = self.home.remove("run.json") {
+            tracing::warn!(%error, "run.json stays behind");
+        }
+    }
+
+    /// Goes on redeeming a ticket that `join` could not.
+    fn join_in_background(&self) -> anyhow::Result<Option<tokio::task::JoinHandle<()>>> {
+        let Some(ticket) = self.home.ticket()? else { return Ok(None) };
+        let (joining, home) = (self.joining(ticket), self.home.clone());
+        Ok(Some(tokio::spawn(async move {
+            match joining.run().await {
+                Ok(()) => {
+                    tracing::info!("let into the lattice");
+                    if let Err(error) = home.remove("ticket") {
+                        tracing::warn!(%error, "the used ticket stays behind");
+                    }
+                }
+                Err(error) => tracing::error!(%error, "ask for a new invitation and join with a new directory"),
+            }
+        })))
+    }
+
+    fn joining(&self, ticket: Ticket) -> Joining {
+        let inner = &self.service.inner;
+        Joining {
+            identity: inner.identity.clone(),
+            name: inner.name.clone(),
+            ticket,
+            writer: inner.writer.clone(),
+            net: inner.net.clone(),
+            nudges: self.nudges.clone(),
+        }
+    }
+
+    fn announce(&self, net: &NetHandle) -> anyhow::Result<()> {
+        let p2p: Vec<_> = net.view().listening.iter().map(|a| with_peer(a, net.own).to_string()).collect();
+        let http: Vec<_> = self.http.iter().map(ToString::to_string).collect();
+        let status = self.service.status();
+        tracing::info!(
+            name = status.name, lattice = status.lattice_name, root = %status.state_root, entries = status.entries,
+            http = http.join(" "), p2p = p2p.join(" "), "running"
+        );
+        if !http.is_empty() {
+            let running = Running { pid: std::process::id(), http, p2p };
+            self.home.write("run.json", 0o644, &serde_json::to_vec_pretty(&running)?)?;
+        }
+        Ok(())
+    }
+}
+
+async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let listener = TcpListener::bind(address).await;
+        listeners.push(listener.with_context(|| {
+            format!("can't serve the API on {address}; is another node running there? choose another --http")
+        })?);
+    }
+    Ok(listeners)
+}
+
+fn serve(
+    home: &Home,
+    service: &Service,
+    listeners: Vec<TcpListener>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> anyhow::Result<Vec<SocketAddr>> {
+    if listeners.is_empty() {
+        return Ok(Vec::new());
+    }
+    let router = api::router(service.clone(), home.token()?);
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    for listener in listeners {
+        tasks.spawn(api::serve::serve(listener, router.clone(), stop.clone()));
+    }
+    Ok(addresses)
+}
+
+async fn open_store(home: &Home, lattice: LatticeId, settings: &Settings) -> anyhow::Result<Opened> {
+    let started = Instant::now();
+    let bar = rebuild_bar();
+    let show = |progress: Progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    };
+    let synchronous = match settings.synchronous {
+        settings::typed::Synchronous::Full => crate::store::open::Synchronous::Full,
+        settings::typed::Synchronous::Normal => crate::store::open::Synchronous::Normal,
+    };
+    let opened = open(&home.path("state.db"), lattice, synchronous, show).await;
+    bar.finish_and_clear();
+    let opened = opened?;
+    let (entries, took_ms) = (opened.rebuilt.tree.len(), started.elapsed().as_millis() as u64);
+    tracing::info!(entries, took_ms, "state proved against its root");
+    Ok(opened)
+}
+
+fn rebuild_bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("rebuilding the state tree {bar:30} {pos}/{len} entries, {per_sec}, {eta} left");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// The book with everybody worth dialling: configured peers, inviters, and members met before.
+fn peer_book(
+    home: &Home,
+    settings: &Settings,
+    identity: &Identity,
+    membership: Arc<Membership>,
+) -> anyhow::Result<PeerBook> {
+    let own = keypair(identity).public().to_peer_id();
+    let mut book = PeerBook::new(name(&own), membership);
+    for (peer, address) in addressbook::load(home) {
+        book.learn(name(&peer), split(&address).0.to_string());
+    }
+    let ticket = home.ticket()?;
+    let invited_by = ticket.iter().flat_map(inviters).map(|(_, address)| address);
+    for address in settings.peers.iter().cloned().chain(invited_by) {
+        configure(&mut book, &address);
+    }
+    Ok(book)
+}
+
+fn configure(book: &mut PeerBook, address: &Multiaddr) {
+    match split(address) {
+        (bare, Some(peer)) => book.configure(name(&peer), bare.to_string()),
+        (bare, None) => book.configure_address(bare.to_string()),
+    }
+}
+
+/// The name given at the start, or the one that the membership knows, or the author's first digits.
+fn node_name(settings: &Settings, writer: &WriterHandle, identity: &Identity) -> String {
+    let author = identity.keys.author.id();
+    let known = writer.published().membership.member(&author).map(|member| member.name.clone());
+    settings.name.clone().or(known).unwrap_or_else(|| author.short())
+}
+
+/// Gossips what the writer made durable.
+async fn tell_frames(net: NetHandle, mut frames: mpsc::Receiver<Vec<u8>>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            Some(frame) = frames.recv() => net.command(Command::Publish(frame)).await,
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// The directory that a new node is created in must not hold one.
+///
+/// # Errors
+///
+/// [`crate::home::HomeError::Exists`].
+pub fn expect_no_node(dir: &Path) -> Result<(), crate::home::HomeError> {
+    match Home::open(dir) {
+        Ok(home) => Err(crate::home::HomeError::Exists(home.dir().to_owned())),
+        Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,64 @@
+//! Prometheus text of a node's figures, made from the status when it is asked for.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::counters::Counters;
+use crate::view::Status;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reason {
+    reason: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    outcome: String,
+}
+
+/// Names, units and help by the OpenMetrics rules; counters end in `_total`.
+pub fn text(status: &Status, counters: &Counters) -> String {
+    let mut registry = Registry::with_prefix("lattice");
+    let peers = &status.peers;
+    let gauges = [
+        ("peers_configured", "Peers in the configuration, whether reached or not", peers.configured),
+        ("peers_connected", "Distinct peers with an established connection", peers.connected),
+        ("peers_lattice", "Connected peers whose handshake proved the same lattice", peers.lattice),
+        ("peers_mesh", "Lattice peers in the gossip mesh", peers.mesh),
+        ("peers_in_sync", "Lattice peers with an equal root or an explained reconcile within 30 seconds", peers.in_sync),
+        ("state_entries", "Entries in the state, tombstones included", status.entries),
+        ("log_records", "Records in the node's own log", status.log_size),
+        ("commits_waiting", "Commits waiting for their author or their time", status.waiting),
+        ("members", "Members of the lattice", status.members),
+        ("equivocations", "Authors with evidence of two commits for one place", status.equivocations.len() as u64),
+        ("ready", "Whether the node serves right answers now", u64::from(status.ready)),
+        ("writable", "Whether the last transaction succeeded", u64::from(status.write_refusal.is_none())),
+        ("uptime_seconds", "Seconds since start", status.uptime_seconds),
+    ];
+    for (name, help, value) in gauges {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
+    }
+    let divergences: Counter = Counter::default();
+    divergences.inc_by(counters.divergences());
+    registry.register("divergences", "Times a peer's root differed and nothing explained it", divergences);
+    let refusals = Family::<Reason, Counter>::default();
+    for (reason, count) in counters.refusals() {
+        refusals.get_or_create(&Reason { reason: reason.to_owned() }).inc_by(count);
+    }
+    registry.register("refusals", "Frames and commits refused, by reason", refusals);
+    let reconciles = Family::<Outcome, Counter>::default();
+    for (outcome, count) in counters.reconciles() {
+        reconciles.get_or_create(&Outcome { outcome: outcome.to_owned() }).inc_by(count);
+    }
+    registry.register("reconciles", "Reconcile sessions started here, by outcome", reconciles);
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = encode(&mut text, &registry);
+    text
+}

@@ -1,0 +1,160 @@
+//! Which protocols a node speaks, and their bounds.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use lattice::ids::LatticeId;
+use lattice::limits::{FRAME_BYTES_MAX, HELLO_BYTES_MAX};
+use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, MessageId, ValidationMode, WhitelistSubscriptionFilter};
+use libp2p::identity::Keypair;
+use libp2p::kad::{self, store::MemoryStore};
+use libp2p::request_response::{self, ProtocolSupport};
+use libp2p::swarm::NetworkBehaviour;
+use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, mdns, noise, ping, tcp, yamux};
+use sha2::{Digest, Sha256};
+
+use super::exchange::WholeMessages;
+
+/// Connections in all, incoming ones, half-open incoming ones, and per peer: a lattice of some hundred nodes, a few
+/// strangers, and no more than four file descriptors for anyone.
+const CONNECTIONS_MAX: u32 = 512;
+const INCOMING_MAX: u32 = 384;
+const PENDING_INCOMING_MAX: u32 = 64;
+const PER_PEER_MAX: u32 = 4;
+
+/// Messages queued for one slow peer. At about 128 KiB each this is at most 16 MB, then its frames are dropped and
+/// it reconciles.
+const SEND_QUEUE_MESSAGES: usize = 128;
+
+/// A ping every 5 s, and 10 s to answer: three chances before a silent peer is closed.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections stay open by themselves; the peer book closes silent ones and strangers.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long a peer may take to answer a request. A push of a message's worth of commits is durable long before.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Streams of one request protocol open at once per connection.
+const REQUEST_STREAMS_MAX: usize = 8;
+
+/// How often Kademlia looks for peers it does not know.
+const FIND_PEERS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// All protocols of a node. Limits come first: what they refuse, no other protocol sees.
+#[derive(NetworkBehaviour)]
+pub struct Behaviour {
+    limits: connection_limits::Behaviour,
+    pub(super) identify: identify::Behaviour,
+    pub(super) ping: ping::Behaviour,
+    pub(super) gossip: gossipsub::Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>,
+    pub(super) kademlia: kad::Behaviour<MemoryStore>,
+    pub(super) mdns: Toggle<mdns::tokio::Behaviour>,
+    pub(super) hello: request_response::Behaviour<WholeMessages>,
+    pub(super) join: request_response::Behaviour<WholeMessages>,
+    pub(super) reconcile: request_response::Behaviour<WholeMessages>,
+}
+
+/// The topic of all frames of a lattice.
+pub fn topic(lattice: LatticeId) -> IdentTopic {
+    IdentTopic::new(format!("/lattice/{lattice}/frames/1"))
+}
+
+/// Builds the swarm of a node.
+///
+/// # Errors
+///
+/// If a transport can't be set up on this machine; the error says which.
+pub fn swarm(keypair: Keypair, lattice: LatticeId, with_mdns: bool) -> anyhow::Result<Swarm<Behaviour>> {
+    let swarm = SwarmBuilder::with_existing_identity(keypair)
+        .with_tokio()
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
+        .with_quic()
+        .with_dns()?
+        .with_behaviour(|keypair| behaviour(keypair, lattice, with_mdns).map_err(Into::into))
+        .map_err(|error| anyhow::anyhow!("a protocol can't be set up: {error}"))?
+        .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
+        .build();
+    Ok(swarm)
+}
+
+fn behaviour(keypair: &Keypair, lattice: LatticeId, with_mdns: bool) -> anyhow::Result<Behaviour> {
+    let own = keypair.public().to_peer_id();
+    let limits = ConnectionLimits::default()
+        .with_max_pending_incoming(Some(PENDING_INCOMING_MAX))
+        .with_max_established_incoming(Some(INCOMING_MAX))
+        .with_max_established(Some(CONNECTIONS_MAX))
+        .with_max_established_per_peer(Some(PER_PEER_MAX));
+    let identify = identify::Config::new("/lattice/1".to_owned(), keypair.public())
+        .with_agent_version(concat!("lattice/", env!("CARGO_PKG_VERSION")).to_owned())
+        .with_push_listen_addr_updates(true);
+    let mdns = if with_mdns { Some(mdns::tokio::Behaviour::new(mdns::Config::default(), own)?) } else { None };
+    Ok(Behaviour {
+        limits: connection_limits::Behaviour::new(limits),
+        identify: identify::Behaviour::new(identify),
+        ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
+        gossip: gossip(lattice)?,
+        kademlia: kademlia(own, lattice)?,
+        mdns: mdns.into(),
+        hello: exchange("/lattice/hello/1", HELLO_BYTES_MAX),
+        join: exchange("/lattice/join/1", HELLO_BYTES_MAX),
+        reconcile: exchange("/lattice/reconcile/1", reconcile::limits::MESSAGE_BYTES_MAX),
+    })
+}
+
+type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>;
+
+fn gossip(lattice: LatticeId) -> anyhow::Result<Gossip> {
+    let config = gossipsub::ConfigBuilder::default()
+        .protocol_id_prefix("/lattice/gossip")
+        // Commits are signed; a second signature by gossip would cost four times as much as the rest.
+        .validation_mode(ValidationMode::Anonymous)
+        .validate_messages()
+        .message_id_fn(|message| MessageId::from(Sha256::digest(&message.data).to_vec()))
+        .max_transmit_size(FRAME_BYTES_MAX + 1024)
+        .connection_handler_queue_len(SEND_QUEUE_MESSAGES)
+        .heartbeat_interval(Duration::from_millis(700))
+        .history_length(3)
+        .history_gossip(2)
+        .duplicate_cache_time(Duration::from_secs(30))
+        .prune_backoff(Duration::from_secs(10))
+        .flood_publish(true)
+        .build()
+        .map_err(|error| anyhow::anyhow!("gossip settings: {error}"))?;
+    let filter = WhitelistSubscriptionFilter(HashSet::from([topic(lattice).hash()]));
+    let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)
+        .map_err(|error| anyhow::anyhow!("gossip: {error}"))?;
+    gossip.subscribe(&topic(lattice))?;
+    Ok(gossip)
+}
+
+fn kademlia(own: PeerId, lattice: LatticeId) -> anyhow::Result<kad::Behaviour<MemoryStore>> {
+    // The lattice id in the name keeps the tables of different lattices apart.
+    let protocol = StreamProtocol::try_from_owned(format!("/lattice/{lattice}/kad/1"))?;
+    let mut config = kad::Config::new(protocol);
+    config.set_periodic_bootstrap_interval(Some(FIND_PEERS_INTERVAL));
+    config.set_query_timeout(Duration::from_secs(20));
+    let mut kademlia = kad::Behaviour::with_config(own, MemoryStore::new(own), config);
+    kademlia.set_mode(Some(kad::Mode::Server));
+    Ok(kademlia)
+}
+
+fn exchange(protocol: &'static str, limit: usize) -> request_response::Behaviour<WholeMessages> {
+    let config = request_response::Config::default()
+        .with_request_timeout(REQUEST_TIMEOUT)
+        .with_max_concurrent_streams(REQUEST_STREAMS_MAX);
+    let protocols = [(StreamProtocol::new(protocol), ProtocolSupport::Full)];
+    request_response::Behaviour::with_codec(WholeMessages { limit }, protocols, config)
+}
+
+/// Whether an address is worth remembering: unspecified ones lead nowhere.
+pub(super) fn is_dialable(address: &Multiaddr) -> bool {
+    !address.iter().any(|part| match part {
+        libp2p::multiaddr::Protocol::Ip4(ip) => ip.is_unspecified(),
+        libp2p::multiaddr::Protocol::Ip6(ip) => ip.is_unspecified(),
+        _ => false,
+    })
+}

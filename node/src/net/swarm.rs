@@ -1,0 +1,475 @@
+//! The swarm task: events to the peer book, the book's wishes to the swarm, bytes to and from other tasks.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use lattice::hello::Hello;
+use libp2p::core::ConnectedPoint;
+use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance, PublishError};
+use libp2p::request_response::{self, Message, OutboundRequestId, ResponseChannel};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm, identify, kad, mdns, ping};
+use node_core::blame::Verdict;
+use node_core::peers::{Action, Link, PeerBook, PeerName};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::address::{split, with_peer};
+use super::behaviour::{Behaviour, BehaviourEvent, is_dialable, swarm, topic};
+use super::{
+    COMMANDS_MAX, Command, GOSSIP_MAX, Gossip, NetHandle, NetStreams, NetView, Protocol, REQUESTS_MAX,
+    Request,
+};
+use crate::clock::now_ms;
+use crate::writer::Identity;
+
+/// How often the book is asked what to do, and changes are shown.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How long a start may wait for its listeners.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+type Reply = oneshot::Sender<Result<Vec<u8>, String>>;
+
+/// What the swarm needs to start.
+pub struct NetConfig {
+    /// Addresses to listen on.
+    pub listen: Vec<Multiaddr>,
+    /// Addresses that others should use, beside those listened on.
+    pub external: Vec<Multiaddr>,
+    /// Whether to find and be found on the local network.
+    pub mdns: bool,
+}
+
+/// The swarm before it runs.
+pub struct SwarmTask {
+    identity: Arc<Identity>,
+    own: PeerId,
+    swarm: Swarm<Behaviour>,
+    topic: IdentTopic,
+    book: PeerBook,
+    commands: mpsc::Receiver<Command>,
+    checked: mpsc::Sender<Command>,
+    gossip: mpsc::Sender<Gossip>,
+    requests: mpsc::Sender<Request>,
+    view: watch::Sender<NetView>,
+    waiting: HashMap<(Protocol, OutboundRequestId), Reply>,
+    dials: HashMap<ConnectionId, Dialled>,
+}
+
+enum Dialled {
+    Peer(PeerName),
+    Address(String),
+}
+
+/// The libp2p identity of a node.
+///
+/// # Panics
+///
+/// Never: any 32 bytes are an ed25519 secret.
+pub fn keypair(identity: &Identity) -> libp2p::identity::Keypair {
+    libp2p::identity::Keypair::ed25519_from_bytes(identity.keys.p2p.0)
+        .unwrap_or_else(|_| unreachable!("32 bytes are an ed25519 secret"))
+}
+
+/// A peer id as the book names it.
+pub fn name(peer: &PeerId) -> PeerName {
+    PeerName(peer.to_bytes().into())
+}
+
+fn peer_id(name: &PeerName) -> Option<PeerId> {
+    PeerId::from_bytes(&name.0).ok()
+}
+
+/// Binds all listeners and sets up the task.
+///
+/// # Errors
+///
+/// If an address can't be listened on, or a transport can't be set up.
+pub async fn start(
+    identity: Arc<Identity>,
+    config: NetConfig,
+    book: PeerBook,
+) -> anyhow::Result<(SwarmTask, NetHandle, NetStreams)> {
+    let keypair = keypair(&identity);
+    let own = keypair.public().to_peer_id();
+    let mut swarm = swarm(keypair, identity.lattice, config.mdns)?;
+    let listening = listen(&mut swarm, &config.listen).await?;
+    for address in config.external {
+        swarm.add_external_address(address);
+    }
+    let (commands_in, commands) = mpsc::channel(COMMANDS_MAX);
+    let (gossip, gossip_out) = mpsc::channel(GOSSIP_MAX);
+    let (requests, requests_out) = mpsc::channel(REQUESTS_MAX);
+    let (view, view_out) = watch::channel(NetView { book: Arc::new(book.clone()), listening });
+    let handle = NetHandle { own, commands: commands_in.clone(), view: view_out };
+    let streams = NetStreams { gossip: gossip_out, requests: requests_out };
+    let topic = topic(identity.lattice);
+    let task = SwarmTask {
+        identity,
+        own,
+        swarm,
+        topic,
+        book,
+        commands,
+        checked: commands_in,
+        gossip,
+        requests,
+        view,
+        waiting: HashMap::new(),
+        dials: HashMap::new(),
+    };
+    Ok((task, handle, streams))
+}
+
+/// Listens on all addresses and waits until each has a port.
+async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> anyhow::Result<Vec<Multiaddr>> {
+    let mut pending = BTreeSet::new();
+    for address in addresses {
+        let listener = swarm.listen_on(address.clone()).map_err(|error| {
+            anyhow::anyhow!("can't listen on {address}: {error}; is another node running there? choose another --p2p")
+        })?;
+        pending.insert(format!("{listener:?}"));
+    }
+    let mut listening = Vec::new();
+    let all_bound = async {
+        while !pending.is_empty() {
+            match swarm.select_next_some().await {
+                SwarmEvent::NewListenAddr { listener_id, address } => {
+                    pending.remove(&format!("{listener_id:?}"));
+                    listening.push(address);
+                }
+                SwarmEvent::ListenerClosed { reason: Err(error), addresses, .. } => {
+                    anyhow::bail!("can't listen on {addresses:?}: {error}");
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    };
+    tokio::time::timeout(LISTEN_TIMEOUT, all_bound)
+        .await
+        .map_err(|_| anyhow::anyhow!("no address to listen on within 10 s; check --p2p"))??;
+    Ok(listening)
+}
+
+impl SwarmTask {
+    /// Runs until `stop` fires, then closes all connections.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_event(event),
+                Some(command) = self.commands.recv() => self.on_command(command),
+                _ = tick.tick() => self.on_tick(),
+                () = stop.cancelled() => break,
+            }
+        }
+        let connected: Vec<_> = self.swarm.connected_peers().copied().collect();
+        for peer in connected {
+            // Already gone is as good as closed.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        // Lets the goodbyes out, so that peers see a close and not a silence.
+        let drained = async { while self.swarm.connected_peers().next().is_some() {
+            self.swarm.select_next_some().await;
+        } };
+        let _ = tokio::time::timeout(Duration::from_millis(500), drained).await;
+    }
+
+    fn on_tick(&mut self) {
+        let mesh = self.swarm.behaviour().gossip.mesh_peers(&self.topic.hash()).map(name).collect();
+        self.book.set_mesh(&mesh);
+        for action in self.book.tick(now_ms()) {
+            self.act(action);
+        }
+        self.show();
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Close(name, reason) => {
+                let Some(peer) = peer_id(&name) else { return };
+                tracing::info!(%peer, reason, "closing a peer");
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+            Action::Dial(name, addresses) => self.dial(name, &addresses),
+            Action::DialAddress(text) => self.dial_address(text),
+            Action::Hello(name) => {
+                let Some(peer) = peer_id(&name) else { return };
+                let hello = self.hello_to(&peer);
+                self.swarm.behaviour_mut().hello.send_request(&peer, hello);
+            }
+        }
+    }
+
+    fn dial(&mut self, name: PeerName, addresses: &[String]) {
+        let Some(peer) = peer_id(&name) else { return };
+        let addresses = addresses.iter().filter_map(|address| address.parse().ok()).collect();
+        let options = DialOpts::peer_id(peer)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addresses)
+            .extend_addresses_through_behaviour()
+            .build();
+        let connection = options.connection_id();
+        if let Err(error) = self.swarm.dial(options) {
+            tracing::debug!(%peer, %error, "can't dial; trying again later");
+            self.book.dial_failed(now_ms(), &name, random());
+            // Whoever has no address of a member asks those that may.
+            self.swarm.behaviour_mut().kademlia.get_closest_peers(peer);
+        } else {
+            self.dials.insert(connection, Dialled::Peer(name));
+        }
+    }
+
+    fn dial_address(&mut self, text: String) {
+        let Ok(address) = text.parse::<Multiaddr>() else { return };
+        let options = DialOpts::unknown_peer_id().address(address).build();
+        let connection = options.connection_id();
+        if let Err(error) = self.swarm.dial(options) {
+            tracing::debug!(address = text, %error, "can't dial; trying again later");
+            self.book.address_failed(now_ms(), &text, random());
+        } else {
+            self.dials.insert(connection, Dialled::Address(text));
+        }
+    }
+
+    fn hello_to(&self, peer: &PeerId) -> Vec<u8> {
+        let (key, lattice) = (&self.identity.keys.author, self.identity.lattice);
+        Hello::sign(key, lattice, &self.own.to_bytes(), &peer.to_bytes()).encode()
+    }
+
+    /// Publishes what the network looks like now.
+    fn show(&self) {
+        let listening = self.swarm.listeners().chain(self.swarm.external_addresses()).cloned().collect();
+        self.view.send_replace(NetView { book: Arc::new(self.book.clone()), listening });
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Publish(bytes) => self.publish(bytes),
+            Command::Report { id, from, verdict } => {
+                let acceptance = match verdict {
+                    Verdict::Accept => MessageAcceptance::Accept,
+                    Verdict::Ignore => MessageAcceptance::Ignore,
+                    Verdict::Reject => MessageAcceptance::Reject,
+                };
+                if verdict == Verdict::Reject {
+                    self.book.strike(now_ms(), &name(&from));
+                }
+                self.swarm.behaviour_mut().gossip.report_message_validation_result(&id, &from, acceptance);
+            }
+            Command::Request { peer, protocol, bytes, reply } => {
+                let behaviour = self.swarm.behaviour_mut();
+                let id = match protocol {
+                    Protocol::Join => behaviour.join.send_request(&peer, bytes),
+                    Protocol::Reconcile => behaviour.reconcile.send_request(&peer, bytes),
+                };
+                self.waiting.insert((protocol, id), reply);
+            }
+            Command::Respond { protocol, channel, bytes } => self.respond(protocol, channel, bytes),
+            Command::Proved { peer, author } => {
+                match author {
+                    Ok(author) => self.book.proved(&name(&peer), author),
+                    Err(reason) => {
+                        tracing::info!(%peer, reason, "handshake refused");
+                        self.book.refused(&name(&peer), reason);
+                    }
+                }
+                self.show();
+            }
+            Command::Head { head, known } => self.book.head(now_ms(), head, known),
+            Command::Synced(peer) => self.book.synced(now_ms(), &name(&peer)),
+            Command::Strike(peer) => self.book.strike(now_ms(), &name(&peer)),
+            Command::Membership(membership) => {
+                self.book.set_membership(membership);
+                self.show();
+            }
+        }
+    }
+
+    fn publish(&mut self, bytes: Vec<u8>) {
+        match self.swarm.behaviour_mut().gossip.publish(self.topic.clone(), bytes) {
+            // Alone, the state is right all the same; whoever comes later reconciles.
+            Ok(_) | Err(PublishError::NoPeersSubscribedToTopic | PublishError::Duplicate) => {}
+            Err(error) => tracing::debug!(%error, "a frame was not gossiped; peers will reconcile"),
+        }
+    }
+
+    fn respond(&mut self, protocol: Protocol, channel: ResponseChannel<Vec<u8>>, bytes: Vec<u8>) {
+        let behaviour = self.swarm.behaviour_mut();
+        // An error means that the asker is gone.
+        let _ = match protocol {
+            Protocol::Join => behaviour.join.send_response(channel, bytes),
+            Protocol::Reconcile => behaviour.reconcile.send_response(channel, bytes),
+        };
+    }
+
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour(event),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_connected(peer_id, connection_id, &endpoint);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                tracing::debug!(peer = %peer_id, ?cause, "connection closed");
+                self.book.closed(now_ms(), &name(&peer_id), number(connection_id));
+                self.show();
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                tracing::debug!(%error, "dial failed");
+                match self.dials.remove(&connection_id) {
+                    Some(Dialled::Peer(peer)) => self.book.dial_failed(now_ms(), &peer, random()),
+                    Some(Dialled::Address(text)) => self.book.address_failed(now_ms(), &text, random()),
+                    None => {}
+                }
+            }
+            SwarmEvent::NewListenAddr { address, .. } => tracing::info!(%address, "listening"),
+            _ => {}
+        }
+    }
+
+    fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
+        let address = split(endpoint.get_remote_address()).0.to_string();
+        let dialled = self.dials.remove(&connection);
+        let outbound = endpoint.is_dialer();
+        if let (true, Some(Dialled::Address(_) | Dialled::Peer(_))) = (outbound, &dialled) {
+            self.book.learn(name(&peer), address.clone());
+        }
+        self.book.connected(now_ms(), &name(&peer), number(connection), Link { address, outbound });
+        if let Some(Dialled::Address(text)) = dialled {
+            self.book.answered(&text, &name(&peer));
+        }
+        if self.book.is_banned(now_ms(), &name(&peer)) {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        for action in self.book.tick(now_ms()) {
+            self.act(action);
+        }
+        self.show();
+    }
+
+    fn on_behaviour(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
+                self.on_gossip(propagation_source, message_id, message.data);
+            }
+            BehaviourEvent::Ping(ping::Event { peer, result: Ok(rtt), .. }) => {
+                self.book.pinged(now_ms(), &name(&peer), rtt.as_secs_f64() * 1000.0);
+            }
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                self.book.heard(now_ms(), &name(&peer_id));
+                for address in info.listen_addrs.into_iter().filter(is_dialable) {
+                    self.swarm.behaviour_mut().kademlia.add_address(&peer_id, address);
+                }
+            }
+            BehaviourEvent::Kademlia(kad::Event::RoutingUpdated { peer, addresses, .. }) => {
+                for address in addresses.iter() {
+                    self.book.learn(name(&peer), split(address).0.to_string());
+                }
+            }
+            BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
+                for (peer, address) in found {
+                    self.book.learn(name(&peer), split(&address).0.to_string());
+                    self.swarm.behaviour_mut().kademlia.add_address(&peer, address);
+                }
+            }
+            BehaviourEvent::Hello(event) => self.on_hello(event),
+            BehaviourEvent::Join(event) => self.on_exchange(Protocol::Join, event),
+            BehaviourEvent::Reconcile(event) => self.on_exchange(Protocol::Reconcile, event),
+            _ => {}
+        }
+    }
+
+    fn on_gossip(&mut self, from: PeerId, id: gossipsub::MessageId, bytes: Vec<u8>) {
+        self.book.heard(now_ms(), &name(&from));
+        let is_lattice = self.book.author(&name(&from)).is_some();
+        if self.gossip.try_send(Gossip { id: id.clone(), from, is_lattice, bytes }).is_err() {
+            let ignore = MessageAcceptance::Ignore;
+            self.swarm.behaviour_mut().gossip.report_message_validation_result(&id, &from, ignore);
+        }
+    }
+
+    fn on_hello(&mut self, event: request_response::Event<Vec<u8>, Vec<u8>>) {
+        let request_response::Event::Message { peer, message, .. } = event else { return };
+        self.book.heard(now_ms(), &name(&peer));
+        let bytes = match message {
+            Message::Request { request, channel, .. } => {
+                let answer = self.hello_to(&peer);
+                let _ = self.swarm.behaviour_mut().hello.send_response(channel, answer);
+                request
+            }
+            Message::Response { response, .. } => response,
+        };
+        self.check_hello(peer, bytes);
+    }
+
+    /// Signatures are checked on another thread; the verdict comes back as a command.
+    fn check_hello(&self, peer: PeerId, bytes: Vec<u8>) {
+        let (lattice, own, checked) = (self.identity.lattice, self.own, self.checked.clone());
+        tokio::task::spawn_blocking(move || {
+            let author = match Hello::decode(&bytes) {
+                Err(error) => Err(format!("its hello does not decode: {error}")),
+                Ok(hello) if hello.lattice != lattice => {
+                    Err(format!("it is of lattice {}, this is {}", hello.lattice.short(), lattice.short()))
+                }
+                Ok(hello) if !hello.is_from(&peer.to_bytes(), &own.to_bytes()) => {
+                    Err("the signature of its hello is wrong".to_owned())
+                }
+                Ok(hello) => Ok(hello.author),
+            };
+            // If the queue is full the handshake comes again in a few seconds.
+            let _ = checked.try_send(Command::Proved { peer, author });
+        });
+    }
+
+    fn on_exchange(&mut self, protocol: Protocol, event: request_response::Event<Vec<u8>, Vec<u8>>) {
+        match event {
+            request_response::Event::Message { peer, message, .. } => {
+                self.book.heard(now_ms(), &name(&peer));
+                match message {
+                    Message::Request { request, channel, .. } => {
+                        let author = self.book.author(&name(&peer));
+                        // Dropping the channel fails the request at the asker, which comes again.
+                        let _ = self.requests.try_send(Request { peer, author, protocol, bytes: request, channel });
+                    }
+                    Message::Response { request_id, response } => self.settle(protocol, request_id, Ok(response)),
+                }
+            }
+            request_response::Event::OutboundFailure { request_id, error, .. } => {
+                self.settle(protocol, request_id, Err(error.to_string()));
+            }
+            request_response::Event::InboundFailure { .. } | request_response::Event::ResponseSent { .. } => {}
+        }
+    }
+
+    fn settle(&mut self, protocol: Protocol, id: OutboundRequestId, answer: Result<Vec<u8>, String>) {
+        if let Some(reply) = self.waiting.remove(&(protocol, id)) {
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+/// Connection ids are numbers to libp2p; it shows them only as text.
+fn number(connection: ConnectionId) -> u64 {
+    connection.to_string().parse().unwrap_or_default()
+}
+
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    // Only spreads dials; without randomness they are merely in step.
+    let _ = getrandom::fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+/// Addresses that a ticket should hold: all but loopback ones, unless there are no others.
+pub fn public_addresses(view: &NetView, own: PeerId) -> Vec<Multiaddr> {
+    let reachable = |address: &&Multiaddr| !super::address::is_loopback(address);
+    let (wide, narrow): (Vec<_>, Vec<_>) = view.listening.iter().partition(reachable);
+    let chosen = if wide.is_empty() { narrow } else { wide };
+    chosen.into_iter().map(|address| with_peer(address, own)).collect()
+}

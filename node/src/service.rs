@@ -1,0 +1,323 @@
+//! What the API may ask of a node: the one handle that request handlers hold.
+//!
+//! It owns no state. Writes go to the writer task, reads to the read pool, facts come from what writer and swarm
+//! last published.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http_fallback::state::StateView;
+use lattice::commit::Commit;
+use lattice::hello::INVITATION_SECRET_BYTES;
+use lattice::ids::CommitId;
+use lattice::op::{Key, Op};
+use lattice::ticket::Ticket;
+use libp2p::PeerId;
+use sha2::{Digest, Sha256};
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::now_ms;
+use crate::counters::Counters;
+use crate::intake;
+use crate::net::swarm::public_addresses;
+use crate::net::{NetHandle, address::with_peer};
+use crate::store::StoreError;
+use crate::store::read::Reader;
+use crate::view;
+use crate::writer::job::{Fate, Job};
+use crate::writer::{Identity, Published, Reply, WriterHandle};
+
+pub use crate::store::StoredEntry;
+pub use crate::store::read::{Changes, Cursor};
+pub use crate::writer::job::{IdempotencyKey, WriteError, Written};
+
+/// Reads fail only as the store does.
+pub type ReadError = StoreError;
+
+/// Why no invitation was made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InviteError {
+    /// Only admins let others in.
+    #[error("this node is not an admin of the lattice; ask for an invitation at an admin's node")]
+    NotAdmin,
+    /// Nothing to dial.
+    #[error("this node listens on no address that another could dial; start it with --p2p or --external")]
+    NoAddress,
+    /// The secret could not be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The node is about to end, or has no randomness.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// What became of a commit signed elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// Its effect is in the state and durable.
+    Applied,
+    /// It waits for its author or its time.
+    Waiting,
+    /// It would wait, but there is no room.
+    Dropped,
+    /// It does not count here.
+    Refused(WriteError),
+}
+
+/// The handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) name: String,
+    pub(crate) writer: WriterHandle,
+    pub(crate) reader: Reader,
+    pub(crate) net: NetHandle,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) started: Instant,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Service {
+    /// Signs, applies and stores operations of this node's own; answers once they are durable.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`]; nothing of the write is in the state then.
+    pub async fn write(&self, ops: Vec<Op>, idempotency: Option<IdempotencyKey>) -> Result<Written, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        self.inner.writer.send(Job::Write { ops, idempotency, reply: Reply(reply) }).await;
+        answer.await.unwrap_or(Err(WriteError::Stopping))
+    }
+
+    /// Takes commits signed elsewhere by members; tells each one's fate, in their order.
+    pub async fn submit(&self, commits: Vec<Commit>) -> Vec<(CommitId, Submitted)> {
+        let mut fates = Vec::with_capacity(commits.len());
+        let mut verified = Vec::with_capacity(commits.len());
+        for checked in intake::verify(&self.inner.identity, commits).await {
+            match checked {
+                Ok(commit) => {
+                    fates.push((commit.id(), Submitted::Refused(WriteError::Stopping)));
+                    verified.push(commit);
+                }
+                Err((id, error)) => fates.push((id, Submitted::Refused(error.into()))),
+            }
+        }
+        for (id, fate) in self.inner.writer.take(verified, true).await.unwrap_or_default() {
+            let submitted = match fate {
+                Fate::Applied => Submitted::Applied,
+                Fate::Waits => Submitted::Waiting,
+                Fate::Dropped => Submitted::Dropped,
+                Fate::Refused(why) => Submitted::Refused(why.into()),
+                Fate::Failed(why) => Submitted::Refused(why),
+            };
+            fates.iter_mut().filter(|(known, _)| *known == id).for_each(|(_, slot)| *slot = submitted.clone());
+        }
+        fates
+    }
+
+    /// The entry at `key`, tombstones included.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub async fn get(&self, key: &Key) -> Result<Option<StoredEntry>, ReadError> {
+        self.inner.reader.entry(key).await
+    }
+
+    /// Live entries under `prefix` after the key `after`, in key order.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<StoredEntry>, ReadError> {
+        self.inner.reader.list(prefix, after, limit).await
+    }
+
+    /// Where to read changes from, for someone who has seen the log up to `position`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub async fn cursor_at(&self, position: u64) -> Result<Cursor, ReadError> {
+        self.inner.reader.cursor_at(position).await
+    }
+
+    /// Entries under `prefix` changed after `cursor`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub async fn changes(&self, prefix: &str, cursor: Cursor, limit: usize) -> Result<Changes, ReadError> {
+        self.inner.reader.changes(prefix, cursor, limit).await
+    }
+
+    /// What the last durable transaction left; changes with each.
+    pub fn states(&self) -> watch::Receiver<Arc<Published>> {
+        self.inner.writer.watch()
+    }
+
+    /// Fires when the node is about to end.
+    pub fn stopped(&self) -> CancellationToken {
+        self.inner.stop.clone()
+    }
+
+    /// Makes the right to enter once, and the string that carries it.
+    ///
+    /// # Errors
+    ///
+    /// [`InviteError`].
+    pub async fn invite(&self) -> Result<Ticket, InviteError> {
+        let inner = &self.inner;
+        if !inner.identity.genesis.admins.contains(&inner.identity.keys.author.id()) {
+            return Err(InviteError::NotAdmin);
+        }
+        let addresses: Vec<_> = public_addresses(&inner.net.view(), inner.net.own).iter().map(ToString::to_string).collect();
+        if addresses.is_empty() {
+            return Err(InviteError::NoAddress);
+        }
+        let mut secret = [0; INVITATION_SECRET_BYTES];
+        getrandom::fill(&mut secret).map_err(|error| InviteError::Unavailable(error.to_string()))?;
+        let (reply, kept) = oneshot::channel();
+        inner.writer.send(Job::Invite { secret_hash: Sha256::digest(secret).into(), reply }).await;
+        kept.await.map_err(|_| InviteError::Unavailable(WriteError::Stopping.to_string()))??;
+        let addresses = addresses.into_iter().take(lattice::ticket::TICKET_ADDRESSES_MAX).collect();
+        Ok(Ticket { genesis: inner.identity.genesis.clone(), addresses, secret })
+    }
+
+    /// Whether this node serves right answers now.
+    ///
+    /// # Errors
+    ///
+    /// The reason why not.
+    pub fn ready(&self) -> Result<(), String> {
+        let published = self.inner.writer.published();
+        if let Some(trouble) = &published.trouble {
+            return Err(trouble.to_string());
+        }
+        if !published.membership.is_active(&self.inner.identity.keys.author.id()) {
+            return Err(WriteError::NotYetMember.to_string());
+        }
+        Ok(())
+    }
+
+    /// What this node says of itself.
+    pub fn status(&self) -> view::Status {
+        let inner = &self.inner;
+        let (published, net) = (inner.writer.published(), inner.net.view());
+        let (identity, author) = (&inner.identity, inner.identity.keys.author.id());
+        let ready = self.ready();
+        view::Status {
+            name: inner.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            lattice_id: identity.lattice.to_string(),
+            lattice_name: identity.genesis.name.clone(),
+            author: author.to_string(),
+            peer_id: inner.net.own.to_string(),
+            state_root: published.root.to_string(),
+            entries: published.tree.len(),
+            log_size: published.log_size,
+            mode: MODE.to_owned(),
+            ready: ready.is_ok(),
+            not_ready_reason: ready.err(),
+            write_refusal: published.trouble.as_ref().map(ToString::to_string),
+            uptime_seconds: inner.started.elapsed().as_secs(),
+            peers: self.counts(),
+            members: published.membership.members().filter(|m| published.membership.is_active(&m.author)).count() as u64,
+            seq: published.frontier.chain(&author, 0).highest(),
+            waiting: published.waiting as u64,
+            equivocations: published.equivocations.iter().map(equivocation_view).collect(),
+            divergences: inner.counters.divergences(),
+            last_reconcile: inner.counters.last_reconcile(),
+            addresses: net.listening.iter().map(|address| with_peer(address, inner.net.own).to_string()).collect(),
+            refusals: inner.counters.refusals().into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect(),
+        }
+    }
+
+    fn counts(&self) -> view::PeerCounts {
+        let root = self.inner.writer.published().root;
+        let counts = self.inner.net.view().book.counts(now_ms(), &root);
+        view::PeerCounts {
+            configured: counts.configured,
+            connected: counts.connected,
+            lattice: counts.lattice,
+            mesh: counts.mesh,
+            in_sync: counts.in_sync,
+        }
+    }
+
+    /// Peers as this node sees them: connected or configured ones and members.
+    pub fn peers(&self) -> Vec<view::Peer> {
+        let (published, now, book) = (self.inner.writer.published(), now_ms(), self.inner.net.view().book);
+        book.peers()
+            .map(|(name, peer)| {
+                let author = book.author(name);
+                let link = peer.links.values().next();
+                let head = peer.head.as_ref();
+                view::Peer {
+                    peer_id: PeerId::from_bytes(&name.0).map_or_else(|_| "?".to_owned(), |id| id.to_string()),
+                    author: author.map(|author| author.to_string()),
+                    name: author.and_then(|author| published.membership.member(&author)).map(|m| m.name.clone()),
+                    configured: peer.configured,
+                    connected: !peer.links.is_empty(),
+                    lattice: author.is_some(),
+                    mesh: peer.mesh,
+                    in_sync: book.is_in_sync(now, name, &published.root),
+                    connections: peer.links.len() as u64,
+                    address: link.map(|link| link.address.clone()),
+                    direction: link.map(|link| if link.outbound { "outbound" } else { "inbound" }.to_owned()),
+                    rtt_ms: peer.rtt_ms,
+                    state_root: head.map(|(head, _)| head.root.to_string()),
+                    entries: head.map(|(head, _)| head.entries),
+                    same_root: head.map(|(head, _)| head.root == published.root),
+                    head_age_ms: head.map(|(_, at)| now.saturating_sub(*at)),
+                    refusal: peer.refusal.clone(),
+                }
+            })
+            .collect()
+    }
+
+    /// What other nodes are told over HTTP.
+    pub fn state(&self) -> StateView {
+        let published = self.inner.writer.published();
+        StateView {
+            lattice_id: self.inner.identity.lattice.to_string(),
+            name: self.inner.name.clone(),
+            author: self.inner.identity.keys.author.id().to_string(),
+            merkle_root: published.root.to_string(),
+            entries: published.tree.len(),
+            peers: self.counts().lattice,
+            mode: MODE.to_owned(),
+            frontier: data_encoding::HEXLOWER.encode(&published.frontier_digest),
+            log_size: published.log_size,
+            time_ms: now_ms(),
+        }
+    }
+
+    /// Prometheus text.
+    pub fn metrics(&self) -> String {
+        crate::metrics::text(&self.status(), &self.inner.counters)
+    }
+}
+
+/// The road to other nodes. There is one so far.
+const MODE: &str = "p2p";
+
+fn equivocation_view(pair: &lattice::equivocation::Equivocation) -> view::EquivocationView {
+    let header = pair.first.header();
+    view::EquivocationView {
+        author: header.author.to_string(),
+        term: header.term,
+        seq: header.seq,
+        commits: [pair.first.id().to_string(), pair.second.id().to_string()],
+    }
+}

@@ -1,0 +1,136 @@
+//! The file `lattice.toml` as a source of options: reading it, and writing the first one with every default explained.
+
+use std::io::{self, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use super::typed::{NodeName, Typed};
+
+/// Bytes of a configuration file that are read at all: a thousand times what one needs, and no device by mistake.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Name of the file in a node's directory.
+pub const FILE_NAME: &str = "lattice.toml";
+
+/// Why a TOML file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadFile {
+    /// It can't be read.
+    #[error("{}: can't be read: {why}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// It does not say what it should.
+    #[error("{}, line {line}{}: {why}; correct or delete that line", file.display(), key.as_ref().map(|k| format!(", {k:?}")).unwrap_or_default())]
+    Line {
+        /// The file.
+        file: PathBuf,
+        /// Line number, from 1.
+        line: usize,
+        /// The key on that line, if there is one.
+        key: Option<String>,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Reads the options of the node in `dir`; without a file there, none.
+///
+/// # Errors
+///
+/// [`BadFile`] with the line to correct.
+pub fn read(dir: &Path) -> Result<Typed, BadFile> {
+    let file = dir.join(FILE_NAME);
+    match read_text(&file) {
+        Err(BadFile::Unreadable { why, .. }) if why.kind() == io::ErrorKind::NotFound => Ok(Typed::default()),
+        Err(other) => Err(other),
+        Ok(text) => parse(&file, &text),
+    }
+}
+
+/// Reads a file of at most [`FILE_BYTES_MAX`].
+pub(super) fn read_text(file: &Path) -> Result<String, BadFile> {
+    use io::Read;
+    let unreadable = |why| BadFile::Unreadable { file: file.to_owned(), why };
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(unreadable)?;
+    opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(unreadable(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes"))));
+    }
+    Ok(text)
+}
+
+/// Reads a value out of the text of `file`.
+pub(super) fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, BadFile> {
+    toml::from_str(text).map_err(|error| bad_line(file, text, error.span(), error.message()))
+}
+
+/// An error at the line where `span` starts; without a span, at the last line.
+pub(super) fn bad_line(file: &Path, text: &str, span: Option<Range<usize>>, why: &str) -> BadFile {
+    let at = span.map_or(text.len(), |span| span.start.min(text.len()));
+    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let key = text[start..].lines().next().and_then(|line| line.split_once('='));
+    BadFile::Line {
+        file: file.to_owned(),
+        line: text[..start].lines().count() + 1,
+        key: key.map(|(key, _)| key.trim().to_owned()).filter(|key| !key.is_empty()),
+        why: why.trim_end().replace('\n', "; "),
+    }
+}
+
+/// Writes the first `lattice.toml` of a node. One that stands there already is left alone.
+///
+/// # Errors
+///
+/// What the system says, if the file can't be written.
+pub fn write_first(dir: &Path, name: &NodeName) -> io::Result<()> {
+    match std::fs::File::create_new(dir.join(FILE_NAME)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(mut file) => {
+            file.write_all(first_text(name).as_bytes())?;
+            file.sync_all()
+        }
+    }
+}
+
+/// The first `lattice.toml`: the node's name, and every other option as a comment with its default.
+pub fn first_text(name: &NodeName) -> String {
+    let name = toml::Value::from(name.as_str());
+    format!(
+        "\
+# Options of this lattice node. Flags of `lattice run` go over LATTICE_… variables, those go over this file.
+# An option without a line here has its default, which the commented lines show.
+
+# What people call this node.
+name = {name}
+
+# Where to listen for other nodes: IP:PORT for TCP and QUIC on that port, or multiaddrs. Port 0 is any free one.
+#p2p = [\"/ip4/0.0.0.0/tcp/4801\", \"/ip4/0.0.0.0/udp/4801/quic-v1\"]
+
+# Where to serve the HTTP API. Beyond loopback anyone who reaches the port can read; writing takes the api.token.
+#http = [\"127.0.0.1:4800\"]
+
+# Nodes to dial for ever, as multiaddrs: \"/ip4/192.0.2.7/tcp/4801\", with or without \"/p2p/<peer id>\" at the end.
+#peers = []
+
+# Addresses of this node as others reach it, where it can't see them itself (port forwarding, containers).
+#external = []
+
+# Look for nodes of this lattice on the local network.
+#mdns = true
+
+# \"full\": what was acknowledged survives a power cut. \"normal\": only the death of the process; faster on slow disks.
+#synchronous = \"full\"
+
+# Log JSON lines instead of text.
+#log_json = false
+"
+    )
+}

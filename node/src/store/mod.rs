@@ -1,0 +1,87 @@
+//! The state on disk: one SQLite database, one writer, a few readers.
+//!
+//! The store decides nothing. [`write`] carries out a plan in one transaction, [`read`] answers, [`open`] and
+//! [`rebuild`] bring a directory back to life and prove that what is stored agrees with the stored root.
+
+pub mod open;
+pub mod read;
+pub mod rebuild;
+pub mod write;
+
+use lattice::clock::Timestamp;
+use lattice::entry::Version;
+use lattice::fault::Fault;
+use lattice::op::Key;
+
+/// Rows in one multi-row statement: on this engine 10 to 50 are fastest.
+pub(crate) const ROWS_PER_STATEMENT: usize = 32;
+
+/// The number of this node's own log.
+pub(crate) const OWN_LOG: i64 = 1;
+
+/// An entry as clients see it; `value` is `None` for a tombstone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// The key.
+    pub key: Key,
+    /// The value, or a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// Which operation won.
+    pub version: Version,
+}
+
+impl StoredEntry {
+    /// When it was written, by its author's clock.
+    pub fn time(&self) -> Timestamp {
+        self.version.time
+    }
+}
+
+/// The disk did not do its part, or what it gave back is not what was stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No room.
+    #[error("the disk is full; free space on the file system of the data directory, writes go on by themselves then")]
+    Full,
+    /// Not writable.
+    #[error("the database can't be written; check owner, mode and mount of the data directory")]
+    ReadOnly,
+    /// Stored bytes do not decode.
+    #[error("the database is damaged: {0}; stop the node, keep a copy, and let it rejoin with an empty state.db")]
+    Damaged(String),
+    /// Anything else that SQLite says.
+    #[error("the database failed: {0}")]
+    Sqlite(String),
+}
+
+impl StoreError {
+    /// A disk's failure is nobody's fault but ours.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Full | Self::ReadOnly | Self::Damaged(_) | Self::Sqlite(_) => Fault::Us,
+        }
+    }
+
+    pub(crate) fn damaged(what: impl std::fmt::Display) -> Self {
+        Self::Damaged(what.to_string())
+    }
+}
+
+// Primary result codes of SQLite, https://www.sqlite.org/rescode.html
+const SQLITE_READONLY: u32 = 8;
+const SQLITE_CORRUPT: u32 = 11;
+const SQLITE_FULL: u32 = 13;
+const SQLITE_CANTOPEN: u32 = 14;
+const SQLITE_NOTADB: u32 = 26;
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<u32>().ok());
+        match code.map(|extended| extended & 0xff) {
+            Some(SQLITE_FULL) => Self::Full,
+            Some(SQLITE_READONLY | SQLITE_CANTOPEN) => Self::ReadOnly,
+            Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Self::Damaged(error.to_string()),
+            _ => Self::Sqlite(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Answers from the read pool: entries for clients, commits for peers, changes since a log position.
+
+use std::collections::BTreeMap;
+
+use lattice::commit::{Commit, Header, OpSlot, SignedHeader};
+use lattice::entry::Version;
+use lattice::ids::{CommitId, OpHash};
+use lattice::op::{Key, Op};
+use node_core::apply::{CommitRow, EntryRow, Standing};
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
+
+use super::rebuild::sha2_of;
+use super::{OWN_LOG, ROWS_PER_STATEMENT, StoreError, StoredEntry};
+
+/// Where a reader of changes stands: after the entry with this number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(i64);
+
+/// Changed entries after a cursor, oldest change first; of a key only its last change.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    /// The entries, tombstones included.
+    pub entries: Vec<StoredEntry>,
+    /// Log position up to which everything has been seen once `entries` are.
+    pub upto: u64,
+    /// Where to read on.
+    pub cursor: Cursor,
+    /// Whether there is more to read at once.
+    pub more: bool,
+}
+
+/// The read half of the store. Cheap to clone.
+#[derive(Clone)]
+pub struct Reader {
+    pool: SqlitePool,
+}
+
+impl Reader {
+    /// Reads through this pool.
+    pub fn new(pool: SqlitePool) -> Self {
+        Self { pool }
+    }
+
+    /// The entry at `key`, tombstones included.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn entry(&self, key: &Key) -> Result<Option<StoredEntry>, StoreError> {
+        let row = sqlx::query(
+            "SELECT e.key, e.value, e.op_index, c.header FROM entries e JOIN commits c ON c.id = e.commit_id \
+             WHERE e.key = ?",
+        )
+        .bind(key.as_str().to_owned())
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(stored_entry).transpose()
+    }
+
+    /// Live entries under `prefix` after the key `after`, in key order, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT e.key, e.value, e.op_index, c.header FROM entries e JOIN commits c ON c.id = e.commit_id \
+             WHERE e.value IS NOT NULL AND e.key >= ",
+        );
+        query.push_bind(prefix.to_owned());
+        if let Some(end) = end_of_prefix(prefix) {
+            query.push(" AND e.key < ").push_bind(end);
+        }
+        if let Some(after) = after {
+            query.push(" AND e.key > ").push_bind(after.to_owned());
+        }
+        query.push(" ORDER BY e.key LIMIT ").push_bind(limit as i64);
+        let rows = query.build().fetch_all(&self.pool).await?;
+        rows.iter().map(stored_entry).collect()
+    }
+
+    /// The cursor of someone who has seen the first `position` records of the log.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn cursor_at(&self, position: u64) -> Result<Cursor, StoreError> {
+        let last = sqlx::query_scalar::<_, Option<i64>>(
+            "SELECT MAX(last_entry) FROM records WHERE log = ? AND position < ?",
+        )
+        .bind(OWN_LOG)
+        .bind(i64::try_from(position).unwrap_or(i64::MAX))
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Cursor(last.unwrap_or(0)))
+    }
+
+    /// Entries under `prefix` changed after `cursor`, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn changes(&self, prefix: &str, cursor: Cursor, limit: usize) -> Result<Changes, StoreError> {
+        let mut read = self.pool.begin().await?;
+        let rows = sqlx::query(
+            "SELECT e.key, e.value, e.op_index, c.header, e.id FROM entries e JOIN commits c ON c.id = e.commit_id \
+             WHERE e.id > ?1 AND substr(e.key, 1, length(?2)) = ?2 ORDER BY e.id LIMIT ?3",
+        )
+        .bind(cursor.0)
+        .bind(prefix.to_owned())
+        .bind(limit as i64)
+        .fetch_all(&mut *read)
+        .await?;
+        let more = rows.len() == limit;
+        // With more to come, only the batches that end at or before the last row have been seen whole.
+        let seen = rows.last().filter(|_| more).map_or(i64::MAX, |row| row.get::<i64, _>(4));
+        let at = sqlx::query(
+            "SELECT COALESCE(MAX(position) + 1, 0), COALESCE(MAX(last_entry), 0) FROM records \
+             WHERE log = ? AND last_entry <= ?",
+        )
+        .bind(OWN_LOG)
+        .bind(seen)
+        .fetch_one(&mut *read)
+        .await?;
+        let cursor = Cursor(if more { seen } else { at.get::<i64, _>(1).max(cursor.0) });
+        let entries = rows.iter().map(stored_entry).collect::<Result<_, _>>()?;
+        Ok(Changes { entries, upto: at.get::<i64, _>(0) as u64, cursor, more })
+    }
+
+    /// The commits that hold the entries at `rows`, other operations by hash; stops before `max_bytes` is passed,
+    /// but gives at least one. The count tells how many of `rows` are served; rows changed meanwhile are skipped.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn commits_of(&self, rows: &[EntryRow], max_bytes: usize) -> Result<(Vec<Commit>, usize), StoreError> {
+        let mut parts: BTreeMap<i64, Part> = BTreeMap::new();
+        let (mut bytes, mut served) = (0, 0);
+        for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+            let found = self.entry_rows(chunk).await?;
+            for row in chunk {
+                if let Some(found) = found.get(&row.0) {
+                    bytes += add_to_part(&mut parts, found)?;
+                    if bytes > max_bytes && served > 0 {
+                        return Ok((finish(drop_last(parts, found)?)?, served));
+                    }
+                }
+                served += 1;
+            }
+        }
+        Ok((finish(parts)?, served))
+    }
+
+    async fn entry_rows(&self, rows: &[EntryRow]) -> Result<BTreeMap<i64, SqliteRow>, StoreError> {
+        let places = vec!["?"; rows.len()].join(",");
+        let sql = format!(
+            "SELECT e.id, e.key, e.value, e.op_index, e.commit_id, c.header, c.signature, c.op_hashes \
+             FROM entries e JOIN commits c ON c.id = e.commit_id WHERE e.id IN ({places})"
+        );
+        let query = rows.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, row| query.bind(row.0));
+        let found = query.fetch_all(&self.pool).await?;
+        Ok(found.into_iter().map(|row| (row.get(0), row)).collect())
+    }
+
+    /// The canonical bytes of a record of the own log.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn record(&self, position: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let record = sqlx::query_scalar("SELECT record FROM records WHERE log = ? AND position = ?")
+            .bind(OWN_LOG)
+            .bind(position as i64)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(record)
+    }
+
+    /// Evidence kept against authors.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn evidence(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT evidence FROM equivocations ORDER BY author").fetch_all(&self.pool).await?)
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A commit being put together from the entries asked for.
+struct Part {
+    signed: SignedHeader,
+    slots: Vec<OpSlot>,
+}
+
+/// Adds the operation of an entry row to its commit; gives the bytes that this adds to a message.
+fn add_to_part(parts: &mut BTreeMap<i64, Part>, row: &SqliteRow) -> Result<usize, StoreError> {
+    let commit_id: i64 = row.get(4);
+    let mut bytes = row.get::<&str, _>(1).len() + row.get::<Option<&[u8]>, _>(2).map_or(0, <[u8]>::len) + 16;
+    if let std::collections::btree_map::Entry::Vacant(vacant) = parts.entry(commit_id) {
+        let part = new_part(row)?;
+        bytes += part.signed.header_bytes().len() + 80 + part.slots.len() * 36;
+        vacant.insert(part);
+    }
+    let op = match row.get::<Option<&[u8]>, _>(2) {
+        Some(value) => Op::put(row.get(1), value),
+        None => Op::delete(row.get(1)),
+    };
+    let op = op.map_err(StoreError::damaged)?;
+    let slot = parts.get_mut(&commit_id).and_then(|part| part.slots.get_mut(row.get::<i64, _>(3) as usize));
+    *slot.ok_or_else(|| StoreError::damaged("an entry names an operation beyond its commit"))? = OpSlot::Live(op);
+    Ok(bytes)
+}
+
+/// Takes the operation of `row` out again: it did not fit.
+fn drop_last(mut parts: BTreeMap<i64, Part>, row: &SqliteRow) -> Result<BTreeMap<i64, Part>, StoreError> {
+    let commit_id: i64 = row.get(4);
+    if let Some(part) = parts.get_mut(&commit_id) {
+        let slot = &mut part.slots[row.get::<i64, _>(3) as usize];
+        *slot = OpSlot::Dead(slot.hash());
+        if part.slots.iter().all(|slot| matches!(slot, OpSlot::Dead(_))) {
+            parts.remove(&commit_id);
+        }
+    }
+    Ok(parts)
+}
+
+fn new_part(row: &SqliteRow) -> Result<Part, StoreError> {
+    let signature = row.get::<&[u8], _>(6).try_into().map_err(StoreError::damaged)?;
+    let signed = SignedHeader::decode(row.get(5), signature).map_err(StoreError::damaged)?;
+    let hashes = match row.get::<Option<&[u8]>, _>(7) {
+        Some(hashes) => hashes.to_vec(),
+        None => signed.header().ops_root.to_vec(),
+    };
+    let slots: Vec<_> = hashes.chunks(32).filter_map(OpHash::from_slice).map(OpSlot::Dead).collect();
+    if slots.len() != signed.header().op_count as usize {
+        return Err(StoreError::damaged("a commit lacks hashes of its operations"));
+    }
+    Ok(Part { signed, slots })
+}
+
+/// Puts the commits in the order in which they were stored.
+fn finish(parts: BTreeMap<i64, Part>) -> Result<Vec<Commit>, StoreError> {
+    Ok(parts.into_values().map(|part| Commit::from_parts(part.signed, part.slots)).collect())
+}
+
+/// Columns key, value, op index, header.
+fn stored_entry(row: &SqliteRow) -> Result<StoredEntry, StoreError> {
+    let header = Header::decode(row.get(3)).map_err(StoreError::damaged)?;
+    let commit = CommitId(sha2_of(row.get(3)));
+    let version = Version::of(&header, commit, row.get::<i64, _>(2) as u32);
+    Ok(StoredEntry { key: Key::new(row.get(0)).map_err(StoreError::damaged)?, value: row.get(1), version })
+}
+
+/// Columns entry id, op index, commit id, header.
+pub(super) fn standing_of(row: &SqliteRow) -> Result<Standing, StoreError> {
+    let header = Header::decode(row.get(3)).map_err(StoreError::damaged)?;
+    let version = Version::of(&header, CommitId(sha2_of(row.get(3))), row.get::<i64, _>(1) as u32);
+    Ok(Standing { version, commit: CommitRow(row.get(2)) })
+}
+
+/// The smallest text that is greater than all texts starting with `prefix`; `None` if there is no such text.
+/// Bytewise order of UTF-8 is the order of code points.
+fn end_of_prefix(prefix: &str) -> Option<String> {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
+        if let Some(next) = next {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_is_just_behind_it() {
+        assert_eq!(end_of_prefix("a/").as_deref(), Some("a0"));
+        assert_eq!(end_of_prefix("\u{d7ff}").as_deref(), Some("\u{e000}"), "surrogates are no characters");
+        assert_eq!(end_of_prefix("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(end_of_prefix(""), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! Brings the state tree back from the stored entries at start.
+//!
+//! Every entry's value is hashed again, so a value that changed on disk is found here and not by a client.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt;
+use lattice::clock::Timestamp;
+use lattice::commit::Header;
+use lattice::entry::{Entry, Version};
+use lattice::ids::{AuthorId, CommitId, KeyHash};
+use lattice::membership::{Change, MEMBER_PREFIX};
+use lattice::op::{Key, value_hash};
+use lattice::tree::Leaf;
+use node_core::apply::{CommitRow, EntryRow, NextRows, Tree};
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::{OWN_LOG, StoreError};
+
+/// Entries hashed at once on another thread, while SQLite reads the next.
+const CHUNK_ENTRIES: usize = 4096;
+
+/// How far the rebuild is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Entries done.
+    pub done: u64,
+    /// Entries recorded by the last transaction.
+    pub total: u64,
+}
+
+/// What the entries give.
+pub struct Rebuilt {
+    /// The state tree.
+    pub tree: Tree,
+    /// Membership changes by key hash.
+    pub changes: BTreeMap<KeyHash, Change>,
+    /// Authors by their number in the database.
+    pub authors: BTreeMap<AuthorId, i64>,
+    /// The latest time of any entry.
+    pub latest: Timestamp,
+    /// The next free numbers.
+    pub next: NextRows,
+}
+
+/// An entry as stored.
+struct StoredRow {
+    id: i64,
+    key: String,
+    value: Option<Vec<u8>>,
+    op_index: u32,
+    header: Vec<u8>,
+}
+
+impl From<&SqliteRow> for StoredRow {
+    fn from(row: &SqliteRow) -> Self {
+        let op_index = row.get::<i64, _>(3) as u32;
+        Self { id: row.get(0), key: row.get(1), value: row.get(2), op_index, header: row.get(4) }
+    }
+}
+
+/// An entry decoded and hashed.
+struct Hashed {
+    leaf: Leaf<EntryRow>,
+    time: Timestamp,
+    change: Option<Change>,
+}
+
+/// Reads and hashes all entries, telling `progress` after each chunk.
+///
+/// # Errors
+///
+/// [`StoreError::Damaged`] if a row does not decode.
+pub async fn rebuild(
+    connection: &mut SqliteConnection,
+    total: u64,
+    progress: impl Fn(Progress),
+) -> Result<Rebuilt, StoreError> {
+    let next = next_rows(connection).await?;
+    let authors = authors(connection).await?;
+    let mut rebuilt =
+        Rebuilt { tree: Tree::default(), changes: BTreeMap::new(), authors, latest: Timestamp(0), next };
+    let mut rows = sqlx::query(
+        "SELECT e.id, e.key, e.value, e.op_index, c.header FROM entries e JOIN commits c ON c.id = e.commit_id \
+         ORDER BY e.id",
+    )
+    .fetch(&mut *connection);
+    let mut hashing = None;
+    loop {
+        let mut chunk = Vec::with_capacity(CHUNK_ENTRIES);
+        while chunk.len() < CHUNK_ENTRIES
+            && let Some(row) = rows.try_next().await?
+        {
+            chunk.push(StoredRow::from(&row));
+        }
+        let last = chunk.is_empty();
+        let started = tokio::task::spawn_blocking(move || chunk.iter().map(hash_row).collect::<Result<Vec<_>, _>>());
+        if let Some(before) = hashing.replace(started) {
+            rebuilt.take(joined(before).await?);
+            progress(Progress { done: rebuilt.tree.len(), total });
+        }
+        if last {
+            break;
+        }
+    }
+    Ok(rebuilt)
+}
+
+async fn joined(
+    hashing: tokio::task::JoinHandle<Result<Vec<Hashed>, StoreError>>,
+) -> Result<Vec<Hashed>, StoreError> {
+    hashing.await.map_err(|e| StoreError::Sqlite(format!("hashing stopped: {e}")))?
+}
+
+impl Rebuilt {
+    fn take(&mut self, chunk: Vec<Hashed>) {
+        for Hashed { leaf, time, change } in chunk {
+            self.latest = self.latest.max(time);
+            self.tree.insert(leaf);
+            if let Some(change) = change {
+                self.changes.insert(leaf.key, change);
+            }
+        }
+    }
+}
+
+fn hash_row(row: &StoredRow) -> Result<Hashed, StoreError> {
+    let damaged = |what: &dyn std::fmt::Display| StoreError::damaged(format_args!("entry {:?}: {what}", row.key));
+    let header = Header::decode(&row.header).map_err(|e| damaged(&e))?;
+    let key = Key::new(&row.key).map_err(|e| damaged(&e))?;
+    let change = match &row.value {
+        Some(value) if row.key.starts_with(MEMBER_PREFIX) => Some(Change::decode(value).map_err(|e| damaged(&e))?),
+        _ => None,
+    };
+    let version = Version::of(&header, CommitId(sha2_of(&row.header)), row.op_index);
+    let entry = Entry { key, version, value: row.value.as_deref().map(value_hash) };
+    let leaf = Leaf { key: entry.key_hash(), leaf: entry.leaf(), tag: EntryRow(row.id) };
+    Ok(Hashed { leaf, time: header.time, change })
+}
+
+/// SHA-256 of a stored header: its commit's id.
+pub(super) fn sha2_of(bytes: &[u8]) -> [u8; 32] {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).into()
+}
+
+async fn next_rows(connection: &mut SqliteConnection) -> Result<NextRows, StoreError> {
+    // A cut may have removed the newest entries: numbers given out once are never given out again.
+    let row = sqlx::query(
+        "SELECT MAX((SELECT COALESCE(MAX(id), 0) FROM entries), \
+                    (SELECT COALESCE(MAX(last_entry), 0) FROM records WHERE log = ?)) + 1, \
+                (SELECT COALESCE(MAX(id), 0) + 1 FROM commits)",
+    )
+    .bind(OWN_LOG)
+    .fetch_one(connection)
+    .await?;
+    Ok(NextRows { entry: EntryRow(row.get(0)), commit: CommitRow(row.get(1)) })
+}
+
+async fn authors(connection: &mut SqliteConnection) -> Result<BTreeMap<AuthorId, i64>, StoreError> {
+    let rows = sqlx::query("SELECT author, id FROM authors").fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            let author = AuthorId::from_slice(row.get(0));
+            author.map(|a| (a, row.get(1))).ok_or_else(|| StoreError::damaged("an author has another length"))
+        })
+        .collect()
+}

@@ -1,0 +1,199 @@
+//! Keeping in step with peers: heads out and in, sessions started when the schedule says so.
+//!
+//! The schedule is [`node_core::schedule`]; [`session`] carries out the initiator's effects, [`serve`] answers
+//! the sessions of others.
+
+pub mod serve;
+pub mod session;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lattice::frame::Frame;
+use lattice::head::Head;
+use lattice::record::Event;
+use libp2p::PeerId;
+use node_core::peers::PeerName;
+use node_core::schedule::{Ended, Ours, Schedule};
+use reconcile::outcome::Outcome;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::now_ms;
+use crate::counters::Counters;
+use crate::net::swarm::name;
+use crate::net::{Command, NetHandle};
+use crate::store::read::Reader;
+use crate::writer::job::Job;
+use crate::writer::{Identity, Published, WriterHandle};
+use session::{Report, Session};
+
+/// Heads waiting for the sync task. Beyond it they are lost, and the next ones tell the same.
+pub const HEADS_MAX: usize = 256;
+
+/// A head goes out this soon after a change, and at the latest after [`HEAD_INTERVAL`].
+const HEAD_PAUSE: Duration = Duration::from_millis(300);
+const HEAD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often the schedule is asked.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What the sync task works with.
+#[derive(Clone)]
+pub struct Sync {
+    /// Who we are.
+    pub identity: Arc<Identity>,
+    /// The state.
+    pub writer: WriterHandle,
+    /// Commits for peers.
+    pub reader: Reader,
+    /// The road.
+    pub net: NetHandle,
+    /// Where endings are counted.
+    pub counters: Arc<Counters>,
+}
+
+impl Sync {
+    /// Works until `stop` fires.
+    pub async fn run(self, mut heads: mpsc::Receiver<Head>, mut nudges: mpsc::Receiver<PeerId>, stop: CancellationToken) {
+        let mut schedule = Schedule::default();
+        let mut present = BTreeSet::new();
+        let (mut states, mut network) = (self.writer.watch(), self.net.watch());
+        let mut sessions: JoinSet<Report> = JoinSet::new();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        schedule.ours(self.writer.published().root);
+        loop {
+            tokio::select! {
+                Ok(()) = states.changed() => schedule.ours(states.borrow_and_update().root),
+                Ok(()) = network.changed() => self.presence(&mut schedule, &mut present),
+                Some(head) = heads.recv() => self.on_head(&mut schedule, head).await,
+                Some(peer) = nudges.recv() => schedule.joined(name(&peer)),
+                Some(Ok(report)) = sessions.join_next() => self.ended(&mut schedule, report).await,
+                _ = tick.tick() => {
+                    if let Some(peer) = schedule.next(now_ms()).and_then(|peer| PeerId::from_bytes(&peer.0).ok()) {
+                        sessions.spawn(Session { sync: self.clone(), peer }.run());
+                    }
+                }
+                () = stop.cancelled() => break,
+            }
+        }
+        sessions.shutdown().await;
+    }
+
+    fn presence(&self, schedule: &mut Schedule, present: &mut BTreeSet<PeerName>) {
+        let book = self.net.view().book;
+        let now: BTreeSet<_> =
+            book.peers().map(|(name, _)| name).filter(|name| book.author(name).is_some()).cloned().collect();
+        for peer in now.difference(present) {
+            tracing::info!(peer = %shown(peer), "peer proved the lattice");
+            schedule.joined(peer.clone());
+        }
+        for peer in present.difference(&now) {
+            tracing::info!(peer = %shown(peer), "lattice peer gone");
+            schedule.left(peer);
+        }
+        *present = now;
+    }
+
+    async fn on_head(&self, schedule: &mut Schedule, head: Head) {
+        let ours = self.writer.published();
+        let known = schedule.knows(&head.root);
+        if let Some(member) = ours.membership.member(&head.author) {
+            let summary = Ours { root: ours.root, frontier: ours.frontier_digest };
+            schedule.head(now_ms(), &PeerName::from(member.peer_id.as_slice()), &head, &summary);
+        }
+        self.net.command(Command::Head { head, known }).await;
+    }
+
+    async fn ended(&self, schedule: &mut Schedule, report: Report) {
+        let in_step = report.outcome.is_in_step();
+        let ended = if in_step { Ended::Well } else { Ended::Badly };
+        schedule.ended(now_ms(), &name(&report.peer), ended, u64::from(report.took_ms as u32));
+        if in_step {
+            self.net.command(Command::Synced(report.peer)).await;
+        }
+        match &report.outcome {
+            Outcome::PeerFault(_) => self.net.command(Command::Strike(report.peer)).await,
+            Outcome::Unexplained { ours, theirs, first } => {
+                self.counters.diverged();
+                tracing::error!(peer = %report.peer, %ours, %theirs, ?first, "divergence: roots differ and nothing explains it");
+            }
+            Outcome::Equal { .. }
+            | Outcome::Explained { .. }
+            | Outcome::Refused { .. }
+            | Outcome::Busy
+            | Outcome::Declined { .. }
+            | Outcome::Lost { .. }
+            | Outcome::OurFault { .. } => {}
+        }
+        self.counters.reconciled(report.outcome.word(), report.view());
+        self.note(report).await;
+    }
+
+    /// A session that moved something, or that failed to, goes into the log; one that found all equal does not.
+    async fn note(&self, report: Report) {
+        let moved = report.stats.entries_received + report.stats.entries_sent > 0;
+        tracing::info!(peer = %report.peer, outcome = report.outcome.word(), stats = ?report.stats, detail = report.detail(), "reconcile ended");
+        let book = self.net.view().book;
+        let Some(peer) = book.author(&name(&report.peer)).filter(|_| moved) else { return };
+        let outcome = report.outcome.word().to_owned();
+        let (received, sent) = (report.stats.entries_received, report.stats.entries_sent);
+        self.writer.send(Job::Note { event: Event::Reconciled { peer, outcome, received, sent } }).await;
+    }
+
+    /// Tells others our head: soon after a change, and now and then in any case.
+    pub async fn tell_heads(self, stop: CancellationToken) {
+        let mut states = self.writer.watch();
+        loop {
+            let published = states.borrow_and_update().clone();
+            let frame = Frame::Head(Box::new(self.head_of(&published).sign(&self.identity.keys.author)));
+            self.net.command(Command::Publish(frame.encode())).await;
+            let change = async {
+                tokio::time::sleep(HEAD_PAUSE).await;
+                // An error means that the writer is gone; `stop` ends the loop then.
+                let _ = states.changed().await;
+            };
+            tokio::select! {
+                _ = tokio::time::timeout(HEAD_INTERVAL, change) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn head_of(&self, published: &Published) -> Head {
+        Head {
+            lattice: self.identity.lattice,
+            author: self.identity.keys.author.id(),
+            time_ms: now_ms(),
+            root: published.root,
+            entries: published.tree.len(),
+            frontier: published.frontier_digest,
+            checkpoint_size: 0,
+        }
+    }
+
+    /// Tells the swarm who is a member, whenever that changes.
+    pub async fn tell_membership(self, stop: CancellationToken) {
+        let mut states = self.writer.watch();
+        let mut told = self.writer.published().membership.clone();
+        self.net.command(Command::Membership(told.clone())).await;
+        loop {
+            tokio::select! {
+                Ok(()) = states.changed() => {}
+                () = stop.cancelled() => return,
+            }
+            let now = states.borrow_and_update().membership.clone();
+            if !Arc::ptr_eq(&now, &told) {
+                told = now;
+                self.net.command(Command::Membership(told.clone())).await;
+            }
+        }
+    }
+}
+
+fn shown(peer: &PeerName) -> String {
+    PeerId::from_bytes(&peer.0).map_or_else(|_| "?".to_owned(), |peer| peer.to_string())
+}

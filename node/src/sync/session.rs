@@ -1,0 +1,157 @@
+//! One reconcile session that this node starts: carries out the initiator's effects.
+
+use std::time::Instant;
+
+use lattice::commit::Commit;
+use lattice::ids::KeyHash;
+use libp2p::PeerId;
+use node_core::apply::EntryRow;
+use reconcile::initiator::{Config, Effect, Event, Initiator};
+use reconcile::message::{Request, Response};
+use reconcile::outcome::{Outcome, Rest, Stats};
+use reconcile::view::View;
+use tokio::sync::oneshot;
+
+use super::Sync;
+use crate::net::Protocol;
+use crate::store::read::Reader;
+use crate::view::ReconcileView;
+use crate::writer::Published;
+use crate::writer::job::Job;
+
+/// A session about to run.
+pub struct Session {
+    /// What it works with.
+    pub sync: Sync,
+    /// With whom.
+    pub peer: PeerId,
+}
+
+/// How a session ended.
+pub struct Report {
+    /// With whom.
+    pub peer: PeerId,
+    /// How.
+    pub outcome: Outcome,
+    /// What it cost and moved.
+    pub stats: Stats,
+    /// Milliseconds from start to end.
+    pub took_ms: u64,
+}
+
+impl Report {
+    /// The ending in words.
+    pub fn detail(&self) -> String {
+        match &self.outcome {
+            Outcome::Equal { root, .. } => format!("both have root {}", root.short()),
+            Outcome::Explained { rest: Rest::NewWrites, .. } => "writes went on meanwhile".to_owned(),
+            Outcome::Explained { rest: Rest::Waiting { ours, theirs }, .. } => {
+                format!("commits wait for their author or time: {ours} here, {theirs} there")
+            }
+            Outcome::Explained { rest: Rest::Budget, .. } => "much moved, another session goes on".to_owned(),
+            Outcome::Refused { by_us, by_peer, .. } => {
+                let first = by_us.iter().chain(by_peer).map(|refusal| refusal.reason.as_str()).next();
+                format!("{} refused here, {} there: {}", by_us.len(), by_peer.len(), first.unwrap_or("?"))
+            }
+            Outcome::Unexplained { ours, theirs, .. } => {
+                format!("roots {} here and {} there, and nothing to move", ours.short(), theirs.short())
+            }
+            Outcome::PeerFault(fault) => fault.to_string(),
+            Outcome::Busy => "the peer has too many sessions".to_owned(),
+            Outcome::Declined { reason } | Outcome::Lost { reason } | Outcome::OurFault { reason } => reason.clone(),
+        }
+    }
+
+    /// As clients are shown it.
+    pub fn view(&self) -> ReconcileView {
+        ReconcileView {
+            peer: self.peer.to_string(),
+            outcome: self.outcome.word().to_owned(),
+            detail: self.detail(),
+            received: self.stats.entries_received,
+            sent: self.stats.entries_sent,
+            rounds: self.stats.rounds,
+            took_ms: self.took_ms,
+        }
+    }
+}
+
+/// The published state as a session sees it.
+pub fn view_of(published: &Published) -> View<EntryRow> {
+    View { tree: published.tree.clone(), members: published.members.clone(), frontier: published.frontier_digest }
+}
+
+/// The commits that hold our entries at `keys`, as far as `max_bytes` reach, and how many keys that serves. A key
+/// without an entry counts as served.
+pub async fn load(
+    published: &Published,
+    reader: &Reader,
+    keys: &[KeyHash],
+    max_bytes: usize,
+) -> Result<(Vec<Commit>, usize), String> {
+    let (places, rows): (Vec<usize>, Vec<EntryRow>) = keys
+        .iter()
+        .enumerate()
+        .filter_map(|(place, key)| published.tree.get(key).map(|leaf| (place, leaf.tag)))
+        .unzip();
+    let (commits, served) = reader.commits_of(&rows, max_bytes).await.map_err(|error| error.to_string())?;
+    Ok((commits, places.get(served).copied().unwrap_or(keys.len())))
+}
+
+impl Session {
+    /// Runs to the end.
+    pub async fn run(self) -> Report {
+        let started = Instant::now();
+        let mut machine = Initiator::new(view_of(&self.sync.writer.published()), Config::default());
+        let mut event = Event::Start;
+        let outcome = loop {
+            event = match machine.step(event) {
+                Effect::Finish(outcome) => break outcome,
+                effect => self.carry_out(effect).await,
+            };
+        };
+        let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Report { peer: self.peer, outcome, stats: machine.stats(), took_ms }
+    }
+
+    async fn carry_out(&self, effect: Effect) -> Event<EntryRow> {
+        let sync = &self.sync;
+        match effect {
+            Effect::Send(request) => self.ask(&request).await,
+            Effect::Load { keys, max_bytes } => {
+                match load(&sync.writer.published(), &sync.reader, &keys, max_bytes).await {
+                    Ok((commits, served)) => Event::Loaded { commits, served },
+                    Err(reason) => Event::Failed(reason),
+                }
+            }
+            Effect::Apply { commits } => {
+                match crate::intake::take(&sync.identity, &sync.writer, &sync.reader, commits).await {
+                    Ok(intake) => Event::Applied { intake, view: view_of(&sync.writer.published()) },
+                    Err(reason) => Event::Failed(reason),
+                }
+            }
+            Effect::RaiseFrontier { root, chains } => {
+                let (reply, done) = oneshot::channel();
+                sync.writer.send(Job::Raise { root, chains, reply }).await;
+                match done.await {
+                    Ok(()) => Event::Raised { view: view_of(&sync.writer.published()) },
+                    Err(_) => Event::Failed("this node is stopping".to_owned()),
+                }
+            }
+            Effect::Finish(_) => Event::Failed("the session is over".to_owned()),
+        }
+    }
+
+    async fn ask(&self, request: &Request) -> Event<EntryRow> {
+        match self.sync.net.request(self.peer, Protocol::Reconcile, request.encode()).await {
+            Err(reason) => Event::SendFailed(reason),
+            Ok(bytes) => match Response::decode(&bytes) {
+                Ok(response) => Event::Received(response),
+                Err(error) => {
+                    self.sync.net.command(crate::net::Command::Strike(self.peer)).await;
+                    Event::SendFailed(format!("the answer does not decode: {error}"))
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What clients are shown: the JSON shapes of the API and of the command line's `--json`, and nothing else.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Five numbers about peers that are never mixed up, see `lattice status`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PeerCounts {
+    /// Peers in the configuration, whether reached or not.
+    pub configured: u64,
+    /// Distinct peers with an established connection.
+    pub connected: u64,
+    /// Those of them whose handshake proved the same lattice.
+    pub lattice: u64,
+    /// Lattice peers in this node's gossip mesh.
+    pub mesh: u64,
+    /// Lattice peers with an equal root, or reconciled to an explained rest, within the last 30 seconds.
+    pub in_sync: u64,
+}
+
+/// What a node says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// What people call the node.
+    pub name: String,
+    /// Version of the program.
+    pub version: String,
+    /// Lattice id, 64 hexadecimal digits.
+    pub lattice_id: String,
+    /// What people call the lattice.
+    pub lattice_name: String,
+    /// The node's author key, 64 hexadecimal digits.
+    pub author: String,
+    /// The node's libp2p peer id.
+    pub peer_id: String,
+    /// State root, 64 hexadecimal digits.
+    pub state_root: String,
+    /// Entries, tombstones included.
+    pub entries: u64,
+    /// Records in the node's log.
+    pub log_size: u64,
+    /// Road to other nodes: `p2p`.
+    pub mode: String,
+    /// Whether the node serves right answers now.
+    pub ready: bool,
+    /// Why it is not ready.
+    pub not_ready_reason: Option<String>,
+    /// Why writes are refused, if they are.
+    pub write_refusal: Option<String>,
+    /// Seconds since start.
+    pub uptime_seconds: u64,
+    /// Five numbers about peers.
+    pub peers: PeerCounts,
+    /// Members of the lattice, cut ones left out.
+    pub members: u64,
+    /// Number of this node's last commit.
+    pub seq: u64,
+    /// Commits waiting for their author or their time.
+    pub waiting: u64,
+    /// Authors that signed two commits for one place in their chain.
+    pub equivocations: Vec<EquivocationView>,
+    /// Times that a peer's root differed at equal frontiers since start: damage, a bug or a lie.
+    pub divergences: u64,
+    /// The last reconcile that this node started.
+    pub last_reconcile: Option<ReconcileView>,
+    /// Multiaddresses that this node listens on, with its peer id.
+    pub addresses: Vec<String>,
+    /// Commits refused since start, by reason.
+    pub refusals: std::collections::BTreeMap<String, u64>,
+}
+
+/// Evidence against an author.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EquivocationView {
+    /// The author.
+    pub author: String,
+    /// The term.
+    pub term: u64,
+    /// The number used twice.
+    pub seq: u64,
+    /// The two commits.
+    pub commits: [String; 2],
+}
+
+/// How a reconcile ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReconcileView {
+    /// Peer id of the other node.
+    pub peer: String,
+    /// `equal`, `explained`, `refused`, `unexplained` or `failed`.
+    pub outcome: String,
+    /// Why, for people.
+    pub detail: String,
+    /// Entries received.
+    pub received: u64,
+    /// Entries sent.
+    pub sent: u64,
+    /// Round trips.
+    pub rounds: u64,
+    /// Milliseconds from start to end.
+    pub took_ms: u64,
+}
+
+/// One peer as this node sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Peer {
+    /// libp2p peer id.
+    pub peer_id: String,
+    /// Author key, once the handshake proved it.
+    pub author: Option<String>,
+    /// The member's name.
+    pub name: Option<String>,
+    /// Whether the peer is in the configuration.
+    pub configured: bool,
+    /// Whether a connection is established.
+    pub connected: bool,
+    /// Whether the handshake proved the same lattice.
+    pub lattice: bool,
+    /// Whether it is in this node's gossip mesh.
+    pub mesh: bool,
+    /// Whether it is in sync.
+    pub in_sync: bool,
+    /// Established connections to it.
+    pub connections: u64,
+    /// Address of one of them.
+    pub address: Option<String>,
+    /// `inbound` or `outbound`.
+    pub direction: Option<String>,
+    /// Last round trip in milliseconds.
+    pub rtt_ms: Option<f64>,
+    /// State root in its last head.
+    pub state_root: Option<String>,
+    /// Entries in its last head.
+    pub entries: Option<u64>,
+    /// Whether that root is ours now.
+    pub same_root: Option<bool>,
+    /// Milliseconds since its last head arrived.
+    pub head_age_ms: Option<u64>,
+    /// Why it is not a lattice peer, if the handshake was refused.
+    pub refusal: Option<String>,
+}
+
+/// An entry with its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// The value, if it is UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub value: Option<String>,
+    /// The value in base64, if it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub value_base64: Option<String>,
+    /// Whether this is a tombstone (shown by `watch` only).
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub deleted: bool,
+    /// Who wrote it.
+    pub author: String,
+    /// When, by the author's clock, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// The commit that wrote it.
+    pub commit: String,
+    /// The commit's number in its author's chain.
+    pub seq: u64,
+    /// The operation's place in the commit.
+    pub op_index: u32,
+}
+
+/// What a durable write gives back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Receipt {
+    /// The commit.
+    pub commit: String,
+    /// Its number in this node's chain.
+    pub seq: u64,
+    /// Its time in milliseconds since 1970.
+    pub time_ms: u64,
+    /// Log position of the record that names it: `watch` from here sees what comes later.
+    pub log_position: u64,
+    /// State root after the batch that contained it.
+    pub state_root: String,
+    /// Entries after it.
+    pub entries: u64,
+}

@@ -1,0 +1,122 @@
+//! What goes into one transaction, and who waits for it.
+
+use lattice::commit::VerifiedCommit;
+use lattice::ids::{AuthorId, CommitId};
+use lattice::membership::MEMBER_PREFIX;
+use lattice::op::Op;
+use tokio::sync::oneshot;
+
+use super::Reply;
+use super::job::{Fate, IdempotencyKey, Taken, WriteError, Written};
+
+/// A write of our own that waits for its answer.
+pub(super) struct Own {
+    pub(super) ops: Vec<Op>,
+    pub(super) idempotency: Option<IdempotencyKey>,
+    /// The invitation that this write redeems, and for whom.
+    pub(super) redeems: Option<([u8; 32], AuthorId)>,
+    pub(super) reply: Reply,
+}
+
+impl Own {
+    pub(super) fn changes_membership(&self) -> bool {
+        self.ops.iter().any(|op| op.key().as_str().starts_with(MEMBER_PREFIX))
+    }
+}
+
+pub(super) enum Task {
+    Own(Own),
+    /// Index of the job that brought the commit, if it still wants to know.
+    Foreign(Option<usize>),
+}
+
+pub(super) struct Item {
+    pub(super) commit: VerifiedCommit,
+    pub(super) task: Task,
+    pub(super) publish: bool,
+}
+
+struct OpenTask {
+    fates: Taken,
+    reply: Option<oneshot::Sender<Taken>>,
+}
+
+/// Commits admitted for the next transaction, and jobs that are not answered yet.
+#[derive(Default)]
+pub(super) struct Group {
+    items: Vec<Item>,
+    bytes: usize,
+    pub(super) changes_membership: bool,
+    tasks: Vec<OpenTask>,
+}
+
+pub(super) fn changes_membership(commit: &VerifiedCommit) -> bool {
+    commit.live_ops().any(|(_, op)| op.key().as_str().starts_with(MEMBER_PREFIX))
+}
+
+impl Group {
+    pub(super) fn is_full(&self, commits: usize, bytes: usize) -> bool {
+        self.items.len() >= commits || self.bytes >= bytes
+    }
+
+    pub(super) fn push(&mut self, item: Item) {
+        self.bytes += item.commit.live_ops().map(|(_, op)| op.value().map_or(0, <[u8]>::len) + 600).sum::<usize>();
+        self.changes_membership |= changes_membership(&item.commit);
+        self.items.push(item);
+    }
+
+    /// Whether a write under this name is in the group: a repetition must wait for its answer.
+    pub(super) fn holds_name(&self, name: Option<&IdempotencyKey>) -> bool {
+        let own = |item: &Item| match &item.task {
+            Task::Own(own) => own.idempotency.clone(),
+            Task::Foreign(_) => None,
+        };
+        name.is_some_and(|name| self.items.iter().any(|item| own(item).as_ref() == Some(name)))
+    }
+
+    /// The last commit of our own in this group: the next one follows it.
+    pub(super) fn last_of(&self, author: &AuthorId) -> Option<&VerifiedCommit> {
+        self.items.iter().rev().map(|item| &item.commit).find(|commit| commit.header().author == *author)
+    }
+
+    pub(super) fn take_items(&mut self) -> Vec<Item> {
+        self.bytes = 0;
+        self.changes_membership = false;
+        std::mem::take(&mut self.items)
+    }
+
+    pub(super) fn open_task(&mut self, commits: usize, reply: Option<oneshot::Sender<Taken>>) -> usize {
+        self.tasks.push(OpenTask { fates: Vec::with_capacity(commits), reply });
+        self.tasks.len() - 1
+    }
+
+    pub(super) fn settle(&mut self, task: Option<usize>, commit: CommitId, fate: Fate) {
+        if let Some(task) = task.and_then(|task| self.tasks.get_mut(task)) {
+            task.fates.push((commit, fate));
+        }
+    }
+
+    pub(super) fn settle_items(
+        &mut self,
+        items: Vec<Item>,
+        fate: impl Fn(CommitId) -> Fate,
+        answer: impl Fn(&VerifiedCommit) -> Result<Written, WriteError>,
+    ) {
+        for item in items {
+            match item.task {
+                Task::Foreign(task) => self.settle(task, item.commit.id(), fate(item.commit.id())),
+                Task::Own(own) => own.reply.finish(answer(&item.commit)),
+            }
+        }
+    }
+
+    /// Answers the jobs, all of whose commits are settled now.
+    pub(super) fn answer_tasks(&mut self) {
+        for task in self.tasks.drain(..) {
+            if let Some(reply) = task.reply {
+                // Whoever asked may be gone; the commits are in all the same.
+                let _ = reply.send(task.fates);
+            }
+        }
+    }
+}

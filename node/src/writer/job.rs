@@ -1,0 +1,187 @@
+//! What can be asked of the writer, and what it answers.
+
+use lattice::clock::ClockBehind;
+use lattice::commit::{VerifiedCommit, VerifyError};
+use lattice::equivocation::Equivocation;
+use lattice::fault::Fault;
+use lattice::frontier::Chain;
+use lattice::genesis::Member;
+use lattice::ids::{AuthorId, CommitId, StateRoot};
+use lattice::membership::NotAdmitted;
+use lattice::op::{BadOp, Op};
+use lattice::record::Event;
+use tokio::sync::oneshot;
+
+use super::Reply;
+use crate::store::StoreError;
+
+/// A client's name for one write, so that a repeated request is not a second write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// Takes 1 to 128 visible ASCII characters.
+    pub fn new(text: &str) -> Option<Self> {
+        let visible = text.bytes().all(|b| b.is_ascii_graphic());
+        (visible && (1..=128).contains(&text.len())).then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One request to the writer.
+pub enum Job {
+    /// Sign and apply operations of our own.
+    Write {
+        /// The operations, applied together.
+        ops: Vec<Op>,
+        /// The client's name for this write.
+        idempotency: Option<IdempotencyKey>,
+        /// Where the answer goes once it is durable.
+        reply: Reply,
+    },
+    /// Apply verified commits.
+    Take {
+        /// The commits.
+        commits: Vec<VerifiedCommit>,
+        /// Whether to gossip them once durable (not if gossip or a reconcile brought them).
+        publish: bool,
+        /// Where their fate goes.
+        reply: Option<oneshot::Sender<Taken>>,
+    },
+    /// Raise the frontier to a peer's whose state equals ours at this root.
+    Raise {
+        /// The peer's root when it sent its frontier.
+        root: StateRoot,
+        /// Its chains.
+        chains: Vec<((AuthorId, u64), Chain)>,
+        /// Tells when it is done, or left because the state has moved on.
+        reply: oneshot::Sender<()>,
+    },
+    /// Write a record of something that did not change the state.
+    Note {
+        /// What happened.
+        event: Event,
+    },
+    /// Keep evidence that a peer sent.
+    Evidence {
+        /// Both signatures were checked.
+        pair: Box<Equivocation>,
+    },
+    /// Keep the hash of an invitation's secret.
+    Invite {
+        /// SHA-256 of the secret.
+        secret_hash: [u8; 32],
+        /// Tells when it is durable.
+        reply: oneshot::Sender<Result<(), StoreError>>,
+    },
+    /// Let in who shows the secret of an invitation.
+    Redeem {
+        /// SHA-256 of the secret shown.
+        secret_hash: [u8; 32],
+        /// Who asks; holds its author key.
+        member: Member,
+        /// Where the answer goes.
+        reply: Reply,
+    },
+}
+
+/// A durable write of our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The commit.
+    pub commit: CommitId,
+    /// Its number in our chain.
+    pub seq: u64,
+    /// Its time in milliseconds since 1970.
+    pub time_ms: u64,
+    /// Log size once it was in.
+    pub log_position: u64,
+    /// State root once it was in.
+    pub root: StateRoot,
+    /// Entries once it was in.
+    pub entries: u64,
+}
+
+/// What became of a commit handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// Its effect is in the state and durable (it may have been before).
+    Applied,
+    /// It waits for its author or its time.
+    Waits,
+    /// It would wait, but there is no room; reconcile brings it again.
+    Dropped,
+    /// It does not count here.
+    Refused(NotAdmitted),
+    /// This node could not store it.
+    Failed(WriteError),
+}
+
+/// What became of all commits of a job, in their order.
+pub type Taken = Vec<(CommitId, Fate)>;
+
+/// What an invitation's secret is worth.
+pub(super) enum Invitation {
+    /// This operation adds the member.
+    Open(Op),
+    /// It was redeemed by the same member before.
+    Done(Written),
+    /// Nothing.
+    Refused(WriteError),
+}
+
+/// Why a write did not happen. Nothing of it is in the state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// A key or value out of bounds.
+    #[error(transparent)]
+    BadOp(#[from] BadOp),
+    /// Beyond what the lattice allows.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// Not this author, or not these keys.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
+    /// No operation at all.
+    #[error("a write needs at least one operation")]
+    Empty,
+    /// This node was not let in yet.
+    #[error("this node is not a member yet: the node that printed its ticket has not let it in; see `lattice status`")]
+    NotYetMember,
+    /// Our clock is behind what we have seen.
+    #[error(transparent)]
+    Clock(#[from] ClockBehind),
+    /// The name was used for another request.
+    #[error("this idempotency key was used for another request; use a new one")]
+    KeyReused,
+    /// No invitation with this secret.
+    #[error("no invitation of this node has that secret, or it was redeemed by another node; ask for a new one")]
+    NoInvitation,
+    /// Only admins let others in.
+    #[error("this node is not an admin of the lattice and can't add members; ask an admin's node")]
+    NotAdmin,
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The node is about to end.
+    #[error("this node is stopping")]
+    Stopping,
+}
+
+impl WriteError {
+    /// Who is at fault.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::BadOp(_) | Self::Empty | Self::KeyReused | Self::NoInvitation | Self::NotAdmin => Fault::Sender,
+            Self::Verify(error) => error.fault(),
+            // A client that asks for a reserved key is at fault, whatever a gossiping peer would be.
+            Self::NotAdmitted(_) => Fault::Sender,
+            Self::NotYetMember | Self::Clock(_) | Self::Stopping => Fault::Us,
+            Self::Store(error) => error.fault(),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Commits on their way: fetched and applied, loaded and pushed.
+
+use std::collections::BTreeSet;
+use std::mem::take;
+
+use lattice::commit::{Commit, OpSlot};
+use lattice::ids::KeyHash;
+
+use super::work::Missing;
+use super::{Awaiting, Effect, Initiator, Question, Source, Step, end, fault};
+use crate::limits::{MESSAGE_BYTES_MAX, MESSAGE_BYTES_TARGET};
+use crate::message::{Intake, Request, commit_bytes_at_most};
+use crate::outcome::{Outcome, PeerFault};
+use crate::view::{KeyLeaf, View};
+
+impl<T: Copy> Initiator<T> {
+    /// The next move of commits, if one is due. Evidence first, since a cut changes what is worth moving; then what
+    /// the peer has, since where its entry wins ours need not be sent.
+    pub(super) fn next_move(&mut self) -> Option<Step> {
+        if !self.pass.evidence_in.is_empty() {
+            let commits = take(&mut self.pass.evidence_in);
+            return Some(self.apply(commits, Source::Evidence));
+        }
+        if !self.pass.evidence_out.is_empty() {
+            let commits = take(&mut self.pass.evidence_out);
+            return Some(self.push(commits, Source::Evidence));
+        }
+        if let Some(asked) = self.work.next_fetch(&self.view) {
+            let keys = asked.iter().map(|wish| wish.key).collect();
+            return Some(self.ask(Request::Fetch { keys }, Question::Fetch(asked)));
+        }
+        let asked = self.work.next_push(&self.view)?;
+        let keys = asked.iter().map(|missing| missing.key).collect();
+        self.awaiting = Awaiting::Loaded(asked);
+        Some(Ok(Effect::Load {
+            keys,
+            max_bytes: MESSAGE_BYTES_TARGET,
+        }))
+    }
+
+    /// Commits came. A served key may be without one (a cut removed it meanwhile): the next pass sees what is left.
+    pub(super) fn take_commits(
+        &mut self,
+        mut asked: Vec<KeyLeaf>,
+        commits: Vec<Commit>,
+        served: u64,
+    ) -> Step {
+        let served = usize::try_from(served).unwrap_or(usize::MAX);
+        if served == 0 || served > asked.len() {
+            return Err(fault(PeerFault::BadServed));
+        }
+        let keys: BTreeSet<KeyHash> = asked.iter().map(|wish| wish.key).collect();
+        let holds_asked = |commit: &Commit| live_keys(commit).any(|key| keys.contains(&key));
+        if commits.len() > asked.len() || !commits.iter().all(holds_asked) {
+            return Err(fault(PeerFault::UnaskedCommit));
+        }
+        self.work.wish_again(asked.split_off(served));
+        if commits.is_empty() {
+            return self.next();
+        }
+        self.stats.commits_received += commits.len() as u64;
+        self.stats.entries_received += live_ops(&commits);
+        self.apply(commits, Source::Difference)
+    }
+
+    fn apply(&mut self, commits: Vec<Commit>, source: Source) -> Step {
+        self.awaiting = Awaiting::Applied(source);
+        Ok(Effect::Apply { commits })
+    }
+
+    pub(super) fn take_applied(&mut self, source: Source, intake: Intake, view: View<T>) -> Step {
+        // Our own root tells the truth about progress; a count of commits might count those that changed nothing.
+        if view.tree.root() != self.view.tree.root() {
+            self.progressed();
+        }
+        self.view = view;
+        self.pass.note_ours(source, intake).map_err(fault)?;
+        self.next()
+    }
+
+    pub(super) fn take_loaded(
+        &mut self,
+        mut asked: Vec<Missing>,
+        commits: Vec<Commit>,
+        served: usize,
+    ) -> Step {
+        let bytes: usize = commits.iter().map(commit_bytes_at_most).sum();
+        if served == 0 || served > asked.len() || commits.len() > asked.len() || bytes > MESSAGE_BYTES_MAX {
+            let reason = "commits were not loaded as they were asked for".to_owned();
+            return end(Outcome::OurFault { reason });
+        }
+        self.work.push_again(asked.split_off(served));
+        if commits.is_empty() {
+            return self.next();
+        }
+        self.work.forget_sent(&self.view, &commits);
+        self.push(commits, Source::Difference)
+    }
+
+    fn push(&mut self, commits: Vec<Commit>, source: Source) -> Step {
+        self.stats.commits_sent += commits.len() as u64;
+        self.stats.entries_sent += live_ops(&commits);
+        self.ask(Request::Push { commits }, Question::Push(source))
+    }
+
+    pub(super) fn take_pushed(&mut self, source: Source, intake: Intake) -> Step {
+        if intake.applied > 0 {
+            self.progressed();
+        }
+        self.pass.note_theirs(source, intake).map_err(fault)?;
+        self.next()
+    }
+}
+
+fn live_keys(commit: &Commit) -> impl Iterator<Item = KeyHash> {
+    commit.slots().iter().filter_map(|slot| match slot {
+        OpSlot::Live(op) => Some(op.key().hash()),
+        OpSlot::Dead(_) => None,
+    })
+}
+
+fn live_ops(commits: &[Commit]) -> u64 {
+    let is_live = |slot: &&OpSlot| matches!(slot, OpSlot::Live(_));
+    commits
+        .iter()
+        .map(|commit| commit.slots().iter().filter(is_live).count() as u64)
+        .sum()
+}

@@ -1,0 +1,64 @@
+//! Every bound of the protocol, with its unit and the reason for its size.
+
+use lattice::limits::{COMMIT_BYTES_MAX, FRAME_COMMITS_MAX};
+
+/// Bytes in one encoded message: what a receiver allows at all. Four times the target, so that the last commit of
+/// a message may overshoot it.
+pub const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Bytes that a sender puts into a message: large enough that a round trip on a slow road is worth it, small enough
+/// that a node answers dozens of peers at once without noticing (a guess).
+pub const MESSAGE_BYTES_TARGET: usize = 512 * 1024;
+
+/// Subtrees in one comparison: the answer is at most 256 lists of 32 leaves, which is the target.
+pub const COMPARE_NODES_MAX: usize = 256;
+
+/// Bits of one step down the tree: 16 children, 512 bytes an answer.
+pub const DESCENT_BITS: usize = 4;
+
+/// Children of one step down the tree.
+pub const CHILDREN: usize = 1 << DESCENT_BITS;
+
+/// Leaves in the answer for one subtree: what a page holds. Larger subtrees answer with their children.
+pub const COMPARE_LEAVES_MAX: usize = lattice::limits::PAGE_ENTRIES_MAX;
+
+/// Keys in one fetch: as many commits as one transaction of the node applies.
+pub const FETCH_KEYS_MAX: usize = FRAME_COMMITS_MAX;
+
+/// Subtrees in one listing; each costs a few bytes of the request.
+pub const LIST_PREFIXES_MAX: usize = 256;
+
+/// Leaves in one page of a listing: 256 KiB, half of the target. Our own side is compared by as many at a time.
+pub const LIST_LEAVES_MAX: usize = 4096;
+
+/// Commits in one message: as many as one transaction of the node applies.
+pub const COMMITS_MAX: usize = FRAME_COMMITS_MAX;
+
+/// Refusals in one message, and kept of one pass for the outcome. More are counted as nothing: the cure for one
+/// (a membership change) is nearly always the cure for all.
+pub const REFUSALS_MAX: usize = 16;
+
+/// Bytes of the text of a refusal; a longer one is cut.
+pub const REASON_BYTES_MAX: usize = 512;
+
+/// Chains in one page of a frontier.
+pub const FRONTIER_CHAINS_MAX: usize = 1024;
+
+/// Times that a session goes through the whole difference. The first moves nearly everything; the others are for
+/// writes meanwhile and for what a cut removed. More would chase a busy peer for ever.
+pub const PASSES_MAX: u32 = 4;
+
+/// Round trips of one session. At 500 commits each that is a state of 30 million entries; what is left is for the
+/// next session, since all that was moved stays.
+pub const ROUNDS_MAX: u64 = 65_536;
+
+/// Round trips in a row that change neither side, before the session is given up. Beside it, one for each
+/// [`FRUITLESS_ENTRIES_PER_ROUND`] of our own entries is allowed: a long listing of what we both have is honest.
+pub const FRUITLESS_ROUNDS_MAX: u64 = 256;
+
+/// See [`FRUITLESS_ROUNDS_MAX`]; a quarter of what one page of a listing shows.
+pub const FRUITLESS_ENTRIES_PER_ROUND: u64 = LIST_LEAVES_MAX as u64 / 4;
+
+const _: () = assert!(MESSAGE_BYTES_TARGET + COMMIT_BYTES_MAX + 64 * 1024 < MESSAGE_BYTES_MAX);
+const _: () = assert!(COMPARE_NODES_MAX * (COMPARE_LEAVES_MAX * 64 + 8) < MESSAGE_BYTES_MAX);
+const _: () = assert!(LIST_LEAVES_MAX * 64 < MESSAGE_BYTES_MAX);

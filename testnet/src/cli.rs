@@ -1,0 +1,58 @@
+//! The arguments of `lattice testnet`, and which part of this crate each one runs.
+
+use std::process::ExitCode;
+
+use crate::guard::{self, GuardArgs};
+use crate::scenario::{self, Scenario};
+use crate::up;
+
+/// Lattices of real processes on this machine.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Args {
+    /// Starts a lattice of several nodes and shows it until Ctrl-C.
+    Up(up::Options),
+    /// Runs a scenario unattended and says whether it came out right.
+    #[command(subcommand)]
+    Run(Scenario),
+    /// Runs a node that ends when its starter does; used by the testnet itself.
+    #[command(hide = true)]
+    Guard(GuardArgs),
+}
+
+/// Runs `lattice testnet …` to its exit code: 0 yes, 1 no, 2 wrong arguments, 3 could not tell.
+///
+/// # Errors
+/// What none of the exit codes stands for, such as a full disk.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args {
+        Args::Up(options) => up::run(&options).await,
+        Args::Run(scenario) => scenario::run(&scenario).await,
+        Args::Guard(args) => match guard::run(&args)? {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        testnet: super::Args,
+    }
+
+    #[test]
+    fn the_arguments_are_consistent_and_read() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+        for line in [
+            "x up --nodes 3 --dir D",
+            "x run convergence --data F --nodes 5 --json --timeout 9 --keep",
+            "x guard --parent 7 -- run --dir D",
+        ] {
+            Cli::try_parse_from(line.split(' ')).expect(line);
+        }
+        Cli::try_parse_from(["x", "run", "convergence", "--nodes", "1"])
+            .expect_err("nobody to converge with");
+    }
+}

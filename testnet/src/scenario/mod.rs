@@ -1,0 +1,97 @@
+//! Unattended runs: each starts a lattice, does something to it and says whether it came out right.
+//!
+//! A scenario is one file: its options, its steps from top to bottom, and a [`Summary`](summary::Summary) at the end.
+
+mod convergence;
+mod import;
+mod progress;
+mod summary;
+mod writer;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::client::{ClientError, Op, Receipt};
+use crate::cluster::Disagreement;
+use crate::deadline;
+use crate::process::{Reached, StartError};
+
+/// The scenarios by name.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Scenario {
+    /// Imports real data at one node, writes at the others, kills one, adds one late; all must end with the same root.
+    Convergence(convergence::Options),
+}
+
+/// Runs a scenario to its exit code: 0 it came out right, 1 it did not, 2 wrong arguments, 3 it could not be run.
+///
+/// # Errors
+/// If the result cannot be printed.
+pub async fn run(scenario: &Scenario) -> anyhow::Result<ExitCode> {
+    match scenario {
+        Scenario::Convergence(options) => convergence::run(options).await,
+    }
+}
+
+/// Why a scenario ended before its comparison.
+#[derive(Debug, thiserror::Error)]
+enum ScenarioError {
+    /// A node could not be started: nothing is shown about convergence.
+    #[error("could not be started: {0}")]
+    Start(#[from] StartError),
+    /// A node refused what it should have accepted.
+    #[error("{node} refused a write: {error}")]
+    Refused { node: String, error: ClientError },
+    /// A node did not answer for as long as the scenario may take.
+    #[error("{node} acknowledged nothing {late}")]
+    Silent { node: String, late: deadline::TimedOut },
+    /// The nodes never agreed.
+    #[error(transparent)]
+    Disagreement(#[from] Disagreement),
+    /// The state of a node could not be read for comparing.
+    #[error("{node} cannot be compared: {error}")]
+    Unreadable { node: String, error: ClientError },
+    /// Somebody pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// A node that may be down for a while, and the patience with it.
+#[derive(Debug, Clone)]
+struct Target {
+    node: String,
+    reached: watch::Receiver<Option<Reached>>,
+    patience: Duration,
+}
+
+impl Target {
+    /// Writes one commit and repeats it under the same name until it is acknowledged: an unanswered request may have
+    /// been a write, and one that was must not become two.
+    async fn acknowledge(&self, ops: &[Op], name: &str) -> Result<Receipt, ScenarioError> {
+        let answer = deadline::until(self.patience, async || {
+            let Some(reached) = self.reached.borrow().clone() else {
+                return Err("it does not run".to_owned());
+            };
+            match reached.client.commit(ops, Some(name)).await {
+                Err(error) if is_temporary(&error) => Err(error.to_string()),
+                final_answer => Ok(final_answer),
+            }
+        })
+        .await;
+        let node = || self.node.clone();
+        answer
+            .map_err(|late| ScenarioError::Silent { node: node(), late })?
+            .map_err(|error| ScenarioError::Refused { node: node(), error })
+    }
+}
+
+/// Whether the same request may succeed a little later.
+fn is_temporary(error: &ClientError) -> bool {
+    match error {
+        ClientError::Unreachable { .. } => true,
+        ClientError::Refused { status, .. } => matches!(status, 409 | 425 | 429 | 500..),
+        ClientError::Unreadable { .. } => false,
+    }
+}

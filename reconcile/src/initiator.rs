@@ -115,7 +115,7 @@ pub struct Initiator<T> {
     work: Work,
     pass: Pass,
     stats: Stats,
-    /// Rounds since either state last changed.
+    /// Rounds since our state last changed or we gave something away.
     fruitless: u64,
 }
 
@@ -259,8 +259,7 @@ impl<T: Copy> Initiator<T> {
         self.pass.theirs = theirs.root;
         let is_last = self.pass.number >= self.config.passes_max;
         if self.pass.number > 0 && (is_last || !changed) {
-            let new_writes = changed && self.pass.moved;
-            return end(self.rest(new_writes.then_some(Rest::NewWrites)));
+            return end(self.rest(changed.then_some(Rest::NewWrites)));
         }
         self.pass = Pass::after(&self.pass, ours.root, theirs.root);
         self.stats.passes = self.pass.number;
@@ -323,11 +322,6 @@ impl<T: Copy> Initiator<T> {
     fn rest(&mut self, known: Option<Rest>) -> Box<Outcome> {
         let first = self.work.first_difference(&self.view);
         Box::new(self.pass.rest(self.view.tree.root(), known, first))
-    }
-
-    fn progressed(&mut self) {
-        self.fruitless = 0;
-        self.pass.moved = true;
     }
 }
 

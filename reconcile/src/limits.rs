@@ -52,7 +52,7 @@ pub const PASSES_MAX: u32 = 4;
 /// next session, since all that was moved stays.
 pub const ROUNDS_MAX: u64 = 65_536;
 
-/// Round trips in a row that change neither side, before the session is given up. Beside it, one for each
+/// Round trips in a row that neither change our state nor give the peer anything, before the session is given up. Beside it, one for each
 /// [`FRUITLESS_ENTRIES_PER_ROUND`] of our own entries is allowed: a long listing of what we both have is honest.
 pub const FRUITLESS_ROUNDS_MAX: u64 = 256;
 

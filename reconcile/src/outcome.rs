@@ -69,7 +69,7 @@ pub enum Outcome {
 /// Why roots may differ though nothing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rest {
-    /// The last pass moved commits, and the peer's or our state changed again meanwhile.
+    /// The peer's or our state was still changing in the last pass.
     NewWrites,
     /// Commits wait for a membership change or for their time.
     Waiting {
@@ -115,7 +115,7 @@ pub enum PeerFault {
     /// Chains out of order, repeated, or too many.
     #[error("the chains of the frontier are not sorted, or too many")]
     BadChains,
-    /// Round trip after round trip, and neither state changes.
+    /// Round trip after round trip, and our state does not change.
     #[error("the answers go on and on and bring nothing")]
     Fruitless,
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process, test_kill_process};
 use serde::Deserialize;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -86,6 +87,12 @@ impl Launch {
             .args(arguments)
             .stdin(Stdio::null())
             .kill_on_drop(true);
+        // What configures the harness's own commands must not configure its nodes.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"LATTICE_") && name != "LATTICE_LOG" {
+                command.env_remove(name);
+            }
+        }
         command
     }
 }
@@ -220,7 +227,7 @@ impl Node {
 
     /// Whether the directory holds a node already.
     pub fn exists(&self) -> bool {
-        self.launch.dir.join("genesis.cbor").exists()
+        self.launch.dir.join("node.key").exists()
     }
 
     /// Founds a lattice with this node.
@@ -434,13 +441,27 @@ impl Node {
     }
 
     fn signal(&self, signal: Signal) {
-        // `pid` is none once the process was waited for, so a stranger with a reused number is never hit.
-        let raw = self.pid().and_then(|pid| i32::try_from(pid).ok());
-        if let Some(pid) = raw.and_then(Pid::from_raw) {
-            // It may have ended by itself meanwhile; whoever needs to know asks for its end.
-            let _ = kill_process(pid, signal);
+        // There is no pid once the process was waited for, so a stranger with a reused number is never hit.
+        if let Some(pid) = self.pid() {
+            send(pid, signal);
         }
     }
+}
+
+/// Sends a signal to a process. One that has ended meanwhile is no error: whoever needs to know asks for its end.
+pub fn send(pid: u32, signal: Signal) {
+    if let Some(pid) = known(pid) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Whether a process lives, or has ended and was not waited for yet.
+pub fn lives(pid: u32) -> bool {
+    known(pid).is_some_and(|pid| test_kill_process(pid).is_ok())
+}
+
+fn known(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
 }
 
 /// The run file that process `pid` wrote. One that a killed process left behind does not count.

@@ -65,7 +65,7 @@ pub struct Results {
 pub struct CommitResult {
     /// The commit id.
     pub commit: String,
-    /// `applied`, `known`, `waiting` or `refused`.
+    /// `applied`, `waiting`, `dropped` or `refused`.
     pub outcome: String,
     /// Why, for people.
     pub detail: String,
@@ -159,9 +159,9 @@ fn decoded_commits(commits: &[String]) -> Result<Vec<Commit>, Problem> {
 
 fn result(commit: String, outcome: Submitted) -> CommitResult {
     let (outcome, detail) = match outcome {
-        Submitted::Applied => ("applied", "durable here".to_owned()),
-        Submitted::Known => ("known", "was here before".to_owned()),
-        Submitted::Waiting => ("waiting", "kept for a while: its author or its time is not known here yet".to_owned()),
+        Submitted::Applied => ("applied", "its effect is in the state and durable here".to_owned()),
+        Submitted::Waiting => ("waiting", "kept for a while: its author is not known here yet, or its time is ahead".to_owned()),
+        Submitted::Dropped => ("dropped", "as waiting, but there is no room to keep it; hand it in again later".to_owned()),
         Submitted::Refused(refused) => ("refused", refused.to_string()),
     };
     CommitResult { commit, outcome: outcome.to_owned(), detail }

@@ -12,7 +12,8 @@ use lattice::op::BadOp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::service::{InviteError, ReadError, WriteError};
+use crate::service::{InviteError, WriteError};
+use crate::store::StoreError;
 
 /// What every `type` of a problem starts with.
 const TYPE_PREFIX: &str = "urn:problem-type:lattice:";
@@ -61,15 +62,15 @@ pub enum Kind {
     Unprocessable,
     /// The same idempotency key with another request.
     IdempotencyKeyReused,
-    /// Something is damaged here.
-    Damaged,
+    /// The database fails or is damaged.
+    Database,
     /// Too much at once, or stopping.
     Busy,
-    /// Not the truth yet: syncing or divergent.
+    /// Not let in yet, syncing or divergent.
     NotReady,
     /// This machine's clock is behind.
     Clock,
-    /// The disk is full, read-only or failing.
+    /// The disk is full or read-only.
     Disk,
     /// This node did not answer in time.
     TooSlow,
@@ -99,7 +100,7 @@ impl Kind {
             Self::IdempotencyKeyReused => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key was used before")
             }
-            Self::Damaged => (StatusCode::INTERNAL_SERVER_ERROR, "damaged", "Damage at this node"),
+            Self::Database => (StatusCode::INTERNAL_SERVER_ERROR, "database", "The database of this node fails"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much at once"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "This node is not ready"),
             Self::Clock => (StatusCode::SERVICE_UNAVAILABLE, "clock", "This machine's clock is off"),
@@ -113,7 +114,7 @@ impl Kind {
         match self {
             Self::Busy | Self::TooSlow => Some(1),
             Self::NotReady => Some(5),
-            Self::Clock | Self::Disk | Self::Damaged => Some(30),
+            Self::Clock | Self::Disk | Self::Database => Some(30),
             Self::BadRequest
             | Self::Unauthorized
             | Self::Forbidden
@@ -218,32 +219,40 @@ impl From<WriteError> for Problem {
             WriteError::BadOp(bad) => return Self::from(*bad),
             WriteError::Verify(refused) => Kind::from(refused),
             WriteError::NotAdmitted(refused) => Kind::from(refused),
+            WriteError::Store(failed) => Kind::from(failed),
+            WriteError::Empty => Kind::Unprocessable,
+            WriteError::NotYetMember => Kind::NotReady,
             WriteError::Clock(_) => Kind::Clock,
-            WriteError::ClockAhead { .. } => Kind::Conflict,
-            WriteError::Disk(_) => Kind::Disk,
-            WriteError::Busy | WriteError::Stopping => Kind::Busy,
             WriteError::KeyReused => Kind::IdempotencyKeyReused,
+            WriteError::NoInvitation | WriteError::NotAdmin => Kind::Forbidden,
+            WriteError::Stopping => Kind::Busy,
         };
         Self::new(kind, error.to_string())
     }
 }
 
-impl From<ReadError> for Problem {
-    fn from(error: ReadError) -> Self {
-        let kind = match &error {
-            ReadError::Disk(_) => Kind::Disk,
-            ReadError::Damaged(_) => Kind::Damaged,
-        };
-        Self::new(kind, error.to_string())
+impl From<&StoreError> for Kind {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Full | StoreError::ReadOnly => Self::Disk,
+            StoreError::Damaged(_) | StoreError::Sqlite(_) => Self::Database,
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::new(Kind::from(&error), error.to_string())
     }
 }
 
 impl From<InviteError> for Problem {
     fn from(error: InviteError) -> Self {
-        let kind = match error {
+        let kind = match &error {
             InviteError::NotAdmin => Kind::Forbidden,
             InviteError::NoAddress => Kind::Conflict,
-            InviteError::Write(refused) => return Self::from(refused),
+            InviteError::Store(failed) => Kind::from(failed),
+            InviteError::Unavailable(_) => Kind::Busy,
         };
         Self::new(kind, error.to_string())
     }

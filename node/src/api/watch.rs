@@ -18,7 +18,8 @@ use super::ApiState;
 use super::parameters::Parameters;
 use super::problem::{Kind, Problem, ProblemView};
 use super::shown;
-use crate::service::{ReadError, Service, Snapshot};
+use crate::service::{Cursor, ReadError, Service};
+use crate::writer::Published;
 
 /// Streams at once: a quarter of the connections of one address (a guess).
 pub const STREAMS_MAX: usize = 64;
@@ -52,7 +53,7 @@ async fn watch(
         None => parameters.number("from")?,
     };
     let prefix = parameters.text("prefix").unwrap_or_default();
-    let stream = Watch::open(state.service, state.watch_slots, prefix, from)?.into_stream();
+    let stream = Watch::open(state.service, state.watch_slots, prefix, from).await?.into_stream();
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
@@ -69,23 +70,32 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 /// One stream's place in the log.
 struct Watch {
     service: Service,
-    snapshots: tokio::sync::watch::Receiver<Snapshot>,
+    states: tokio::sync::watch::Receiver<Arc<Published>>,
     prefix: String,
-    /// Everything up to here was delivered.
+    /// Everything up to this log position was delivered.
     position: u64,
+    /// Everything before this was; it also stands within what one log record covers.
+    cursor: Cursor,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Watch {
-    fn open(service: Service, slots: Arc<Semaphore>, prefix: String, from: Option<u64>) -> Result<Self, Problem> {
+    async fn open(
+        service: Service,
+        slots: Arc<Semaphore>,
+        prefix: String,
+        from: Option<u64>,
+    ) -> Result<Self, Problem> {
         let slot = slots.try_acquire_owned().map_err(|_| {
             let detail = format!("all {STREAMS_MAX} streams of this node are taken; close one, or ask another node");
             Problem::new(Kind::Busy, detail)
         })?;
-        let mut snapshots = service.snapshots();
+        let mut states = service.states();
         // Seen here, so that only what comes later wakes the stream.
-        let now = snapshots.borrow_and_update().log_size;
-        Ok(Self { service, snapshots, prefix, position: from.unwrap_or(now), _slot: slot })
+        let now = states.borrow_and_update().log_size;
+        let position = from.unwrap_or(now);
+        let cursor = service.cursor_at(position).await?;
+        Ok(Self { service, states, prefix, position, cursor, _slot: slot })
     }
 
     /// Begins with an event without data, which readers do not show: it carries the position to resume from.
@@ -107,7 +117,8 @@ impl Watch {
     async fn next_batch(&mut self) -> Result<Option<Vec<Result<Event, ReadError>>>, ReadError> {
         let stopped = self.service.stopped();
         loop {
-            let changes = self.service.changes(&self.prefix, self.position, BATCH_ENTRIES_MAX).await?;
+            let changes = self.service.changes(&self.prefix, self.cursor, BATCH_ENTRIES_MAX).await?;
+            self.cursor = changes.cursor;
             self.position = self.position.max(changes.upto);
             if !changes.entries.is_empty() {
                 let last = changes.entries.len() - 1;
@@ -122,7 +133,7 @@ impl Watch {
             }
             tokio::select! {
                 () = stopped.cancelled() => return Ok(None),
-                changed = self.snapshots.changed() => if changed.is_err() {
+                changed = self.states.changed() => if changed.is_err() {
                     return Ok(None);
                 },
             }

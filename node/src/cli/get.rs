@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use super::client::{Client, ClientError, entry_path};
 use super::exit::Failure;
 use super::target::Target;
+use super::text::as_json;
 use crate::view::Entry;
 
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let entry: Entry = client.ask(client.get(&entry_path(&args.key))).await?;
     let mut out = std::io::stdout();
     if args.json {
-        return Ok(writeln!(out, "{:#}", serde_json::json!(entry))?);
+        return Ok(writeln!(out, "{}", as_json(&entry))?);
     }
     out.write_all(&value_of(&entry)?)?;
     // A file gets the value and nothing else; a person's prompt should not stick to it.

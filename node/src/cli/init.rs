@@ -4,12 +4,22 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use lattice::genesis::{Genesis, Member};
+use lattice::keys::NodeKeys;
+use libp2p::PeerId;
+use libp2p::identity::Keypair;
+use serde::Serialize;
 
 use super::exit::{Failure, usage};
 use super::target::Directory;
+use super::text::{as_json, table, visible};
+use crate::daemon::expect_no_node;
+use crate::home::{Home, HomeError, Seed};
 use crate::settings::file;
 use crate::settings::founding::Founding;
 use crate::settings::typed::NodeName;
+
+/// What people call a lattice that nobody named.
+const LATTICE_NAME_DEFAULT: &str = "lattice";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -29,6 +39,65 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(_args: Args) -> Result<(), Failure> {
-    Ok(())
+/// What was made.
+#[derive(Serialize)]
+struct Founded {
+    dir: PathBuf,
+    lattice_id: String,
+    author: String,
+    peer_id: String,
+}
+
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    let dir = args.directory.path()?;
+    expect_no_node(&dir)?;
+    let seed = Seed::random().map_err(|error| Failure::No(format!("no randomness: {error}")))?;
+    let keys = seed.keys();
+    let (founder, peer_id) = founder(args.name.as_str(), &keys)?;
+    let lattice_name = args.lattice.as_ref().map(NodeName::as_str);
+    let genesis = match &args.genesis {
+        Some(file) => {
+            let founding = Founding::read(file).map_err(usage)?;
+            founding.into_genesis(lattice_name, founder).map_err(usage)?
+        }
+        None => {
+            let name = lattice_name.unwrap_or(LATTICE_NAME_DEFAULT);
+            Genesis::founded_by(name, &founder.name, &keys, founder.peer_id)
+        }
+    };
+    Home::create(&dir, &seed, &genesis, None)?;
+    file::write_first(&dir, &args.name).map_err(|error| Failure::No(format!("{}: {error}", dir.display())))?;
+    let (lattice_id, author) = (genesis.id().to_string(), keys.author.id().to_string());
+    tell(&Founded { dir, lattice_id, author, peer_id: peer_id.to_string() }, &genesis.name, args.json)
+}
+
+/// The node that founds, as a member.
+fn founder(name: &str, keys: &NodeKeys) -> Result<(Member, PeerId), Failure> {
+    let p2p = Keypair::ed25519_from_bytes(keys.p2p.0).map_err(|error| Failure::No(error.to_string()))?;
+    let peer_id = p2p.public().to_peer_id();
+    let alone = Genesis::founded_by(LATTICE_NAME_DEFAULT, name, keys, peer_id.to_bytes());
+    let founder = alone.members.into_iter().next();
+    founder.map(|member| (member, peer_id)).ok_or_else(|| Failure::No("a genesis has its founder".to_owned()))
+}
+
+fn tell(founded: &Founded, lattice_name: &str, json: bool) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    if json {
+        return Ok(writeln!(out, "{}", as_json(founded))?);
+    }
+    let rows = [
+        ("lattice", format!("{} {}", visible(lattice_name), founded.lattice_id)),
+        ("author", founded.author.clone()),
+        ("peer id", founded.peer_id.clone()),
+        ("directory", founded.dir.display().to_string()),
+        ("next", format!("lattice run --dir {}", founded.dir.display())),
+    ];
+    let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    Ok(out.write_all(table(&rows).as_bytes())?)
+}
+
+impl From<HomeError> for Failure {
+    fn from(error: HomeError) -> Self {
+        Self::No(error.to_string())
+    }
 }

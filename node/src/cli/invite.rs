@@ -7,6 +7,7 @@ use reqwest::Method;
 use super::client::Client;
 use super::exit::Failure;
 use super::target::Target;
+use super::text::as_json;
 use crate::api::invitations::Invitation;
 
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let invitation: Invitation = client.ask(client.write(Method::POST, "/api/v1/invitations", None)).await?;
     let mut out = std::io::stdout();
     if args.json {
-        writeln!(out, "{:#}", serde_json::json!(invitation))?;
+        writeln!(out, "{}", as_json(&invitation))?;
     } else {
         writeln!(out, "{}", invitation.ticket)?;
     }

@@ -1,14 +1,18 @@
 //! `lattice join`: makes a node that joins the lattice of a ticket.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::path::PathBuf;
 
-use lattice::ticket::Ticket;
+use lattice::ticket::{TICKET_BYTES_MAX, Ticket};
+use serde::Serialize;
 
 use super::exit::{Failure, usage};
 use super::target::Directory;
-use crate::daemon;
-use crate::settings::file;
-use crate::settings::typed::NodeName;
+use super::text::{as_json, visible};
+use crate::daemon::{self, Joined, expect_no_node};
+use crate::home::{Home, Seed};
+use crate::settings::typed::{NodeName, Typed};
+use crate::settings::{Settings, file};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -24,6 +28,59 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// What was made.
+#[derive(Serialize)]
+struct Made {
+    dir: PathBuf,
+    lattice_id: String,
+    author: String,
+    joined: bool,
+}
+
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let dir = args.directory.path()?;
+    let ticket: Ticket = ticket_text(&args.ticket)?.parse().map_err(usage)?;
+    expect_no_node(&dir)?;
+    let seed = Seed::random().map_err(|error| Failure::No(format!("no randomness: {error}")))?;
+    Home::create(&dir, &seed, &ticket.genesis, Some(&ticket))?;
+    file::write_first(&dir, &args.name).map_err(|error| Failure::No(format!("{}: {error}", dir.display())))?;
+    let typed = Typed { name: Some(args.name), mdns: Some(false), ..Typed::default() };
+    let settings = Settings { p2p: Vec::new(), ..Settings::resolve(dir.clone(), typed, true).map_err(usage)? };
+    let joined = daemon::join(settings).await.map_err(|error| Failure::No(format!("{error:#}")))?;
+    let (lattice_id, author) = (ticket.genesis.id().to_string(), seed.keys().author.id().to_string());
+    let made = Made { dir, lattice_id, author, joined: joined == Joined::Member };
+    tell(&made, &ticket.genesis.name, args.json)?;
+    match joined {
+        Joined::Member => Ok(()),
+        Joined::Refused(refused) => Err(Failure::No(format!(
+            "{refused}; ask for a new one, and join with another directory or without {}",
+            made.dir.display()
+        ))),
+        Joined::Unreachable => Err(Failure::CouldNotTell(format!(
+            "the inviting node did not answer yet; `lattice run --dir {}` goes on trying",
+            made.dir.display()
+        ))),
+    }
+}
+
+fn ticket_text(typed: &str) -> Result<String, Failure> {
+    if typed != "-" {
+        return Ok(typed.to_owned());
+    }
+    let mut text = String::new();
+    // Base64 takes four characters for three bytes; anything longer is no ticket.
+    let read = std::io::stdin().take(2 * TICKET_BYTES_MAX as u64).read_to_string(&mut text);
+    read.map_err(|error| usage(format!("standard input: {error}")))?;
+    Ok(text)
+}
+
+fn tell(made: &Made, lattice_name: &str, json: bool) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    if json {
+        writeln!(out, "{}", as_json(made))?;
+    } else if made.joined {
+        let dir = made.dir.display();
+        writeln!(out, "joined lattice {} {}; start the node with `lattice run --dir {dir}`", visible(lattice_name), made.lattice_id)?;
+    }
     Ok(())
 }

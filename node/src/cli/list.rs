@@ -52,7 +52,8 @@ async fn print_json(pages: &mut Pages<'_>, out: &mut impl Write) -> Result<(), F
     write!(out, "{{\"entries\":[")?;
     while let Some(entries) = pages.next().await? {
         for entry in entries {
-            write!(out, "{separator}\n{}", serde_json::json!(entry))?;
+            write!(out, "{separator}\n")?;
+            serde_json::to_writer(&mut *out, &entry).map_err(std::io::Error::from)?;
             separator = ",";
         }
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::client::Client;
 use super::exit::Failure;
 use super::target::Target;
-use super::text::{excerpt, short, short_peer, table, visible};
+use super::text::{excerpt, as_json, short, short_peer, table, visible};
 use crate::api::facts::Peers;
 use crate::view::Peer;
 
@@ -22,7 +22,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let client = Client::of(&args.target)?;
     let answer: Peers = client.ask(client.get("/api/v1/peers")).await?;
     let text = match (args.json, answer.peers.is_empty()) {
-        (true, _) => format!("{:#}\n", serde_json::json!(answer)),
+        (true, _) => format!("{}\n", as_json(&answer)),
         (false, true) => "no peers: none is configured, and none has connected\n".to_owned(),
         (false, false) => rows(&answer.peers),
     };

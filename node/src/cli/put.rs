@@ -9,7 +9,7 @@ use reqwest::{Method, header};
 use super::client::{Client, entry_path};
 use super::exit::{Failure, usage};
 use super::target::Target;
-use super::text::{short, visible};
+use super::text::{as_json, short, visible};
 use crate::view::Receipt;
 
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 pub(super) fn tell(receipt: &Receipt, key: &str, json: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     if json {
-        writeln!(out, "{:#}", serde_json::json!(receipt))?;
+        writeln!(out, "{}", as_json(receipt))?;
     } else {
         let Receipt { commit, seq, log_position, .. } = receipt;
         writeln!(out, "{}: commit {} (number {seq}), durable at log position {log_position}", visible(key), short(commit))?;

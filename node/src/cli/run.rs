@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[arg(long, overrides_with = "no_mdns")]
     mdns: bool,
     /// Does not look for nodes on the local network
-    #[arg(long)]
+    #[arg(long, overrides_with = "mdns")]
     no_mdns: bool,
     /// What people call the node
     #[arg(long)]

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::client::Client;
 use super::exit::Failure;
 use super::target::Target;
-use super::text::{grouped, short, short_peer, span, table, visible};
+use super::text::{grouped, as_json, short, short_peer, span, table, visible};
 use crate::view::Status;
 
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let client = Client::of(&args.target)?;
     let status: Status = client.ask(client.get("/api/v1/status")).await?;
-    let text = if args.json { format!("{:#}\n", serde_json::json!(status)) } else { block(&status) };
+    let text = if args.json { format!("{}\n", as_json(&status)) } else { block(&status) };
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 

@@ -43,6 +43,12 @@ pub fn excerpt(text: &str, chars_max: usize) -> String {
     format!("{}{rest}", visible(&head))
 }
 
+/// A fact as indented JSON with its fields in the order of the API, for `--json`.
+pub fn as_json(fact: &impl serde::Serialize) -> String {
+    // Facts are structs of text and numbers, which always serialize.
+    serde_json::to_string_pretty(fact).unwrap_or_default()
+}
+
 /// A whole number with its digits in groups of three.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -26,8 +26,15 @@ impl Own {
 
 pub(super) enum Task {
     Own(Own),
-    /// Index of the job that brought the commit, if it still wants to know.
-    Foreign(Option<usize>),
+    /// The place in a job's answer, if the commit came with a job.
+    Foreign(Option<Place>),
+}
+
+/// Where a commit's fate goes: which open job, and which of its commits.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    task: usize,
+    index: usize,
 }
 
 pub(super) struct Item {
@@ -37,7 +44,7 @@ pub(super) struct Item {
 }
 
 struct OpenTask {
-    fates: Taken,
+    fates: Vec<Option<(CommitId, Fate)>>,
     reply: Option<oneshot::Sender<Taken>>,
 }
 
@@ -85,14 +92,21 @@ impl Group {
         std::mem::take(&mut self.items)
     }
 
-    pub(super) fn open_task(&mut self, commits: usize, reply: Option<oneshot::Sender<Taken>>) -> usize {
-        self.tasks.push(OpenTask { fates: Vec::with_capacity(commits), reply });
-        self.tasks.len() - 1
+    /// Opens a job of so many commits; gives the place of each.
+    pub(super) fn open_task(
+        &mut self,
+        commits: usize,
+        reply: Option<oneshot::Sender<Taken>>,
+    ) -> impl Iterator<Item = Place> + use<> {
+        self.tasks.push(OpenTask { fates: vec![None; commits], reply });
+        let task = self.tasks.len() - 1;
+        (0..commits).map(move |index| Place { task, index })
     }
 
-    pub(super) fn settle(&mut self, task: Option<usize>, commit: CommitId, fate: Fate) {
-        if let Some(task) = task.and_then(|task| self.tasks.get_mut(task)) {
-            task.fates.push((commit, fate));
+    pub(super) fn settle(&mut self, place: Option<Place>, commit: CommitId, fate: Fate) {
+        let slot = place.and_then(|place| self.tasks.get_mut(place.task)?.fates.get_mut(place.index));
+        if let Some(slot) = slot {
+            *slot = Some((commit, fate));
         }
     }
 
@@ -104,7 +118,7 @@ impl Group {
     ) {
         for item in items {
             match item.task {
-                Task::Foreign(task) => self.settle(task, item.commit.id(), fate(item.commit.id())),
+                Task::Foreign(place) => self.settle(place, item.commit.id(), fate(item.commit.id())),
                 Task::Own(own) => own.reply.finish(answer(&item.commit)),
             }
         }
@@ -115,7 +129,7 @@ impl Group {
         for task in self.tasks.drain(..) {
             if let Some(reply) = task.reply {
                 // Whoever asked may be gone; the commits are in all the same.
-                let _ = reply.send(task.fates);
+                let _ = reply.send(task.fates.into_iter().flatten().collect());
             }
         }
     }

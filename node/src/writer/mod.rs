@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::now_ms;
 use crate::store::open::Opened;
-use group::{Group, Item, Own, Task};
+use group::{Group, Item, Own, Place, Task};
 use job::{Fate, Invitation, Job, Taken, WriteError, Written};
 pub use state::Published;
 use state::State;
@@ -159,9 +159,9 @@ impl Writer {
                 }
             }
             Job::Take { commits, publish, reply } => {
-                let task = group.open_task(commits.len(), reply);
-                for commit in commits {
-                    self.take(group, commit, Some(task), publish).await;
+                let places = group.open_task(commits.len(), reply);
+                for (place, commit) in places.zip(commits) {
+                    self.take(group, commit, Some(place), publish).await;
                 }
             }
             Job::Raise { root, chains, reply } => {
@@ -219,22 +219,22 @@ impl Writer {
     }
 
     /// Judges and queues a commit of another author, or lets it wait.
-    async fn take(&mut self, group: &mut Group, commit: VerifiedCommit, task: Option<usize>, publish: bool) {
+    async fn take(&mut self, group: &mut Group, commit: VerifiedCommit, place: Option<Place>, publish: bool) {
         let changes_membership = group::changes_membership(&commit);
         if changes_membership || group.is_full(GROUP_COMMITS_MAX, GROUP_BYTES_MAX) {
             self.finish_but_keep_tasks(group).await;
         }
         let membership = &self.state.membership;
         match judge(&self.identity.genesis, self.identity.lattice, membership, &commit, now_ms()) {
-            Admission::Now => group.push(Item { commit, task: Task::Foreign(task), publish }),
-            Admission::Never(refused) => group.settle(task, commit.id(), Fate::Refused(refused)),
+            Admission::Now => group.push(Item { commit, task: Task::Foreign(place), publish }),
+            Admission::Never(refused) => group.settle(place, commit.id(), Fate::Refused(refused)),
             Admission::Later(wait) => {
                 let id = commit.id();
                 let fate = match self.parking.park(commit, wait) {
                     Parked::Waits | Parked::Already => Fate::Waits,
                     Parked::Full => Fate::Dropped,
                 };
-                group.settle(task, id, fate);
+                group.settle(place, id, fate);
             }
         }
         if changes_membership {
@@ -322,3 +322,6 @@ impl Reply {
         let _ = self.0.send(answer);
     }
 }
+
+#[cfg(test)]
+mod tests;

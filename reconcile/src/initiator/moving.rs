@@ -71,7 +71,7 @@ impl<T: Copy> Initiator<T> {
     pub(super) fn take_applied(&mut self, source: Source, intake: Intake, view: View<T>) -> Step {
         // Our own root tells the truth about progress; a count of commits might count those that changed nothing.
         if view.tree.root() != self.view.tree.root() {
-            self.progressed();
+            self.fruitless = 0;
         }
         self.view = view;
         self.pass.note_ours(source, intake).map_err(fault)?;
@@ -104,9 +104,8 @@ impl<T: Copy> Initiator<T> {
     }
 
     pub(super) fn take_pushed(&mut self, source: Source, intake: Intake) -> Step {
-        if intake.applied > 0 {
-            self.progressed();
-        }
+        // What is pushed is ours, each entry at most once a pass: no peer can draw that out.
+        self.fruitless = 0;
         self.pass.note_theirs(source, intake).map_err(fault)?;
         self.next()
     }

@@ -21,8 +21,6 @@ pub(super) struct Pass {
     pub(super) ours: StateRoot,
     /// The peer's root when it began, or what it is known to be since.
     pub(super) theirs: StateRoot,
-    /// Whether a commit changed either state.
-    pub(super) moved: bool,
     /// Cuts that the peer showed, to be applied.
     pub(super) evidence_in: Vec<Commit>,
     /// Cuts of ours that the peer does not know, to be pushed.

@@ -1,8 +1,13 @@
 //! Sessions between nodes in memory: conversations shown as transcripts, hostile answers, convergence, vectors.
 
+// A lie changes one kind of message and passes on all others, whatever they are.
+#![allow(clippy::wildcard_enum_match_arm)]
+
+mod bounds;
 mod convergence;
 mod conversations;
 mod hostile;
+mod messages;
 mod node;
 mod talk;
 mod vectors;

@@ -166,6 +166,29 @@ impl Node {
         }
     }
 
+    /// All commits, as they are stored.
+    pub(crate) fn commits(&self) -> impl Iterator<Item = Commit> {
+        self.commits.keys().map(|id| self.commit(id))
+    }
+
+    /// Commits that wait for their author to become a member.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = Commit> {
+        self.parked.iter().map(|commit| commit.commit().clone())
+    }
+
+    /// The root of a tree built anew from the entries.
+    pub(crate) fn naive_root(&self) -> StateRoot {
+        let mut tree = StateTree::default();
+        for (key, entry) in &self.entries {
+            tree.insert(Leaf {
+                key: *key,
+                leaf: entry.leaf(),
+                tag: (),
+            });
+        }
+        tree.root()
+    }
+
     pub(crate) fn frontier(&self) -> &Frontier {
         &self.frontier
     }

@@ -98,7 +98,9 @@ impl Run<'_> {
             format.name()
         ));
         let program = std::env::current_exe().unwrap_or_default();
-        let mut cluster = Cluster::start(&program, root, self.options.nodes.into()).await?;
+        let mut cluster = Cluster::start(&program, root, self.options.nodes.into())
+            .await
+            .map_err(ScenarioError::Start)?;
         self.progress
             .say(format!("{} nodes are ready", self.options.nodes));
         let model = self.write_and_disturb(&mut cluster).await?;
@@ -240,10 +242,10 @@ async fn disturb(
     victim.kill().await;
     progress.say(format!("killed {}", victim.name()));
     let _ = imported.wait_for(|entries| *entries * 3 >= total * 2).await;
-    victim.start().await?;
+    victim.start().await.map_err(ScenarioError::NotLetIn)?;
     progress.say(format!("started {} again", victim.name()));
     let victim = victim.name().to_owned();
-    let late = cluster.admit().await?;
+    let late = cluster.admit().await.map_err(ScenarioError::NotLetIn)?;
     let late = cluster.nodes()[late].name().to_owned();
     progress.say(format!("{late} joined"));
     Ok((victim, late))

@@ -40,12 +40,15 @@ pub async fn run(scenario: &Scenario) -> anyhow::Result<ExitCode> {
 enum ScenarioError {
     /// A node could not be started: nothing is shown about convergence.
     #[error("could not be started: {0}")]
-    Start(#[from] StartError),
+    Start(StartError),
+    /// A lattice that runs could not take a node back, or another one in.
+    #[error("a node could not come in: {0}")]
+    NotLetIn(StartError),
     /// A node refused what it should have accepted.
     #[error("{node} refused a write: {error}")]
     Refused { node: String, error: ClientError },
     /// A node did not answer for as long as the scenario may take.
-    #[error("{node} acknowledged nothing {late}")]
+    #[error("{node} did not acknowledge a write: {late}")]
     Silent { node: String, late: deadline::TimedOut },
     /// The nodes never agreed.
     #[error(transparent)]

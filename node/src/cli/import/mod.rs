@@ -31,7 +31,7 @@ use rows::{BadInput, Format};
 use super::client::Client;
 use super::exit::{Failure, usage};
 use super::target::Target;
-use super::text::grouped;
+use super::text::{grouped, as_json};
 
 /// Batches read ahead of those on their way: one is packed while another waits.
 const READ_AHEAD: usize = 2;
@@ -77,7 +77,7 @@ fn so_far(entries: u64) -> String {
 fn tell(entries: u64, seconds: f64, json: bool) -> Result<(), Failure> {
     let mut out = io::stdout();
     if json {
-        writeln!(out, "{:#}", serde_json::json!({ "entries": entries, "seconds": seconds }))?;
+        writeln!(out, "{}", as_json(&serde_json::json!({ "entries": entries, "seconds": seconds })))?;
     } else {
         let rate = grouped((entries as f64 / seconds.max(0.001)) as u64);
         writeln!(out, "imported {} entries in {seconds:.1} s ({rate} a second)", grouped(entries))?;

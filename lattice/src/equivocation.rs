@@ -92,7 +92,10 @@ mod tests {
             time: Timestamp::from_millis(1),
         };
         let author = NodeKeys::from_seed([author; 32]).author;
-        draft.sign(&author, vec![Op::delete(key).expect("small")]).signed().clone()
+        draft
+            .sign(&author, vec![Op::delete(key).expect("small")])
+            .signed()
+            .clone()
     }
 
     #[test]
@@ -105,7 +108,10 @@ mod tests {
             first: pair.second.clone(),
             second: pair.first.clone(),
         };
-        assert!(Equivocation::decode(&swapped.encode()).is_err(), "one value, one encoding");
+        assert!(
+            Equivocation::decode(&swapped.encode()).is_err(),
+            "one value, one encoding"
+        );
     }
 
     #[test]
@@ -120,7 +126,8 @@ mod tests {
         ] {
             assert_eq!(Equivocation::of(&a, &other), None, "{what}");
         }
-        let unsigned = SignedHeader::decode(header(1, 1, 5, "b").header_bytes(), [0; 64]).expect("well-formed");
+        let unsigned =
+            SignedHeader::decode(header(1, 1, 5, "b").header_bytes(), [0; 64]).expect("well-formed");
         let accusation = Equivocation::of(&a, &unsigned).expect("one place");
         assert!(!accusation.is_proven(), "the author did not sign it");
     }

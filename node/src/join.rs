@@ -51,43 +51,25 @@ impl Joining {
     ///
     /// [`JoinRefused`] if the inviter says no.
     pub async fn run(self) -> Result<(), JoinRefused> {
-        let mut states = self.writer.watch();
-        loop {
-            let author = self.identity.keys.author.id();
-            if states.borrow_and_update().membership.is_active(&author) {
-                return Ok(());
+        let author = self.identity.keys.author.id();
+        let (mut states, mut network) = (self.writer.watch(), self.net.watch());
+        while !states.borrow_and_update().membership.is_active(&author) {
+            let Some(peer) = self.connected_inviter() else {
+                // An error means that the node is stopping, and so will we be.
+                let _ = tokio::time::timeout(RETRY, network.changed()).await;
+                continue;
+            };
+            match self.ask(peer).await {
+                // Full: a nudge for this peer is waiting already.
+                Ok(JoinAnswer::Welcome) => drop(self.nudges.try_send(peer)),
+                Ok(JoinAnswer::Refused(reason)) => return Err(JoinRefused(reason)),
+                Err(reason) => tracing::info!(%peer, reason, "the inviting node did not answer; trying again"),
             }
-            if let Some(peer) = self.connected_inviter() {
-                match self.ask(peer).await {
-                    Ok(JoinAnswer::Welcome) => {
-                        // Full: a nudge for this peer is waiting already.
-                        let _ = self.nudges.try_send(peer);
-                    }
-                    Ok(JoinAnswer::Refused(reason)) => return Err(JoinRefused(reason)),
-                    Err(reason) => tracing::info!(%peer, reason, "the inviting node did not answer; trying again"),
-                }
-            }
-            // Whichever comes first: our membership, the inviter, or time to ask again.
-            let mut network = self.net.watch();
-            let _ = tokio::time::timeout(RETRY, async {
-                loop {
-                    tokio::select! {
-                        _ = states.changed() => return,
-                        _ = network.changed() => {
-                            if self.connected_inviter().is_some() && !self.is_waiting_for_state() {
-                                return;
-                            }
-                        }
-                    }
-                }
-            })
-            .await;
+            // Our own state has the news, by gossip or by the reconcile just asked for.
+            let member = states.wait_for(|state| state.membership.is_active(&author));
+            let _ = tokio::time::timeout(RETRY, member).await;
         }
-    }
-
-    /// Once welcomed, only our own state has news for us.
-    fn is_waiting_for_state(&self) -> bool {
-        self.nudges.capacity() < self.nudges.max_capacity()
+        Ok(())
     }
 
     fn connected_inviter(&self) -> Option<PeerId> {

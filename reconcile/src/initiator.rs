@@ -10,101 +10,17 @@ mod moving;
 mod pass;
 mod work;
 
-use lattice::commit::Commit;
-use lattice::frontier::Chain;
-use lattice::ids::{KeyHash, StateRoot};
+use lattice::ids::StateRoot;
 use lattice::tree::prefix::Prefix;
 
-use crate::limits::{FRUITLESS_ENTRIES_PER_ROUND, FRUITLESS_ROUNDS_MAX, PASSES_MAX, ROUNDS_MAX};
-use crate::message::{ChainId, Intake, Request, Response};
+pub use crate::effect::{Effect, Event};
+pub use crate::limits::Config;
+use crate::limits::FRUITLESS_ENTRIES_PER_ROUND;
+use crate::message::{ChainId, Request, Response};
 use crate::outcome::{Outcome, PeerFault, Rest, Stats};
 use crate::view::{KeyLeaf, Scope, Summary, View};
 use pass::Pass;
 use work::{Missing, Work};
-
-/// What happened at the node since the last effect.
-#[derive(Debug, Clone)]
-pub enum Event<T> {
-    /// Nothing yet: the session may begin. Only the first event.
-    Start,
-    /// The peer answered [`Effect::Send`].
-    Received(Response),
-    /// The request or its answer was lost.
-    SendFailed(String),
-    /// [`Effect::Load`] is done; `served` keys, from the first, are answered.
-    Loaded {
-        /// The commits.
-        commits: Vec<Commit>,
-        /// At least one.
-        served: usize,
-    },
-    /// [`Effect::Apply`] is done and durable.
-    Applied {
-        /// What became of the commits.
-        intake: Intake,
-        /// The state after it.
-        view: View<T>,
-    },
-    /// [`Effect::RaiseFrontier`] is done, or was left because the root had moved on.
-    Raised {
-        /// The state after it.
-        view: View<T>,
-    },
-    /// The node could not load, apply or raise.
-    Failed(String),
-}
-
-/// What the node does next. Exactly one is outstanding at any time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Send this to the peer; answer with [`Event::Received`] or [`Event::SendFailed`].
-    Send(Request),
-    /// Read the commits that hold our entries at these keys; answer with [`Event::Loaded`].
-    ///
-    /// The rules are those of [`crate::responder::Answer::Load`].
-    Load {
-        /// Keys.
-        keys: Vec<KeyHash>,
-        /// Bytes of all commits together.
-        max_bytes: usize,
-    },
-    /// Give these to the one way in (verify, admit, apply); answer with [`Event::Applied`].
-    Apply {
-        /// Commits, nothing of them verified.
-        commits: Vec<Commit>,
-    },
-    /// In one transaction: if our state root is still `root`, raise our chains to these, each after checking the
-    /// signatures of its headers; answer with [`Event::Raised`].
-    RaiseFrontier {
-        /// The root that both states had.
-        root: StateRoot,
-        /// The peer's chains.
-        chains: Vec<(ChainId, Chain)>,
-    },
-    /// The session is over.
-    Finish(Outcome),
-}
-
-/// Bounds of a session that a node may set; see [`crate::limits`] for the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Config {
-    /// Times through the difference.
-    pub passes_max: u32,
-    /// Requests in all.
-    pub rounds_max: u64,
-    /// Requests in a row that change nothing, beside those that the size of our state allows.
-    pub fruitless_rounds_max: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            passes_max: PASSES_MAX,
-            rounds_max: ROUNDS_MAX,
-            fruitless_rounds_max: FRUITLESS_ROUNDS_MAX,
-        }
-    }
-}
 
 /// The asking side of one session.
 #[derive(Debug)]

@@ -19,6 +19,7 @@
 //! walk beside members and state: its decoded difference fills the same queues of keys to fetch and to push, and
 //! where it does not decode, the descent below goes on as it does now.
 
+pub mod effect;
 pub mod initiator;
 pub mod limits;
 pub mod message;
@@ -26,7 +27,9 @@ pub mod outcome;
 pub mod responder;
 pub mod view;
 
-pub use initiator::{Config, Effect, Event, Initiator};
+pub use effect::{Effect, Event};
+pub use initiator::Initiator;
+pub use limits::Config;
 pub use message::{Intake, Refusal, RefusedFor, Request, Response};
 pub use outcome::{Outcome, PeerFault, Rest, Stats};
 pub use responder::Answer;

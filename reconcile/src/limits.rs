@@ -59,6 +59,27 @@ pub const FRUITLESS_ROUNDS_MAX: u64 = 256;
 /// See [`FRUITLESS_ROUNDS_MAX`]; a quarter of what one page of a listing shows.
 pub const FRUITLESS_ENTRIES_PER_ROUND: u64 = LIST_LEAVES_MAX as u64 / 4;
 
+/// Bounds of a session that a node may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Times through the difference.
+    pub passes_max: u32,
+    /// Requests in all.
+    pub rounds_max: u64,
+    /// Requests in a row that change nothing, beside those that the size of our state allows.
+    pub fruitless_rounds_max: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            passes_max: PASSES_MAX,
+            rounds_max: ROUNDS_MAX,
+            fruitless_rounds_max: FRUITLESS_ROUNDS_MAX,
+        }
+    }
+}
+
 const _: () = assert!(MESSAGE_BYTES_TARGET + COMMIT_BYTES_MAX + 64 * 1024 < MESSAGE_BYTES_MAX);
 const _: () = assert!(COMPARE_NODES_MAX * (COMPARE_LEAVES_MAX * 64 + 8) < MESSAGE_BYTES_MAX);
 const _: () = assert!(LIST_LEAVES_MAX * 64 < MESSAGE_BYTES_MAX);

@@ -55,7 +55,10 @@ fn inner_hashes_do_not_pass_for_dead_operations() {
     let hashes: Vec<_> = whole.slots().iter().map(|slot| slot.hash().0).collect();
     let inner = [0, 2].map(|at| OpSlot::Dead(OpHash(merkle::node_hash(&hashes[at], &hashes[at + 1]))));
     let forged = Commit::from_parts(whole.signed().clone(), inner.into());
-    assert_eq!(forged.verify(&genesis), Err(VerifyError::WrongOps { id: whole.id() }));
+    assert_eq!(
+        forged.verify(&genesis),
+        Err(VerifyError::WrongOps { id: whole.id() })
+    );
 }
 
 #[test]
@@ -124,7 +127,12 @@ fn narrow_limits_leave_room_for_membership_changes() {
     let change = Op::put(&format!("{MEMBER_PREFIX}{}", "0".repeat(64)), &[0; 300]).expect("small");
     let commit = draft(&genesis).sign(&keys.author, vec![change]);
     assert!(commit.verify(&genesis).is_ok());
-    assert!(draft(&genesis).sign(&keys.author, ops(1)).verify(&genesis).is_err());
+    assert!(
+        draft(&genesis)
+            .sign(&keys.author, ops(1))
+            .verify(&genesis)
+            .is_err()
+    );
 }
 
 #[test]

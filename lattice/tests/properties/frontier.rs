@@ -43,30 +43,42 @@ fn noted<'a>(headers: impl IntoIterator<Item = &'a SignedHeader>) -> Chain {
 fn a_chain_knows_exactly_what_was_noted_in_any_order_and_however_often() {
     let headers = chain();
     let some = prop::collection::vec(0..LENGTH, 0..40);
-    for_all(400, &some.prop_flat_map(|some| (Just(some.clone()), Just(some).prop_shuffle())), |(some, other)| {
-        let chain = noted(some.iter().map(|&at| &headers[at]));
-        assert_eq!(chain, noted(other.iter().map(|&at| &headers[at])), "another order");
-        assert_eq!(Chain::decode(&chain.encode()), Ok(chain.clone()));
+    for_all(
+        400,
+        &some.prop_flat_map(|some| (Just(some.clone()), Just(some).prop_shuffle())),
+        |(some, other)| {
+            let chain = noted(some.iter().map(|&at| &headers[at]));
+            assert_eq!(
+                chain,
+                noted(other.iter().map(|&at| &headers[at])),
+                "another order"
+            );
+            assert_eq!(Chain::decode(&chain.encode()), Ok(chain.clone()));
 
-        let set: BTreeSet<u64> = some.iter().map(|&at| at as u64 + 1).collect();
-        let contiguous = (1..).take_while(|seq| set.contains(seq)).count() as u64;
-        assert_eq!(chain.seq(), contiguous);
-        assert_eq!(chain.highest(), set.last().copied().unwrap_or(0));
-        for seq in 1..=LENGTH as u64 + 1 {
-            assert_eq!(chain.covers(seq), set.contains(&seq), "{seq}");
-        }
-    });
+            let set: BTreeSet<u64> = some.iter().map(|&at| at as u64 + 1).collect();
+            let contiguous = (1..).take_while(|seq| set.contains(seq)).count() as u64;
+            assert_eq!(chain.seq(), contiguous);
+            assert_eq!(chain.highest(), set.last().copied().unwrap_or(0));
+            for seq in 1..=LENGTH as u64 + 1 {
+                assert_eq!(chain.covers(seq), set.contains(&seq), "{seq}");
+            }
+        },
+    );
 }
 
 #[test]
 fn raising_to_a_peers_tip_is_as_if_all_up_to_it_had_been_noted() {
     let headers = chain();
-    for_all(100, &(prop::collection::vec(0..LENGTH, 0..20), 0..LENGTH), |(some, tip)| {
-        let mut raised = noted(some.iter().map(|&at| &headers[at]));
-        raised.raise_to(&headers[tip]);
-        let all = noted(headers[..=tip].iter().chain(some.iter().map(|&at| &headers[at])));
-        assert_eq!(raised, all);
-    });
+    for_all(
+        100,
+        &(prop::collection::vec(0..LENGTH, 0..20), 0..LENGTH),
+        |(some, tip)| {
+            let mut raised = noted(some.iter().map(|&at| &headers[at]));
+            raised.raise_to(&headers[tip]);
+            let all = noted(headers[..=tip].iter().chain(some.iter().map(|&at| &headers[at])));
+            assert_eq!(raised, all);
+        },
+    );
 }
 
 #[test]
@@ -76,6 +88,8 @@ fn looking_at_a_chain_does_not_change_the_digest() {
     let mut looked = Frontier::default();
     looked.chain_mut(&world().keys[0].author.id(), 0);
     assert_eq!(looked.digest(), Frontier::default().digest());
-    looked.chain_mut(&world().keys[0].author.id(), 0).note(&chain()[1]);
+    looked
+        .chain_mut(&world().keys[0].author.id(), 0)
+        .note(&chain()[1]);
     assert_ne!(looked.digest(), Frontier::default().digest());
 }

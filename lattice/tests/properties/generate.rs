@@ -25,7 +25,9 @@ pub(crate) struct World {
 pub(crate) fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
-        let keys: Vec<_> = (1..=AUTHORS as u8).map(|seed| NodeKeys::from_seed([seed; 32])).collect();
+        let keys: Vec<_> = (1..=AUTHORS as u8)
+            .map(|seed| NodeKeys::from_seed([seed; 32]))
+            .collect();
         let mut genesis = Genesis::founded_by("random", "first", &keys[0], vec![1; 38]);
         genesis.members = keys.iter().map(member).collect();
         genesis.members.sort_by_key(|member| member.author);
@@ -77,17 +79,19 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
 }
 
 pub(crate) fn step() -> impl Strategy<Value = Step> {
-    (0..AUTHORS, 1u64..4, 1u64..4, prop::collection::vec(op(), 1..5)).prop_map(|(author, seq, millis, ops)| {
-        let mut ops = ops;
-        ops.sort_by(|a, b| a.key().cmp(b.key()));
-        ops.dedup_by(|a, b| a.key() == b.key());
-        Step {
-            author,
-            seq,
-            millis,
-            ops,
-        }
-    })
+    (0..AUTHORS, 1u64..4, 1u64..4, prop::collection::vec(op(), 1..5)).prop_map(
+        |(author, seq, millis, ops)| {
+            let mut ops = ops;
+            ops.sort_by(|a, b| a.key().cmp(b.key()));
+            ops.dedup_by(|a, b| a.key() == b.key());
+            Step {
+                author,
+                seq,
+                millis,
+                ops,
+            }
+        },
+    )
 }
 
 /// Verified commits, forks and ties among them.

@@ -13,7 +13,11 @@ use crate::state::State;
 
 #[test]
 fn any_order_repetition_and_batching_gives_the_same_root() {
-    let deliveries = (history(), any::<Index>(), prop::collection::vec((any::<Index>(), 1usize..4), 0..12));
+    let deliveries = (
+        history(),
+        any::<Index>(),
+        prop::collection::vec((any::<Index>(), 1usize..4), 0..12),
+    );
     for_all(500, &deliveries, |(history, rotation, repeats)| {
         let expected = State::of(&history);
         // Everything once, rotated, and then some of it again, in batches of one to three.
@@ -65,7 +69,11 @@ fn states_join_commutatively_associatively_and_idempotently() {
     for_all(200, &(history(), history(), history()), |(a, b, c)| {
         let (a, b, c) = (State::of(&a), State::of(&b), State::of(&c));
         assert_eq!(join(&a, &b).root(), join(&b, &a).root(), "commutative");
-        assert_eq!(join(&join(&a, &b), &c).root(), join(&a, &join(&b, &c)).root(), "associative");
+        assert_eq!(
+            join(&join(&a, &b), &c).root(),
+            join(&a, &join(&b, &c)).root(),
+            "associative"
+        );
         assert_eq!(join(&a, &a).root(), a.root(), "idempotent");
     });
 }
@@ -84,7 +92,11 @@ fn ranked<'a>(history: &'a [VerifiedCommit], key: &Key) -> Vec<(&'a VerifiedComm
         let ordinary = (header.time, header.author);
         let seat = (header.term, header.seq);
         (
-            if is_seat { (seat.0, seat.1) } else { (ordinary.0.0, 0) },
+            if is_seat {
+                (seat.0, seat.1)
+            } else {
+                (ordinary.0.0, 0)
+            },
             if is_seat { AuthorId::ZERO } else { ordinary.1 },
             commit.id(),
             *index,
@@ -100,7 +112,11 @@ fn the_greatest_operation_stands_and_a_tombstone_never_resurrects() {
         let mut state = State::of(&history);
         for (key, entry) in state.entries.clone() {
             let (commit, index, is_delete) = ranked(&history, &key)[0];
-            assert_eq!((entry.version.commit, entry.version.op_index), (commit.id(), index), "{key}");
+            assert_eq!(
+                (entry.version.commit, entry.version.op_index),
+                (commit.id(), index),
+                "{key}"
+            );
             assert_eq!(entry.value.is_none(), is_delete, "{key}");
         }
         // Whatever comes late again, whole or in part, a deleted key stays deleted.

@@ -23,7 +23,9 @@ fn runner(cases: u32) -> TestRunner {
     };
     let seed = match config.rng_seed {
         RngSeed::Fixed(seed) => seed,
-        RngSeed::Random => std::collections::hash_map::RandomState::new().build_hasher().finish(),
+        RngSeed::Random => std::collections::hash_map::RandomState::new()
+            .build_hasher()
+            .finish(),
     };
     config.rng_seed = RngSeed::Fixed(seed);
     println!("PROPTEST_RNG_SEED={seed} repeats this run");

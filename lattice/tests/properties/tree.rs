@@ -41,7 +41,11 @@ fn by_definition(leaves: &[(KeyHash, LeafHash)], depth: usize) -> Digest {
         return sha256(&[&[2], &(leaves.len() as u64).to_be_bytes(), &rfc6962(&hashes)]);
     }
     let (right, left): (Vec<_>, Vec<_>) = leaves.iter().partition(|(key, _)| bit(key, depth));
-    sha256(&[&[1], &by_definition(&left, depth + 1), &by_definition(&right, depth + 1)])
+    sha256(&[
+        &[1],
+        &by_definition(&left, depth + 1),
+        &by_definition(&right, depth + 1),
+    ])
 }
 
 fn listed(set: &Set) -> Vec<(KeyHash, LeafHash)> {
@@ -177,12 +181,25 @@ fn subtrees_are_what_a_filter_finds() {
     for_all(30, &cases, |(changes, prefixes)| {
         let (tree, set) = grown(&changes);
         for prefix in prefixes {
-            let inside: Vec<_> = listed(&set).into_iter().filter(|(key, _)| prefix.covers(key)).collect();
+            let inside: Vec<_> = listed(&set)
+                .into_iter()
+                .filter(|(key, _)| prefix.covers(key))
+                .collect();
             assert_eq!(tree.subtree_len(&prefix), inside.len() as u64, "{prefix:?}");
-            assert_eq!(tree.subtree_hash(&prefix), by_definition(&inside, prefix.bits()), "{prefix:?}");
-            let under: Vec<_> = tree.leaves_under(&prefix).map(|leaf| (leaf.key, leaf.leaf)).collect();
+            assert_eq!(
+                tree.subtree_hash(&prefix),
+                by_definition(&inside, prefix.bits()),
+                "{prefix:?}"
+            );
+            let under: Vec<_> = tree
+                .leaves_under(&prefix)
+                .map(|leaf| (leaf.key, leaf.leaf))
+                .collect();
             assert_eq!(under, inside, "{prefix:?}");
-            let from: Vec<_> = tree.leaves_from(&prefix.first_key()).map(|leaf| leaf.key).collect();
+            let from: Vec<_> = tree
+                .leaves_from(&prefix.first_key())
+                .map(|leaf| leaf.key)
+                .collect();
             let expected: Vec<_> = set.range(prefix.first_key()..).map(|(key, _)| *key).collect();
             assert_eq!(from, expected, "{prefix:?}");
         }
@@ -191,7 +208,13 @@ fn subtrees_are_what_a_filter_finds() {
 
 #[test]
 fn a_prefix_covers_what_starts_with_its_bits() {
-    let cases = (any::<[u8; 32]>(), any::<[u8; 32]>(), 0usize..=256, 0usize..=256, 0usize..10);
+    let cases = (
+        any::<[u8; 32]>(),
+        any::<[u8; 32]>(),
+        0usize..=256,
+        0usize..=256,
+        0usize..10,
+    );
     for_all(300, &cases, |(a, b, bits, shared, more)| {
         let a = KeyHash(a);
         // The second key shares some first bits with the first.

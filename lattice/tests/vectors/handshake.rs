@@ -95,7 +95,10 @@ pub(crate) fn join_answers_file() -> Value {
 pub(crate) fn tickets_file() -> Value {
     let ticket = Ticket {
         genesis: founded(),
-        addresses: vec!["/ip4/192.0.2.1/tcp/4001".into(), "/dns4/example.org/udp/4001/quic-v1".into()],
+        addresses: vec![
+            "/ip4/192.0.2.1/tcp/4001".into(),
+            "/dns4/example.org/udp/4001/quic-v1".into(),
+        ],
         secret: [9; 16],
     };
     let text = ticket.to_string();

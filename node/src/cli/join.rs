@@ -53,7 +53,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     match joined {
         Joined::Member => Ok(()),
         Joined::Refused(refused) => Err(Failure::No(format!(
-            "{refused}; ask for a new one, and join with another directory or without {}",
+            "{refused}; then join with another directory, or delete {} first",
             made.dir.display()
         ))),
         Joined::Unreachable => Err(Failure::CouldNotTell(format!(

@@ -12,8 +12,9 @@ use crate::settings::address::{DialAddress, HttpListen, P2pListen};
 use crate::settings::typed::{NodeName, Synchronous, Typed};
 use crate::settings::{Settings, environment, file};
 
-/// What is logged unless `LATTICE_LOG` says otherwise, in the words of `tracing`'s filters.
-const LOG_FILTER_DEFAULT: &str = "info,libp2p=warn,sqlx=warn,quinn=warn,netlink=warn";
+/// What is logged unless `LATTICE_LOG` says otherwise, in the words of `tracing`'s filters. Kademlia warns every few
+/// minutes of having no peers, which is how a lone node is.
+const LOG_FILTER_DEFAULT: &str = "info,libp2p=warn,libp2p_kad=error,sqlx=warn,quinn=warn,netlink=warn";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -102,7 +103,6 @@ fn log_to_standard_error(json: bool) -> Result<(), Failure> {
 /// Stops the node in order at Ctrl-C or SIGTERM; a second signal ends the process at once.
 async fn stop_on_signal(shutdown: CancellationToken) {
     if signalled().await.is_ok() {
-        tracing::info!("stopping; once more to end at once");
         shutdown.cancel();
     }
     if signalled().await.is_ok() {

@@ -3,7 +3,8 @@
 use lattice::frontier::Chain;
 use lattice::ids::StateRoot;
 
-use super::{Awaiting, Effect, Initiator, Question, Step, end, fault};
+use super::{Awaiting, Initiator, Question, Step, end, fault};
+use crate::effect::Effect;
 use crate::limits::FRONTIER_CHAINS_MAX;
 use crate::message::{ChainId, Request};
 use crate::outcome::{Outcome, PeerFault};

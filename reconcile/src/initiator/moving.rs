@@ -7,7 +7,8 @@ use lattice::commit::{Commit, OpSlot};
 use lattice::ids::KeyHash;
 
 use super::work::Missing;
-use super::{Awaiting, Effect, Initiator, Question, Source, Step, end, fault};
+use super::{Awaiting, Initiator, Question, Source, Step, end, fault};
+use crate::effect::Effect;
 use crate::limits::{MESSAGE_BYTES_MAX, MESSAGE_BYTES_TARGET};
 use crate::message::{Intake, Request, commit_bytes_at_most};
 use crate::outcome::{Outcome, PeerFault};

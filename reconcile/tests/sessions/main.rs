@@ -7,6 +7,7 @@ mod bounds;
 mod convergence;
 mod conversations;
 mod hostile;
+mod interrupted;
 mod messages;
 mod node;
 mod talk;

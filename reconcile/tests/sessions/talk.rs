@@ -161,3 +161,14 @@ fn said(response: &Response) -> String {
         Response::Refused { reason } => format!("refused: {reason}"),
     }
 }
+
+/// Compares a transcript with an expected one, indentation aside.
+pub(crate) fn assert_said(talk: &Talk, expected: &str) {
+    let expected: Vec<_> = expected
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let said: Vec<_> = talk.transcript.iter().map(|line| line.trim()).collect();
+    assert_eq!(said, expected, "\n{}\n", talk.text());
+}

@@ -21,6 +21,22 @@ pub(super) struct Listing {
     after: Option<KeyHash>,
 }
 
+impl Listing {
+    /// Whether a page holds what was asked for.
+    fn check(&self, page: &[KeyLeaf], more: bool) -> Result<(), PeerFault> {
+        let Some(first) = page.first() else {
+            return if more { Err(PeerFault::EmptyPage) } else { Ok(()) };
+        };
+        let is_behind = self.after.is_none_or(|after| first.key > after);
+        let are_under = page.iter().all(|leaf| is_covered(&self.prefixes, &leaf.key));
+        if is_behind && are_under && is_sorted(page) && page.len() <= LIST_LEAVES_MAX {
+            Ok(())
+        } else {
+            Err(PeerFault::BadLeaves)
+        }
+    }
+}
+
 impl Work {
     /// The next page of a listing; `None` if there is none to ask for now.
     pub(in crate::initiator) fn next_listing(&mut self) -> Option<Request> {
@@ -48,19 +64,9 @@ impl Work {
         theirs: &[KeyLeaf],
         more: bool,
     ) -> Result<(), PeerFault> {
-        let Some(Listing { prefixes, after }) = self.listing.take() else {
-            return Err(PeerFault::OtherKind);
-        };
-        if more && theirs.is_empty() {
-            return Err(PeerFault::EmptyPage);
-        }
-        let are_behind = theirs
-            .first()
-            .is_none_or(|first| after.is_none_or(|after| first.key > after));
-        let are_under = theirs.iter().all(|leaf| is_covered(&prefixes, &leaf.key));
-        if !are_behind || !are_under || !is_sorted(theirs) || theirs.len() > LIST_LEAVES_MAX {
-            return Err(PeerFault::BadLeaves);
-        }
+        let listing = self.listing.take().ok_or(PeerFault::OtherKind)?;
+        listing.check(theirs, more)?;
+        let Listing { prefixes, after } = listing;
         let mut last = theirs.last().map(|leaf| leaf.key).filter(|_| more);
         let mut ours = stretch(
             view.scoped(self.scope),

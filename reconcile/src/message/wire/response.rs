@@ -64,51 +64,51 @@ impl Response {
         let (kind, bytes) = open(bytes)?;
         match kind {
             OPENED => Ok(Self::Opened(body::<SummaryWire>(bytes)?.into())),
-            COMPARED => {
-                let wire: Vec<(u64, &Bytes)> = body(bytes)?;
-                within(
-                    &wire,
-                    1,
-                    COMPARE_NODES_MAX,
-                    "a comparison answers 1 to 256 subtrees",
-                )?;
-                let answers = wire
-                    .iter()
-                    .map(|(kind, bytes)| decode_compared(*kind, bytes))
-                    .collect::<Result<_, _>>()?;
-                Ok(Self::Compared { answers })
-            }
-            LISTED => {
-                let (leaves, more): (&Bytes, bool) = body(bytes)?;
-                Ok(Self::Listed {
-                    leaves: decode_leaves(leaves, LIST_LEAVES_MAX)?,
-                    more,
-                })
-            }
+            COMPARED => decode_answers(bytes),
+            LISTED => decode_listed(bytes),
             COMMITS => {
                 let (commits, served): (Vec<&Bytes>, u64) = body(bytes)?;
-                Ok(Self::Commits {
-                    commits: decode_commits(&commits)?,
-                    served,
-                })
+                let commits = decode_commits(&commits)?;
+                Ok(Self::Commits { commits, served })
             }
             PUSHED => decode_intake(bytes).map(Self::Pushed),
             FRONTIER_READ => decode_frontier(bytes),
             BUSY if bytes.is_empty() => Ok(Self::Busy),
             BUSY => Err(DecodeError::Invalid("a busy node says nothing else")),
-            REFUSED => {
-                let reason: String = body(bytes)?;
-                within(
-                    reason.as_bytes(),
-                    0,
-                    REASON_BYTES_MAX,
-                    "a reason has at most 512 bytes",
-                )?;
-                Ok(Self::Refused { reason })
-            }
+            REFUSED => decode_reason(body(bytes)?).map(|reason| Self::Refused { reason }),
             _ => Err(DecodeError::Invalid("a response of unknown kind")),
         }
     }
+}
+
+fn decode_answers(bytes: &[u8]) -> Result<Response, DecodeError> {
+    let wire: Vec<(u64, &Bytes)> = body(bytes)?;
+    within(
+        &wire,
+        1,
+        COMPARE_NODES_MAX,
+        "a comparison answers 1 to 256 subtrees",
+    )?;
+    let answers = wire.iter().map(|(kind, bytes)| decode_compared(*kind, bytes));
+    Ok(Response::Compared {
+        answers: answers.collect::<Result<_, _>>()?,
+    })
+}
+
+fn decode_listed(bytes: &[u8]) -> Result<Response, DecodeError> {
+    let (leaves, more): (&Bytes, bool) = body(bytes)?;
+    let leaves = decode_leaves(leaves, LIST_LEAVES_MAX)?;
+    Ok(Response::Listed { leaves, more })
+}
+
+fn decode_reason(reason: String) -> Result<String, DecodeError> {
+    within(
+        reason.as_bytes(),
+        0,
+        REASON_BYTES_MAX,
+        "a reason has at most 512 bytes",
+    )?;
+    Ok(reason)
 }
 
 const SAME: u64 = 0;
@@ -176,12 +176,7 @@ fn decode_intake(bytes: &[u8]) -> Result<Intake, DecodeError> {
 }
 
 fn decode_refusal((commit, why, reason, evidence): RefusalWire) -> Result<Refusal, DecodeError> {
-    within(
-        reason.as_bytes(),
-        0,
-        REASON_BYTES_MAX,
-        "a reason has at most 512 bytes",
-    )?;
+    let reason = decode_reason(reason)?;
     let why = match why {
         0 => RefusedFor::BeyondCut,
         1 => RefusedFor::NotAdmitted,

@@ -1,7 +1,8 @@
 //! Strict DAG-CBOR: one value, one encoding.
 //!
-//! The CBOR crate accepts what DAG-CBOR forbids (indefinite lengths, long forms of short integers), so every
-//! decoder here encodes again and compares. A length that a stranger claims is never allocated: byte strings
+//! The CBOR crate refuses what DAG-CBOR forbids (indefinite lengths, long forms of short integers), unless some crate
+//! of the build turns on its `less-strict-decoding`. What splits roots must not hang on that: every decoder here
+//! encodes again and compares. A length that a stranger claims is never allocated: byte strings
 //! borrow from the input, and lists grow as their items are read.
 
 use std::collections::BTreeMap;

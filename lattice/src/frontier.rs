@@ -41,6 +41,11 @@ impl Run {
         (self.first..=self.last_seq()).contains(&seq)
     }
 
+    /// Whether `next` goes on where this ends, by number and by hash.
+    fn is_followed_by(&self, next: &Self) -> bool {
+        next.first == self.last_seq() + 1 && next.prev == self.last.id()
+    }
+
     /// Number of the last.
     pub fn last_seq(&self) -> u64 {
         self.last.header().seq
@@ -86,16 +91,32 @@ impl Chain {
         );
         self.join_runs(at);
         self.absorb_runs();
+        self.forget_lowest();
+    }
+
+    fn forget_lowest(&mut self) {
         let spare = self.beyond.len().saturating_sub(FRONTIER_RANGES_MAX);
         self.beyond.drain(..spare);
     }
 
-    /// Raises the tip to a peer's, after a session that brought all the peer had and refused nothing.
-    pub fn raise_to(&mut self, tip: &SignedHeader) {
-        if tip.header().seq > self.seq() {
-            self.tip = Some(tip.clone());
-            self.absorb_runs();
+    /// Takes over what a peer's chain covers, after a session that brought all the peer had and refused nothing.
+    pub fn raise_to(&mut self, other: &Self) {
+        if other.seq() > self.seq() {
+            self.tip.clone_from(&other.tip);
         }
+        self.beyond.extend(other.beyond.iter().cloned());
+        self.beyond.sort_by_key(|run| (run.first, run.last_seq()));
+        let mut joined: Vec<Run> = Vec::with_capacity(self.beyond.len());
+        for run in self.beyond.drain(..) {
+            match joined.last_mut() {
+                Some(before) if run.last_seq() <= before.last_seq() => {}
+                Some(before) if run.first <= before.last_seq() || before.is_followed_by(&run) => before.last = run.last,
+                _ => joined.push(run),
+            }
+        }
+        self.beyond = joined;
+        self.absorb_runs();
+        self.forget_lowest();
     }
 
     /// Joins the run at `at` with its neighbours.
@@ -104,8 +125,7 @@ impl Chain {
             let Some(right) = left.checked_add(1).filter(|&right| right < self.beyond.len()) else {
                 continue;
             };
-            let (before, after) = (&self.beyond[left], &self.beyond[right]);
-            if after.first == before.last_seq() + 1 && after.prev == before.last.id() {
+            if self.beyond[left].is_followed_by(&self.beyond[right]) {
                 self.beyond[left].last = self.beyond.remove(right).last;
             }
         }
@@ -283,7 +303,7 @@ mod tests {
         assert_eq!(Chain::decode(&chain.encode()), Ok(chain.clone()));
 
         let mut raised = chain.clone();
-        raised.raise_to(&headers[3]);
+        raised.raise_to(&Chain { tip: Some(headers[3].clone()), beyond: Vec::new() });
         assert_eq!(
             (raised.seq(), raised.beyond.len()),
             (5, 0),
@@ -291,6 +311,23 @@ mod tests {
         );
         chain.note(&headers[2]);
         assert_eq!((chain.seq(), chain.beyond.len()), (5, 0));
+    }
+
+    #[test]
+    fn two_chains_of_equal_states_become_one_whichever_is_raised() {
+        let headers = headers(9);
+        let chain = |seen: &[usize]| {
+            let mut chain = Chain::default();
+            seen.iter().for_each(|i| chain.note(&headers[*i]));
+            chain
+        };
+        for (a, b) in [(&[0, 1, 4, 5][..], &[0, 5, 6, 8][..]), (&[2, 3][..], &[0, 1, 7][..]), (&[][..], &[3, 4][..])] {
+            let (mut up, mut down) = (chain(a), chain(b));
+            up.raise_to(&chain(b));
+            down.raise_to(&chain(a));
+            let both: Vec<_> = a.iter().chain(b).copied().collect();
+            assert_eq!((&up, &down), (&chain(&both), &chain(&both)), "{a:?} and {b:?}");
+        }
     }
 
     #[test]

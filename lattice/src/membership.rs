@@ -276,6 +276,11 @@ impl Membership {
         self.members.get(author)
     }
 
+    /// Whether any author has been cut.
+    pub fn has_cuts(&self) -> bool {
+        !self.cuts.is_empty()
+    }
+
     /// The author's last sequence number that counts: `None` for a stranger, `u64::MAX` without a cut.
     pub fn last_seq(&self, author: &AuthorId) -> Option<u64> {
         self.members

@@ -1,7 +1,7 @@
 //! RFC 6962 Merkle trees over a few leaves: roots and paths by `rs_merkle`, judged by our own verifier.
 //!
 //! rs_merkle is a producer here, never a judge: its stock hasher has no leaf prefix, and its verifier accepts spare
-//! hashes and indices beyond the tree. [`Rfc6962`] adds the prefixes; [`root_from_path`] is RFC 9162, section 2.1.3.2,
+//! hashes and indices beyond the tree. Our hasher adds the prefixes; [`root_from_path`] is RFC 9162, section 2.1.3.2,
 //! which uses every hash given exactly once.
 
 use rs_merkle::{Hasher, MerkleTree};

@@ -21,7 +21,10 @@ CREATE TABLE commits (
     header    BLOB    NOT NULL,
     signature BLOB    NOT NULL,
     op_hashes BLOB,
-    live      INTEGER NOT NULL
+    live      INTEGER NOT NULL,
+    -- Its entries were written side by side: those still live have ids in first_entry .. first_entry + span.
+    first_entry INTEGER NOT NULL,
+    span        INTEGER NOT NULL
 );
 -- Finds a second commit at one place of a chain, and what lies beyond a cut.
 CREATE INDEX commits_by_place ON commits (author, term, seq);

@@ -44,6 +44,9 @@ use crate::{addressbook, api, settings};
 /// How long `join` waits for the inviting node.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Entries between two lines about a rebuild: about one a second.
+const PROGRESS_ENTRIES: u64 = 200_000;
+
 /// How long tasks may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -267,9 +270,16 @@ fn serve(
 async fn open_store(home: &Home, lattice: LatticeId, settings: &Settings) -> anyhow::Result<Opened> {
     let started = Instant::now();
     let bar = rebuild_bar();
+    let is_hidden = bar.is_hidden();
+    let mut told = 0;
     let show = |progress: Progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
+        // Without a terminal, a line now and then.
+        if is_hidden && progress.done >= told + PROGRESS_ENTRIES {
+            told = progress.done;
+            tracing::info!(done = progress.done, total = progress.total, "rebuilding the state tree");
+        }
     };
     let synchronous = match settings.synchronous {
         settings::typed::Synchronous::Full => crate::store::open::Synchronous::Full,

@@ -45,7 +45,7 @@ pub fn text(status: &Status, counters: &Counters) -> String {
         registry.register(name, help, gauge);
     }
     let divergences: Counter = Counter::default();
-    divergences.inc_by(counters.divergences());
+    divergences.inc_by(status.divergences);
     registry.register("divergences", "Times a peer's root differed and nothing explained it", divergences);
     let refusals = Family::<Reason, Counter>::default();
     for (reason, count) in counters.refusals() {

@@ -236,7 +236,7 @@ impl Service {
             seq: published.frontier.chain(&author, 0).highest(),
             waiting: published.waiting as u64,
             equivocations: published.equivocations.iter().map(equivocation_view).collect(),
-            divergences: inner.counters.divergences(),
+            divergences: inner.counters.divergences() + published.damaged,
             last_reconcile: inner.counters.last_reconcile(),
             addresses: net.listening.iter().map(|address| with_peer(address, inner.net.own).to_string()).collect(),
             refusals: inner.counters.refusals().into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect(),

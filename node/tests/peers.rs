@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use testnet::client::PeerCounts;
-use testnet::cluster::{Cluster, wait_until_equal_roots, wait_until_settled};
+use testnet::cluster::{Cluster, wait_until_equal_roots};
 use testnet::deadline;
 use testnet::process::{Launch, Node};
 
@@ -83,21 +83,34 @@ async fn counts_are_zero_alone_and_the_number_of_the_others_with_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_peer_leaves_every_count_and_stays_configured() {
+async fn a_killed_peer_leaves_every_count() {
     let root = directory();
     let mut cluster = Cluster::start(program(), root.path(), 3).await.expect("started");
-    wait_until_settled(cluster.nodes(), SOON).await.expect("settled");
-    let configured = counts(&cluster.nodes()[1]).await.configured;
-    assert!(configured >= 1, "a joined node dials whoever invited it");
+    for node in cluster.nodes() {
+        counts_become(node, all_are(2)).await;
+    }
     cluster.nodes_mut()[0].kill().await;
     for node in &cluster.nodes()[1..] {
         counts_become(node, all_are(1)).await;
     }
-    assert_eq!(
-        counts(&cluster.nodes()[1]).await.configured,
-        configured,
-        "configured is not a count of the living"
-    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configured_peer_is_one_peer_whether_it_lives_or_not() {
+    let root = directory();
+    let mut cluster = Cluster::start(program(), root.path(), 2).await.expect("started");
+    let [first, second] = cluster.nodes_mut() else {
+        panic!("two nodes")
+    };
+    second.stop().await;
+    // Its TCP and its QUIC address: two addresses, one peer.
+    second.launch_mut().peers = first.reached().expect("it runs").run.p2p;
+    second.start().await.expect("started");
+    let counts = counts_become(second, all_are(1)).await;
+    assert_eq!(counts.configured, 1);
+    first.kill().await;
+    let counts = counts_become(second, all_are(0)).await;
+    assert_eq!(counts.configured, 1, "configured is not a count of the living");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,16 +8,43 @@
 //! # Reading order
 //!
 //! 1. [`limits`]: every bound. [`view`]: what a session sees of a state.
-//! 2. [`message`]: what is said.
+//! 2. [`message`]: what is said. [`effect`]: what a session wants of its node.
 //! 3. [`responder`]: how a question is answered, without remembering anything.
 //! 4. [`initiator`]: how a session goes. [`outcome`]: how it ends.
 //!
 //! # The sketch
 //!
 //! Between the opening and the descent there is room for a set sketch, which finds a small difference in one or two
-//! round trips whatever the size of the state. It will have message kinds of its own (16 and up) and a third tree
-//! walk beside members and state: its decoded difference fills the same queues of keys to fetch and to push, and
-//! where it does not decode, the descent below goes on as it does now.
+//! round trips whatever the size of the state. It will have message kinds of its own (16 and up), and what it
+//! decodes fills the same queues of keys to fetch and to push; where it does not decode, the descent goes on as it
+//! does now.
+//!
+//! # Example
+//!
+//! A session of two nodes in one process; a real one carries `Request` and `Response` over a road, as bytes.
+//!
+//! ```
+//! use lattice::tree::StateTree;
+//! use reconcile::{Answer, Config, Effect, Event, Initiator, Outcome, View, responder};
+//!
+//! let view = || View { tree: StateTree::<()>::default(), members: StateTree::default(), frontier: [0; 32] };
+//! let (ours, theirs) = (view(), view());
+//! let mut session = Initiator::new(ours, Config::default());
+//! let mut event = Event::Start;
+//! let outcome = loop {
+//!     event = match session.step(event) {
+//!         Effect::Send(request) => match responder::answer(request, &theirs) {
+//!             Answer::Reply(response) => Event::Received(response),
+//!             // Read or write, then `responder::loaded`, `applied` or `read`.
+//!             Answer::Load { .. } | Answer::Apply { .. } | Answer::ReadFrontier { .. } => unreachable!(),
+//!         },
+//!         Effect::Finish(outcome) => break outcome,
+//!         // Ask the store, then `Event::Loaded`, `Applied` or `Raised`.
+//!         Effect::Load { .. } | Effect::Apply { .. } | Effect::RaiseFrontier { .. } => unreachable!(),
+//!     };
+//! };
+//! assert!(matches!(outcome, Outcome::Equal { .. }));
+//! ```
 
 pub mod effect;
 pub mod initiator;

@@ -112,8 +112,8 @@ pub enum PeerFault {
     /// A refusal because of a cut, and the cut is not shown.
     #[error("commit {} was refused because of a cut that was not shown", .0.short())]
     UnfoundedRefusal(CommitId),
-    /// Chains out of order, repeated, or too many.
-    #[error("the chains of the frontier are not sorted, or too many")]
+    /// Chains out of order, repeated, too many, or with headers of another chain.
+    #[error("the chains of the frontier are not sorted, too many, or not their authors' own")]
     BadChains,
     /// Round trip after round trip, and our state does not change.
     #[error("the answers go on and on and bring nothing")]

@@ -26,8 +26,10 @@ pub enum Answer {
     Reply(Response),
     /// Read the commits that hold the entries at these keys, then call [`loaded`].
     ///
-    /// In the order of the keys, each commit once, until the next would pass `max_bytes` or [`crate::limits::COMMITS_MAX`] (the
-    /// first is read whatever its size). A key that has no entry any more counts as served.
+    /// Each commit once, with *all* operations that still stand in our state and not only those at these keys: the
+    /// asking side drops from its list what came along, so a commit of a thousand operations travels once and not
+    /// a thousand times. In the order of the keys, until the next commit would pass `max_bytes` or
+    /// [`crate::limits::COMMITS_MAX`]; the first is read whatever its size. A key without an entry counts as served.
     Load {
         /// Keys.
         keys: Vec<KeyHash>,

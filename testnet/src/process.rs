@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub use rustix::process::Signal;
@@ -462,6 +464,24 @@ pub fn lives(pid: u32) -> bool {
 
 fn known(pid: u32) -> Option<Pid> {
     i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+/// A port that is free for TCP and UDP on the loopback and stays so until it is used: it lies below the range from
+/// which Linux picks ports for everybody else. For nodes that come back at the same address.
+///
+/// # Panics
+/// If none of the ports 20000 to 31999 is free.
+pub fn lasting_port() -> u16 {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: &u16| {
+        TcpListener::bind(("127.0.0.1", *port)).is_ok() && UdpSocket::bind(("127.0.0.1", *port)).is_ok()
+    };
+    // Tests run as processes of their own at the same time: each begins somewhere else.
+    let first = std::process::id().wrapping_mul(97);
+    let ports =
+        (0..12_000).map(|_| first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % 12_000 + 20_000);
+    let free = ports.filter_map(|port| u16::try_from(port).ok()).find(is_free);
+    free.unwrap_or_else(|| panic!("none of the ports 20000 to 31999 is free"))
 }
 
 /// The run file that process `pid` wrote. One that a killed process left behind does not count.

@@ -1,7 +1,7 @@
 //! The state tree: one hash for a set of entries, whatever their history.
 //!
 //! A binary radix tree over [`KeyHash`], most significant bit first. A subtree with at most
-//! [`PAGE_ENTRIES_MAX`] entries is a *page*; above pages stand branches:
+//! [`PAGE_ENTRIES_MAX`](crate::limits::PAGE_ENTRIES_MAX) entries is a *page*; above pages stand branches:
 //!
 //! ```text
 //! page   = SHA-256(0x02 ‖ count (8 bytes, big-endian) ‖ RFC 6962 root over its leaf hashes in key-hash order)
@@ -104,7 +104,7 @@ impl<T: Copy> StateTree<T> {
     }
 
     /// The leaves at or after `key` in key-hash order.
-    pub fn leaves_from(&self, key: &KeyHash) -> impl Iterator<Item = &Leaf<T>> {
+    pub fn leaves_from(&self, key: &KeyHash) -> impl Iterator<Item = &Leaf<T>> + use<'_, T> {
         self.top.leaves_from(*key)
     }
 

@@ -540,3 +540,36 @@ fn fields_of_later_versions_are_taken_and_bounded() {
     let large = [&[0xa1, 0x61, b'x', 0x59, 0x04, 0x00][..], &[0; 1024]].concat();
     assert!(Hello::decode(&with(&large)).is_err(), "1025 bytes of extensions");
 }
+
+#[test]
+fn lists_are_bounded() {
+    let commits = |count| Record {
+        time_ms: 1,
+        before: StateRoot::ZERO,
+        after: StateRoot::ZERO,
+        entries: 1,
+        event: Event::Applied {
+            commits: vec![CommitId::ZERO; count],
+        },
+    };
+    assert!(Record::decode(&commits(1024).encode()).is_ok());
+    assert!(Record::decode(&commits(1025).encode()).is_err());
+
+    let approved = |count: usize| Change::Fall {
+        admin: AuthorId::ZERO,
+        last_seq: 1,
+        approvals: (0..count).map(|n| (AuthorId([n as u8; 32]), [0; 64])).collect(),
+    };
+    assert!(Change::decode(&approved(256).encode()).is_ok());
+
+    let step = crate::generate::Step {
+        author: 0,
+        seq: 1,
+        millis: 1,
+        ops: vec![Op::delete("k").expect("small")],
+    };
+    let commit = step.sign();
+    assert!(Frame::decode(&Frame::Commits(vec![commit.clone(); 600]).encode()).is_ok());
+    assert!(Frame::decode(&Frame::Commits(vec![commit; 1025]).encode()).is_err());
+    assert!(Frame::decode(&Frame::Commits(Vec::new()).encode()).is_err());
+}

@@ -67,18 +67,52 @@ fn a_chain_knows_exactly_what_was_noted_in_any_order_and_however_often() {
 }
 
 #[test]
-fn raising_to_a_peers_tip_is_as_if_all_up_to_it_had_been_noted() {
+fn raising_one_chain_to_another_is_as_if_all_of_both_had_been_noted() {
     let headers = chain();
-    for_all(
-        100,
-        &(prop::collection::vec(0..LENGTH, 0..20), 0..LENGTH),
-        |(some, tip)| {
-            let mut raised = noted(some.iter().map(|&at| &headers[at]));
-            raised.raise_to(&headers[tip]);
-            let all = noted(headers[..=tip].iter().chain(some.iter().map(|&at| &headers[at])));
-            assert_eq!(raised, all);
-        },
-    );
+    let some = || prop::collection::vec(0..LENGTH, 0..20);
+    let noted = |some: &[usize]| noted(some.iter().map(|&at| &headers[at]));
+    for_all(400, &(some(), some()), |(ours, theirs)| {
+        let mut raised = noted(&ours);
+        raised.raise_to(&noted(&theirs));
+        assert_eq!(raised, noted(&[ours, theirs].concat()));
+    });
+}
+
+/// Two headers for each number; the second of them forks the chain.
+fn forked() -> Vec<[SignedHeader; 2]> {
+    let fork = |header: &SignedHeader| {
+        let header = header.header();
+        let draft = Draft {
+            lattice: header.lattice,
+            term: header.term,
+            seq: header.seq,
+            prev: header.prev,
+            time: header.time,
+        };
+        let other = draft.sign(&world().keys[0].author, vec![Op::delete("fork").expect("small")]);
+        other.signed().clone()
+    };
+    chain()
+        .iter()
+        .map(|header| [header.clone(), fork(header)])
+        .collect()
+}
+
+#[test]
+fn a_forked_chain_keeps_its_form_and_forgets_nothing() {
+    let headers = forked();
+    let seen = || prop::collection::vec((0..LENGTH, 0usize..2), 0..20);
+    for_all(400, &(seen(), seen()), |(ours, theirs)| {
+        let of = |seen: &[(usize, usize)]| noted(seen.iter().map(|&(at, side)| &headers[at][side]));
+        let mut raised = of(&ours);
+        raised.raise_to(&of(&theirs));
+        for chain in [&of(&ours), &raised] {
+            assert_eq!(Chain::decode(&chain.encode()).as_ref(), Ok(chain));
+        }
+        for &(at, _) in ours.iter().chain(&theirs) {
+            assert!(raised.covers(at as u64 + 1), "{at}");
+        }
+    });
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(crate) fn join_file() -> Value {
         op_index: 5,
     };
     type Change = fn(&mut Version);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 10] = [
         ("the same operation", |_| {}),
         ("a later time", |v| v.time.0 += 1),
         ("a later time of a smaller author", |v| {
@@ -64,6 +64,9 @@ pub(crate) fn join_file() -> Value {
         }),
         ("a greater number at an earlier time", |v| {
             (v.seq, v.time) = (6, Timestamp(0))
+        }),
+        ("a greater term with a smaller number", |v| {
+            (v.term, v.seq) = (6, 1)
         }),
         ("a smaller commit id", |v| v.commit = CommitId::ZERO),
     ];

@@ -65,6 +65,8 @@ pub struct CommitWrite<'a> {
     pub commit: &'a VerifiedCommit,
     /// How many of its operations won in this batch.
     pub live: u32,
+    /// The row of the first of them; the others follow without a gap.
+    pub first_entry: EntryRow,
 }
 
 /// What one batch changes.
@@ -109,14 +111,12 @@ pub fn plan<'a>(
         entries: Vec::new(),
         next,
     };
+    let mut first_entry = next.entry;
     for (&index, (row, live)) in &mut rows {
         *row = plan.next.commit;
         plan.next.commit.0 += 1;
-        plan.commits.push(CommitWrite {
-            row: *row,
-            commit: &batch[index],
-            live: *live,
-        });
+        plan.commits.push(CommitWrite { row: *row, commit: &batch[index], live: *live, first_entry });
+        first_entry.0 += i64::from(*live);
     }
     for winner in winners.into_values() {
         let commit = rows.get(&winner.commit).map_or(CommitRow(0), |(row, _)| *row);

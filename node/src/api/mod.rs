@@ -5,7 +5,7 @@
 //!
 //! # Reading order
 //!
-//! 1. [`serve`]: connections, and what bounds them. [`auth`]: who may write.
+//! 1. [`serve`], `lingering`: connections, what bounds them and how they end. [`auth`]: who may write.
 //! 2. [`entries`], [`commits`], [`watch`], [`facts`], [`invitations`]: the routes, one file per concern.
 //! 3. [`parameters`], [`body`], [`shown`]: how requests are read and entries are shown.
 //! 4. [`problem`]: the one place where an error becomes an answer. [`openapi`]: what the API says of itself.
@@ -14,13 +14,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::{FromRef, Request};
-use axum::http::{Method, Uri};
+use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 
 pub mod serve;
+
+mod lingering;
 
 pub mod auth;
 
@@ -78,20 +81,40 @@ pub fn router(service: Service, token: ApiToken) -> Router {
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(within_time))
+        .layer(middleware::from_fn(closed_after_refusal))
 }
 
 async fn no_such_route(uri: Uri) -> Problem {
     Problem::new(
         Kind::NoSuchRoute,
-        format!("nothing is served at {}; see /openapi.json for what is", uri.path()),
+        format!(
+            "nothing is served at {}; see /openapi.json for what is",
+            uri.path()
+        ),
     )
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
     Problem::new(
         Kind::MethodNotAllowed,
-        format!("{} does not answer {method}; see /openapi.json for what it answers", uri.path()),
+        format!(
+            "{} does not answer {method}; see /openapi.json for what it answers",
+            uri.path()
+        ),
     )
+}
+
+/// Closes the connection after the refusal of a request that has a body: what of it was not read is no next request.
+async fn closed_after_refusal(request: Request, next: Next) -> Response {
+    let has_body = !request.body().is_end_stream();
+    let mut response = next.run(request).await;
+    let refused = response.status().is_client_error() || response.status().is_server_error();
+    if has_body && refused {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 async fn within_time(request: Request, next: Next) -> Response {

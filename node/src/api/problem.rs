@@ -80,30 +80,62 @@ impl Kind {
     /// Status, name in the `type`, title.
     const fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "The request can't be read"),
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A valid token is needed"),
+            Self::BadRequest => (
+                StatusCode::BAD_REQUEST,
+                "bad-request",
+                "The request can't be read",
+            ),
+            Self::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "A valid token is needed",
+            ),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::NoSuchEntry => (StatusCode::NOT_FOUND, "no-such-entry", "No such entry"),
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route", "Nothing is served here"),
-            Self::MethodNotAllowed => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not served by this method")
-            }
-            Self::RequestTimeout => {
-                (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request did not arrive in time")
-            }
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Not served by this method",
+            ),
+            Self::RequestTimeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "request-timeout",
+                "The request did not arrive in time",
+            ),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "Not possible at this node now"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Beyond a limit"),
-            Self::UnsupportedMediaType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "A body of another kind is needed")
-            }
-            Self::Unprocessable => (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", "Not acceptable"),
-            Self::IdempotencyKeyReused => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key was used before")
-            }
-            Self::Database => (StatusCode::INTERNAL_SERVER_ERROR, "database", "The database of this node fails"),
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "A body of another kind is needed",
+            ),
+            Self::Unprocessable => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "unprocessable",
+                "Not acceptable",
+            ),
+            Self::IdempotencyKeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "The idempotency key was used before",
+            ),
+            Self::Database => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "database",
+                "The database of this node fails",
+            ),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much at once"),
-            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "This node is not ready"),
-            Self::Clock => (StatusCode::SERVICE_UNAVAILABLE, "clock", "This machine's clock is off"),
+            Self::NotReady => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not-ready",
+                "This node is not ready",
+            ),
+            Self::Clock => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "clock",
+                "This machine's clock is off",
+            ),
             Self::Disk => (StatusCode::INSUFFICIENT_STORAGE, "disk", "The disk refuses"),
             Self::TooSlow => (StatusCode::GATEWAY_TIMEOUT, "too-slow", "No answer in time"),
         }
@@ -141,12 +173,18 @@ pub struct Problem {
 impl Problem {
     /// A problem of this kind; `detail` says what is wrong this time and what to do.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into() }
+        Self {
+            kind,
+            detail: detail.into(),
+        }
     }
 
     /// The same problem, found in this part of the request.
     pub fn within(self, part: &str) -> Self {
-        Self { detail: format!("{part}: {}", self.detail), ..self }
+        Self {
+            detail: format!("{part}: {}", self.detail),
+            ..self
+        }
     }
 
     /// The HTTP status.
@@ -175,7 +213,10 @@ impl IntoResponse for Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.kind == Kind::Unauthorized {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"lattice\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"lattice\""),
+            );
         }
         response
     }

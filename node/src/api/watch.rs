@@ -11,6 +11,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -26,6 +27,10 @@ pub const STREAMS_MAX: usize = 64;
 
 /// Entries read for one stream at once: 32 of the largest values are 2 MB.
 const BATCH_ENTRIES_MAX: usize = 32;
+
+/// Shortest time between two reads for one stream: under load each read finds the changes of several transactions,
+/// and all streams together leave the store to others.
+const READ_EVERY: Duration = Duration::from_millis(20);
 
 /// Time of silence after which a comment shows that the stream lives, below the usual minute of proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -53,7 +58,9 @@ async fn watch(
         None => parameters.number("from")?,
     };
     let prefix = parameters.text("prefix").unwrap_or_default();
-    let stream = Watch::open(state.service, state.watch_slots, prefix, from).await?.into_stream();
+    let stream = Watch::open(state.service, state.watch_slots, prefix, from)
+        .await?
+        .into_stream();
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
@@ -63,7 +70,10 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     };
     let position = header.to_str().ok().and_then(|text| text.parse().ok());
     position.map(Some).ok_or_else(|| {
-        Problem::new(Kind::BadRequest, "the Last-Event-ID header must be the log position of an earlier event's id")
+        Problem::new(
+            Kind::BadRequest,
+            "the Last-Event-ID header must be the log position of an earlier event's id",
+        )
     })
 }
 
@@ -76,6 +86,8 @@ struct Watch {
     position: u64,
     /// Everything before this was; it also stands within what one log record covers.
     cursor: Cursor,
+    /// When the store was last found to hold nothing more.
+    idle_since: Option<Instant>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -87,7 +99,8 @@ impl Watch {
         from: Option<u64>,
     ) -> Result<Self, Problem> {
         let slot = slots.try_acquire_owned().map_err(|_| {
-            let detail = format!("all {STREAMS_MAX} streams of this node are taken; close one, or ask another node");
+            let detail =
+                format!("all {STREAMS_MAX} streams of this node are taken; close one, or ask another node");
             Problem::new(Kind::Busy, detail)
         })?;
         let mut states = service.states();
@@ -95,7 +108,15 @@ impl Watch {
         let now = states.borrow_and_update().log_size;
         let position = from.unwrap_or(now);
         let cursor = service.cursor_at(position).await?;
-        Ok(Self { service, states, prefix, position, cursor, _slot: slot })
+        Ok(Self {
+            service,
+            states,
+            prefix,
+            position,
+            cursor,
+            idle_since: None,
+            _slot: slot,
+        })
     }
 
     /// Begins with an event without data, which readers do not show: it carries the position to resume from.
@@ -115,29 +136,53 @@ impl Watch {
 
     /// Waits for changes behind the position and moves it behind them; `None` once the node stops.
     async fn next_batch(&mut self) -> Result<Option<Vec<Result<Event, ReadError>>>, ReadError> {
-        let stopped = self.service.stopped();
-        loop {
-            let changes = self.service.changes(&self.prefix, self.cursor, BATCH_ENTRIES_MAX).await?;
+        while !self.service.stopped().is_cancelled() {
+            // What is durable by now is read now, so it need not wake the stream again.
+            self.states.mark_unchanged();
+            let changes = self
+                .service
+                .changes(&self.prefix, self.cursor, BATCH_ENTRIES_MAX)
+                .await?;
             self.cursor = changes.cursor;
             self.position = self.position.max(changes.upto);
             if !changes.entries.is_empty() {
                 let last = changes.entries.len() - 1;
                 let events = changes.entries.into_iter().enumerate().map(|(index, entry)| {
                     let event = event(entry);
-                    Ok(if index == last { event.id(self.position.to_string()) } else { event })
+                    Ok(if index == last {
+                        event.id(self.position.to_string())
+                    } else {
+                        event
+                    })
                 });
                 return Ok(Some(events.collect()));
             }
-            if changes.more {
-                continue;
-            }
-            tokio::select! {
-                () = stopped.cancelled() => return Ok(None),
-                changed = self.states.changed() => if changed.is_err() {
-                    return Ok(None);
-                },
+            if !changes.more && !self.woken().await {
+                break;
             }
         }
+        Ok(None)
+    }
+
+    /// Waits until there may be more to read, and not sooner than a while after the last time; false once the node
+    /// stops.
+    async fn woken(&mut self) -> bool {
+        let stopped = self.service.stopped();
+        let states = &mut self.states;
+        let not_before = self.idle_since.map(|since| since + READ_EVERY);
+        let woken = async {
+            let changed = states.changed().await.is_ok();
+            if let Some(instant) = not_before {
+                tokio::time::sleep_until(instant).await;
+            }
+            changed
+        };
+        let woken = tokio::select! {
+            () = stopped.cancelled() => false,
+            woken = woken => woken,
+        };
+        self.idle_since = Some(Instant::now());
+        woken
     }
 }
 

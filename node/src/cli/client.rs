@@ -13,9 +13,13 @@ use crate::api::REQUEST_TIMEOUT;
 use crate::api::auth::ApiToken;
 use crate::api::parameters::IDEMPOTENCY_HEADER;
 use crate::api::problem::ProblemView;
+use crate::api::serve::HEAD_TIMEOUT;
 
 /// Time to connect: a node that listens answers at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time for which an idle connection is used again: less than the node keeps it, or a request would meet its closing.
+const IDLE_TIMEOUT: Duration = HEAD_TIMEOUT.checked_div(2).expect("two is not zero");
 
 /// Silence after which an answer is given up: longer than the node takes for a request or between two signs of life.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(10).saturating_add(REQUEST_TIMEOUT);
@@ -69,11 +73,17 @@ impl Client {
             .no_proxy()
             .tls_certs_only([])
             .redirect(reqwest::redirect::Policy::none())
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(SILENCE_TIMEOUT)
             .build()
             .map_err(|error| Failure::CouldNotTell(format!("can't make an HTTP client: {error}")))?;
-        Ok(Self { http, base: target.base_url()?, token: target.token()?, advice: target.advice() })
+        Ok(Self {
+            http,
+            base: target.base_url()?,
+            token: target.token()?,
+            advice: target.advice(),
+        })
     }
 
     /// A request that reads.
@@ -104,7 +114,11 @@ impl Client {
     /// [`ClientError`].
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let response = request.send().await.map_err(|error| self.broken(&error))?;
-        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(self.refusal(response).await)
+        }
     }
 
     /// Sends a request and reads the JSON of its answer.
@@ -128,19 +142,33 @@ impl Client {
         if error.is_builder() {
             return ClientError::BadTarget(format!("{} can't be asked: {}", self.base, cause(error)));
         }
-        ClientError::Unreachable(format!("no answer from the node at {} ({}); {}", self.base, cause(error), self.advice))
+        ClientError::Unreachable(format!(
+            "no answer from the node at {} ({}); {}",
+            self.base,
+            cause(error),
+            self.advice
+        ))
     }
 
     async fn refusal(&self, response: Response) -> ClientError {
         let status = response.status();
         let retry_after = response.headers().get(header::RETRY_AFTER);
         let retry_after_seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
-        let problem = response.bytes().await.ok().and_then(|body| serde_json::from_slice::<ProblemView>(&body).ok());
+        let problem = response
+            .bytes()
+            .await
+            .ok()
+            .and_then(|body| serde_json::from_slice::<ProblemView>(&body).ok());
         match problem {
-            Some(problem) => {
-                ClientError::Refused { status: status.as_u16(), detail: problem.detail, retry_after_seconds }
-            }
-            None => ClientError::BadAnswer(format!("{} answered {status}, but not as a lattice node does", self.base)),
+            Some(problem) => ClientError::Refused {
+                status: status.as_u16(),
+                detail: problem.detail,
+                retry_after_seconds,
+            },
+            None => ClientError::BadAnswer(format!(
+                "{} answered {status}, but not as a lattice node does",
+                self.base
+            )),
         }
     }
 }

@@ -66,7 +66,9 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let text = error.to_string();
         match error {
-            ClientError::NoNode(_) | ClientError::Unreachable(_) | ClientError::BadAnswer(_) => Self::CouldNotTell(text),
+            ClientError::NoNode(_) | ClientError::Unreachable(_) | ClientError::BadAnswer(_) => {
+                Self::CouldNotTell(text)
+            }
             ClientError::BadTarget(_) => Self::Usage(text),
             ClientError::Refused { status, .. } => match status {
                 403 | 404 | 409 => Self::No(text),

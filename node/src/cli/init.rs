@@ -66,9 +66,19 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         }
     };
     Home::create(&dir, &seed, &genesis, None)?;
-    file::write_first(&dir, &args.name).map_err(|error| Failure::No(format!("{}: {error}", dir.display())))?;
+    file::write_first(&dir, &args.name)
+        .map_err(|error| Failure::No(format!("{}: {error}", dir.display())))?;
     let (lattice_id, author) = (genesis.id().to_string(), keys.author.id().to_string());
-    tell(&Founded { dir, lattice_id, author, peer_id: peer_id.to_string() }, &genesis.name, args.json)
+    tell(
+        &Founded {
+            dir,
+            lattice_id,
+            author,
+            peer_id: peer_id.to_string(),
+        },
+        &genesis.name,
+        args.json,
+    )
 }
 
 /// The node that founds, as a member.
@@ -77,7 +87,9 @@ fn founder(name: &str, keys: &NodeKeys) -> Result<(Member, PeerId), Failure> {
     let peer_id = p2p.public().to_peer_id();
     let alone = Genesis::founded_by(LATTICE_NAME_DEFAULT, name, keys, peer_id.to_bytes());
     let founder = alone.members.into_iter().next();
-    founder.map(|member| (member, peer_id)).ok_or_else(|| Failure::No("a genesis has its founder".to_owned()))
+    founder
+        .map(|member| (member, peer_id))
+        .ok_or_else(|| Failure::No("a genesis has its founder".to_owned()))
 }
 
 fn tell(founded: &Founded, lattice_name: &str, json: bool) -> Result<(), Failure> {
@@ -86,13 +98,19 @@ fn tell(founded: &Founded, lattice_name: &str, json: bool) -> Result<(), Failure
         return Ok(writeln!(out, "{}", as_json(founded))?);
     }
     let rows = [
-        ("lattice", format!("{} {}", visible(lattice_name), founded.lattice_id)),
+        (
+            "lattice",
+            format!("{} {}", visible(lattice_name), founded.lattice_id),
+        ),
         ("author", founded.author.clone()),
         ("peer id", founded.peer_id.clone()),
         ("directory", founded.dir.display().to_string()),
         ("next", format!("lattice run --dir {}", founded.dir.display())),
     ];
-    let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(|(name, value)| vec![name.to_owned(), value])
+        .collect();
     Ok(out.write_all(table(&rows).as_bytes())?)
 }
 

@@ -43,12 +43,30 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     expect_no_node(&dir)?;
     let seed = Seed::random().map_err(|error| Failure::No(format!("no randomness: {error}")))?;
     Home::create(&dir, &seed, &ticket.genesis, Some(&ticket))?;
-    file::write_first(&dir, &args.name).map_err(|error| Failure::No(format!("{}: {error}", dir.display())))?;
-    let typed = Typed { name: Some(args.name), mdns: Some(false), ..Typed::default() };
-    let settings = Settings { p2p: Vec::new(), ..Settings::resolve(dir.clone(), typed, true).map_err(usage)? };
-    let joined = daemon::join(settings).await.map_err(|error| Failure::No(format!("{error:#}")))?;
-    let (lattice_id, author) = (ticket.genesis.id().to_string(), seed.keys().author.id().to_string());
-    let made = Made { dir, lattice_id, author, joined: joined == Joined::Member };
+    file::write_first(&dir, &args.name)
+        .map_err(|error| Failure::No(format!("{}: {error}", dir.display())))?;
+    let typed = Typed {
+        name: Some(args.name),
+        mdns: Some(false),
+        ..Typed::default()
+    };
+    let settings = Settings {
+        p2p: Vec::new(),
+        ..Settings::resolve(dir.clone(), typed, true).map_err(usage)?
+    };
+    let joined = daemon::join(settings)
+        .await
+        .map_err(|error| Failure::No(format!("{error:#}")))?;
+    let (lattice_id, author) = (
+        ticket.genesis.id().to_string(),
+        seed.keys().author.id().to_string(),
+    );
+    let made = Made {
+        dir,
+        lattice_id,
+        author,
+        joined: joined == Joined::Member,
+    };
     tell(&made, &ticket.genesis.name, args.json)?;
     match joined {
         Joined::Member => Ok(()),
@@ -69,7 +87,9 @@ fn ticket_text(typed: &str) -> Result<String, Failure> {
     }
     let mut text = String::new();
     // Base64 takes four characters for three bytes; anything longer is no ticket.
-    let read = std::io::stdin().take(2 * TICKET_BYTES_MAX as u64).read_to_string(&mut text);
+    let read = std::io::stdin()
+        .take(2 * TICKET_BYTES_MAX as u64)
+        .read_to_string(&mut text);
     read.map_err(|error| usage(format!("standard input: {error}")))?;
     Ok(text)
 }
@@ -80,7 +100,12 @@ fn tell(made: &Made, lattice_name: &str, json: bool) -> Result<(), Failure> {
         writeln!(out, "{}", as_json(made))?;
     } else if made.joined {
         let dir = made.dir.display();
-        writeln!(out, "joined lattice {} {}; start the node with `lattice run --dir {dir}`", visible(lattice_name), made.lattice_id)?;
+        writeln!(
+            out,
+            "joined lattice {} {}; start the node with `lattice run --dir {dir}`",
+            visible(lattice_name),
+            made.lattice_id
+        )?;
     }
     Ok(())
 }

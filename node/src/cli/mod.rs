@@ -47,7 +47,8 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 yes, 1 no, 2 wrong usage, 3 could not tell (the node does not answer).";
+const EXIT_CODES: &str =
+    "Exit codes: 0 yes, 1 no, 2 wrong usage, 3 could not tell (the node does not answer).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -105,7 +106,11 @@ async fn do_command(command: Command) -> Result<ExitCode, Failure> {
         Command::Watch(args) => watch::run(args).await?,
         Command::Import(args) => import::run(args).await?,
         Command::Export(args) => export::run(args).await?,
-        Command::Testnet(args) => return testnet::cli::run(args).await.map_err(|error| Failure::No(format!("{error:#}"))),
+        Command::Testnet(args) => {
+            return testnet::cli::run(args)
+                .await
+                .map_err(|error| Failure::No(format!("{error:#}")));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::client::Client;
 use super::exit::Failure;
 use super::target::Target;
-use super::text::{grouped, as_json, short, short_peer, span, table, visible};
+use super::text::{as_json, grouped, short, short_peer, span, table, visible};
 use crate::view::Status;
 
 #[derive(Debug, clap::Args)]
@@ -20,19 +20,33 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let client = Client::of(&args.target)?;
     let status: Status = client.ask(client.get("/api/v1/status")).await?;
-    let text = if args.json { format!("{}\n", as_json(&status)) } else { block(&status) };
+    let text = if args.json {
+        format!("{}\n", as_json(&status))
+    } else {
+        block(&status)
+    };
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
 fn block(status: &Status) -> String {
     let readiness = match &status.not_ready_reason {
         None if status.ready => "ready".to_owned(),
-        reason => format!("not ready: {}", visible(reason.as_deref().unwrap_or("no reason given"))),
+        reason => format!(
+            "not ready: {}",
+            visible(reason.as_deref().unwrap_or("no reason given"))
+        ),
     };
     let peers = status.peers;
     let mut rows = vec![
         ("node", format!("{} ({readiness})", visible(&status.name))),
-        ("lattice", format!("{} {}", visible(&status.lattice_name), visible(&status.lattice_id))),
+        (
+            "lattice",
+            format!(
+                "{} {}",
+                visible(&status.lattice_name),
+                visible(&status.lattice_id)
+            ),
+        ),
         ("root", visible(&status.state_root)),
         ("entries", grouped(status.entries)),
         (
@@ -48,11 +62,28 @@ fn block(status: &Status) -> String {
         ("own commits", grouped(status.seq)),
         ("author", visible(&status.author)),
         ("peer id", visible(&status.peer_id)),
-        ("running", format!("for {}, version {}", span(status.uptime_seconds), visible(&status.version))),
+        (
+            "running",
+            format!(
+                "for {}, version {}",
+                span(status.uptime_seconds),
+                visible(&status.version)
+            ),
+        ),
     ];
-    rows.extend(status.addresses.iter().map(|address| ("listens on", visible(address))));
+    rows.extend(
+        status
+            .addresses
+            .iter()
+            .map(|address| ("listens on", visible(address))),
+    );
     rows.extend(troubles(status));
-    table(&rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect::<Vec<_>>())
+    table(
+        &rows
+            .into_iter()
+            .map(|(name, value)| vec![name.to_owned(), value])
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// Rows that a healthy node does not have, and the last reconcile.
@@ -75,18 +106,39 @@ fn troubles(status: &Status) -> Vec<(&'static str, String)> {
         rows.push(("writes", format!("refused: {}", visible(refusal))));
     }
     if status.waiting > 0 {
-        rows.push(("waiting", format!("{} commits, for their author or their time", grouped(status.waiting))));
+        rows.push((
+            "waiting",
+            format!(
+                "{} commits, for their author or their time",
+                grouped(status.waiting)
+            ),
+        ));
     }
     if status.divergences > 0 {
-        let text = format!("{} times a peer's root differed at equal frontiers", grouped(status.divergences));
+        let text = format!(
+            "{} times a peer's root differed at equal frontiers",
+            grouped(status.divergences)
+        );
         rows.push(("DIVERGENCE", text));
     }
     rows.extend(status.equivocations.iter().map(|evidence| {
         let [one, other] = &evidence.commits;
-        let place = format!("author {} signed two commits {}", short(&evidence.author), evidence.seq);
-        ("EQUIVOCATION", format!("{place}: {} and {}", short(one), short(other)))
+        let place = format!(
+            "author {} signed two commits {}",
+            short(&evidence.author),
+            evidence.seq
+        );
+        (
+            "EQUIVOCATION",
+            format!("{place}: {} and {}", short(one), short(other)),
+        )
     }));
-    rows.extend(status.refusals.iter().map(|(reason, count)| ("refused", visible(&format!("{count} × {reason}")))));
+    rows.extend(
+        status
+            .refusals
+            .iter()
+            .map(|(reason, count)| ("refused", visible(&format!("{count} × {reason}")))),
+    );
     rows
 }
 
@@ -111,7 +163,13 @@ mod tests {
             not_ready_reason: None,
             write_refusal: None,
             uptime_seconds: 61,
-            peers: PeerCounts { configured: 1, connected: 2, lattice: 3, mesh: 4, in_sync: 5 },
+            peers: PeerCounts {
+                configured: 1,
+                connected: 2,
+                lattice: 3,
+                mesh: 4,
+                in_sync: 5,
+            },
             members: 3,
             seq: 7,
             waiting: 0,
@@ -126,14 +184,25 @@ mod tests {
     #[test]
     fn the_five_peer_numbers_are_named() {
         let text = block(&healthy());
-        assert!(text.contains("peers        configured 1, connected 2, lattice 3, mesh 4, in sync 5\n"), "{text}");
+        assert!(
+            text.contains("peers        configured 1, connected 2, lattice 3, mesh 4, in sync 5\n"),
+            "{text}"
+        );
         assert!(text.starts_with("node         one (ready)\n"), "{text}");
-        assert!(!text.contains("EQUIVOCATION") && !text.contains("refused"), "{text}");
+        assert!(
+            !text.contains("EQUIVOCATION") && !text.contains("refused"),
+            "{text}"
+        );
     }
 
     #[test]
     fn trouble_is_shown() {
-        let evidence = EquivocationView { author: "dd".repeat(32), term: 0, seq: 9, commits: ["1".into(), "2".into()] };
+        let evidence = EquivocationView {
+            author: "dd".repeat(32),
+            term: 0,
+            seq: 9,
+            commits: ["1".into(), "2".into()],
+        };
         let sick = Status {
             ready: false,
             not_ready_reason: Some("syncing\u{1b}[0m".into()),
@@ -143,7 +212,12 @@ mod tests {
             ..healthy()
         };
         let text = block(&sick);
-        for part in ["not ready: syncing\\u{1b}", "refused: disk full", "signed two commits 9", "2 times a peer's root"] {
+        for part in [
+            "not ready: syncing\\u{1b}",
+            "refused: disk full",
+            "signed two commits 9",
+            "2 times a peer's root",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::client::ClientError;
 use super::exit::Failure;
@@ -30,10 +30,15 @@ impl Directory {
     ///
     /// [`Failure::Usage`] if none was typed and there is no home directory.
     pub fn path(&self) -> Result<PathBuf, Failure> {
-        match (&self.dir, std::env::var_os("HOME").filter(|home| !home.is_empty())) {
+        match (
+            &self.dir,
+            std::env::var_os("HOME").filter(|home| !home.is_empty()),
+        ) {
             (Some(dir), _) => Ok(dir.clone()),
             (None, Some(home)) => Ok(Path::new(&home).join(".lattice")),
-            (None, None) => Err(Failure::Usage("there is no home directory to look in; give --dir DIR".to_owned())),
+            (None, None) => Err(Failure::Usage(
+                "there is no home directory to look in; give --dir DIR".to_owned(),
+            )),
         }
     }
 }
@@ -59,7 +64,9 @@ impl Target {
     /// [`Failure`] if the URL can't be one, or no node runs in the directory.
     pub fn base_url(&self) -> Result<String, Failure> {
         match &self.url {
-            Some(url) if url.starts_with("http://") && url.len() > "http://".len() => Ok(url.trim_end_matches('/').to_owned()),
+            Some(url) if url.starts_with("http://") && url.len() > "http://".len() => {
+                Ok(url.trim_end_matches('/').to_owned())
+            }
             Some(url) => Err(Failure::Usage(format!(
                 "--url {url:?} is not a URL that can be asked: write http://HOST:PORT (for TLS, put a proxy or a tunnel before it)"
             ))),
@@ -90,7 +97,9 @@ impl Target {
         };
         let bad = |why: String| Failure::Usage(format!("token file {}: {why}", file.display()));
         match std::fs::read_to_string(&file) {
-            Ok(text) => ApiToken::from_text(&text).map(Some).map_err(|error| bad(error.to_string())),
+            Ok(text) => ApiToken::from_text(&text)
+                .map(Some)
+                .map_err(|error| bad(error.to_string())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !typed => Ok(None),
             Err(error) => Err(bad(error.to_string())),
         }
@@ -98,7 +107,7 @@ impl Target {
 }
 
 /// What a running node writes down so that commands find it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct RunFile {
     /// Process id.
     pub pid: u32,
@@ -110,7 +119,8 @@ pub struct RunFile {
 
 /// The address under which the node that runs in `dir` answers.
 fn running_in(dir: &Path) -> Result<SocketAddr, ClientError> {
-    let text = std::fs::read_to_string(dir.join(RUN_FILE)).map_err(|_| ClientError::NoNode(dir.to_owned()))?;
+    let text =
+        std::fs::read_to_string(dir.join(RUN_FILE)).map_err(|_| ClientError::NoNode(dir.to_owned()))?;
     let file: RunFile = serde_json::from_str(&text).map_err(|_| ClientError::NoNode(dir.to_owned()))?;
     // Loopback first: an address of another interface may be firewalled even from here.
     let reachable = file.http.iter().copied().map(as_client);

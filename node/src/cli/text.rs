@@ -7,7 +7,13 @@ const GAP: &str = "  ";
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max().unwrap_or(0))
+        .map(|column| {
+            rows.iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| width(cell))
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     rows.iter().map(|row| line(row, &widths)).collect()
 }
@@ -28,7 +34,15 @@ fn width(cell: &str) -> usize {
 /// A text on one line, with control characters escaped: keys and values come from strangers, and an escape sequence
 /// in one must not act on the reader's terminal.
 pub fn visible(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() || is_direction(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    text.chars()
+        .flat_map(|c| {
+            if c.is_control() || is_direction(c) {
+                c.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![c]
+            }
+        })
+        .collect()
 }
 
 /// Marks that reorder the text around them.
@@ -54,7 +68,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -101,7 +115,12 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
         }
-        for (seconds, text) in [(59, "59 s"), (60, "1 min 0 s"), (3_725, "1 h 2 min"), (90_000, "1 d 1 h")] {
+        for (seconds, text) in [
+            (59, "59 s"),
+            (60, "1 min 0 s"),
+            (3_725, "1 h 2 min"),
+            (90_000, "1 d 1 h"),
+        ] {
             assert_eq!(span(seconds), text);
         }
     }

@@ -32,7 +32,10 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let client = Client::of(&args.target)?;
-    let from = args.from.map(|position| format!("&from={position}")).unwrap_or_default();
+    let from = args
+        .from
+        .map(|position| format!("&from={position}"))
+        .unwrap_or_default();
     let path = format!("/api/v1/watch?prefix={}{from}", encoded(&args.prefix));
     let request = client.get(&path).header(header::ACCEPT, "text/event-stream");
     let mut bytes = client.send(request).await?.bytes_stream();
@@ -48,12 +51,17 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             None => break "the node ended the stream".to_owned(),
             Some(Err(error)) => break client.broken(&error).to_string(),
             Some(Ok(chunk)) => {
-                let events = reader.feed(&chunk).map_err(|bad| Failure::CouldNotTell(bad.to_string()))?;
+                let events = reader
+                    .feed(&chunk)
+                    .map_err(|bad| Failure::CouldNotTell(bad.to_string()))?;
                 print(&events, args.json)?;
             }
         }
     };
-    let resume = reader.last_id().map(|id| format!("; go on with --from {id}")).unwrap_or_default();
+    let resume = reader
+        .last_id()
+        .map(|id| format!("; go on with --from {id}"))
+        .unwrap_or_default();
     Err(Failure::CouldNotTell(format!("{why}{resume}")))
 }
 
@@ -76,6 +84,9 @@ fn line(entry: &Entry) -> String {
     match (&entry.value, &entry.value_base64) {
         _ if entry.deleted => format!("- {key}"),
         (Some(text), _) => format!("+ {key} = {}", excerpt(text, VALUE_CHARS_MAX)),
-        (None, encoded) => format!("+ {key} = base64 {}", excerpt(encoded.as_deref().unwrap_or(""), VALUE_CHARS_MAX)),
+        (None, encoded) => format!(
+            "+ {key} = base64 {}",
+            excerpt(encoded.as_deref().unwrap_or(""), VALUE_CHARS_MAX)
+        ),
     }
 }

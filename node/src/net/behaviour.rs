@@ -6,7 +6,10 @@ use std::time::Duration;
 use lattice::ids::LatticeId;
 use lattice::limits::{FRAME_BYTES_MAX, HELLO_BYTES_MAX};
 use libp2p::connection_limits::{self, ConnectionLimits};
-use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity, MessageId, ValidationMode, WhitelistSubscriptionFilter};
+use libp2p::gossipsub::{
+    self, IdentTopic, MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds, ValidationMode,
+    WhitelistSubscriptionFilter,
+};
 use libp2p::identity::Keypair;
 use libp2p::kad::{self, store::MemoryStore};
 use libp2p::request_response::{self, ProtocolSupport};
@@ -46,7 +49,7 @@ const FIND_PEERS_INTERVAL: Duration = Duration::from_secs(60);
 
 /// All protocols of a node. Limits come first: what they refuse, no other protocol sees.
 #[derive(NetworkBehaviour)]
-pub struct Behaviour {
+pub(super) struct Behaviour {
     limits: connection_limits::Behaviour,
     pub(super) identify: identify::Behaviour,
     pub(super) ping: ping::Behaviour,
@@ -59,7 +62,7 @@ pub struct Behaviour {
 }
 
 /// The topic of all frames of a lattice.
-pub fn topic(lattice: LatticeId) -> IdentTopic {
+pub(super) fn topic(lattice: LatticeId) -> IdentTopic {
     IdentTopic::new(format!("/lattice/{lattice}/frames/1"))
 }
 
@@ -68,7 +71,7 @@ pub fn topic(lattice: LatticeId) -> IdentTopic {
 /// # Errors
 ///
 /// If a transport can't be set up on this machine; the error says which.
-pub fn swarm(keypair: Keypair, lattice: LatticeId, with_mdns: bool) -> anyhow::Result<Swarm<Behaviour>> {
+pub(super) fn swarm(keypair: Keypair, lattice: LatticeId, with_mdns: bool) -> anyhow::Result<Swarm<Behaviour>> {
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
@@ -127,8 +130,33 @@ fn gossip(lattice: LatticeId) -> anyhow::Result<Gossip> {
     let filter = WhitelistSubscriptionFilter(HashSet::from([topic(lattice).hash()]));
     let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)
         .map_err(|error| anyhow::anyhow!("gossip: {error}"))?;
+    gossip.with_peer_score(slow_peer_score(), PEER_SCORE_THRESHOLDS).map_err(|error| anyhow::anyhow!("gossip: {error}"))?;
     gossip.subscribe(&topic(lattice))?;
     Ok(gossip)
+}
+
+/// A peer below zero leaves the mesh; far below it is not gossiped to at all. It comes back as the score decays, and
+/// reconciles what it missed.
+const PEER_SCORE_THRESHOLDS: PeerScoreThresholds = PeerScoreThresholds {
+    gossip_threshold: -100.0,
+    publish_threshold: -1_000.0,
+    graylist_threshold: -1e9,
+    accept_px_threshold: 0.0,
+    opportunistic_graft_threshold: 0.0,
+};
+
+/// Scores nothing but frames that a peer's full queue refused. Gossip's other scores suit large public networks:
+/// they punish quiet topics and neighbours on one address, which small lattices are made of. Frames that no honest
+/// peer sends are counted by the peer book.
+fn slow_peer_score() -> PeerScoreParams {
+    PeerScoreParams {
+        ip_colocation_factor_weight: 0.0,
+        behaviour_penalty_weight: 0.0,
+        slow_peer_weight: -1.0,
+        slow_peer_threshold: 8.0,
+        slow_peer_decay: 0.8,
+        ..PeerScoreParams::default()
+    }
 }
 
 fn kademlia(own: PeerId, lattice: LatticeId) -> anyhow::Result<kad::Behaviour<MemoryStore>> {

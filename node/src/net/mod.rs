@@ -3,11 +3,11 @@
 //! One task runs the swarm and nothing else. It tells the pure [`node_core::peers::PeerBook`] what it saw, carries
 //! out what the book wants, and hands bytes to the tasks that decode, verify and store.
 //!
-//! Reading order: [`behaviour`] (the protocols and their bounds), [`exchange`] (bytes on a request's stream),
+//! Reading order: `behaviour` (the protocols and their bounds), [`exchange`] (bytes on a request's stream),
 //! [`swarm`] (the task).
 
 pub mod address;
-pub mod behaviour;
+mod behaviour;
 pub mod exchange;
 pub mod swarm;
 

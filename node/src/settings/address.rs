@@ -37,10 +37,14 @@ pub enum BadAddress {
     #[error("{0:?} is not an address: write IP:PORT, or a multiaddr such as /ip4/0.0.0.0/tcp/4801")]
     NotListen(String),
     /// Not a multiaddr.
-    #[error("{0:?} is not a multiaddr: write one such as /ip4/192.0.2.7/tcp/4801 or /dns/node.example/udp/4801/quic-v1")]
+    #[error(
+        "{0:?} is not a multiaddr: write one such as /ip4/192.0.2.7/tcp/4801 or /dns/node.example/udp/4801/quic-v1"
+    )]
     NotMultiaddr(String),
     /// A multiaddr of a transport that a node does not speak.
-    #[error("{0:?} names no transport of a lattice: they are /tcp/PORT and /udp/PORT/quic-v1 after an IP or a name")]
+    #[error(
+        "{0:?} names no transport of a lattice: they are /tcp/PORT and /udp/PORT/quic-v1 after an IP or a name"
+    )]
     OtherTransport(String),
     /// Names can be dialled, not listened on.
     #[error("{0:?} can't be listened on: give the IP of an interface, or 0.0.0.0 or :: for all of them")]
@@ -54,7 +58,9 @@ impl FromStr for HttpListen {
     type Err = BadAddress;
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
-        socket(text).map(Self).ok_or_else(|| BadAddress::NotSocket(text.to_owned()))
+        socket(text)
+            .map(Self)
+            .ok_or_else(|| BadAddress::NotSocket(text.to_owned()))
     }
 }
 
@@ -67,7 +73,10 @@ impl FromStr for P2pListen {
         }
         let address: Multiaddr = text.parse().map_err(|_| BadAddress::NotListen(text.to_owned()))?;
         match Shape::of(&address) {
-            Some(Shape { by_name: false, peer_id: false }) => Ok(Self(vec![address])),
+            Some(Shape {
+                by_name: false,
+                peer_id: false,
+            }) => Ok(Self(vec![address])),
             Some(Shape { peer_id: true, .. }) => Err(BadAddress::PeerIdToListenOn(text.to_owned())),
             Some(Shape { by_name: true, .. }) => Err(BadAddress::NameToListenOn(text.to_owned())),
             None => Err(BadAddress::OtherTransport(text.to_owned())),
@@ -79,7 +88,9 @@ impl FromStr for DialAddress {
     type Err = BadAddress;
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
-        let address: Multiaddr = text.parse().map_err(|_| BadAddress::NotMultiaddr(text.to_owned()))?;
+        let address: Multiaddr = text
+            .parse()
+            .map_err(|_| BadAddress::NotMultiaddr(text.to_owned()))?;
         match Shape::of(&address) {
             Some(_) => Ok(Self(address)),
             None => Err(BadAddress::OtherTransport(text.to_owned())),
@@ -115,7 +126,10 @@ impl P2pListen {
 
 fn socket(text: &str) -> Option<SocketAddr> {
     match text.strip_prefix("localhost:") {
-        Some(port) => Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port.parse().ok()?)),
+        Some(port) => Some(SocketAddr::new(
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port.parse().ok()?,
+        )),
         None => text.parse().ok(),
     }
 }
@@ -130,15 +144,15 @@ impl Shape {
     /// `None` for any other transport.
     fn of(address: &Multiaddr) -> Option<Self> {
         let mut parts = address.iter().peekable();
-        let by_name = match parts.next()? {
-            Protocol::Ip4(_) | Protocol::Ip6(_) => false,
-            Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) => true,
-            _ => return None,
-        };
-        match parts.next()? {
-            Protocol::Tcp(_) => {}
-            Protocol::Udp(_) if parts.next()? == Protocol::QuicV1 => {}
-            _ => return None,
+        let host = parts.next()?;
+        let by_name = matches!(host, Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_));
+        if !by_name && !matches!(host, Protocol::Ip4(_) | Protocol::Ip6(_)) {
+            return None;
+        }
+        let transport = parts.next()?;
+        let quic = matches!(transport, Protocol::Udp(_)) && parts.next()? == Protocol::QuicV1;
+        if !quic && !matches!(transport, Protocol::Tcp(_)) {
+            return None;
         }
         let peer_id = matches!(parts.peek(), Some(Protocol::P2p(_)));
         if peer_id {

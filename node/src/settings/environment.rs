@@ -52,5 +52,8 @@ fn list<T: FromStr<Err: Display>>(
 }
 
 fn word<T: FromStr<Err: Display>>(variable: &'static str, text: &str) -> Result<T, BadVariable> {
-    text.parse().map_err(|why: T::Err| BadVariable { variable, why: why.to_string() })
+    text.parse().map_err(|why: T::Err| BadVariable {
+        variable,
+        why: why.to_string(),
+    })
 }

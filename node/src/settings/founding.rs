@@ -46,7 +46,10 @@ impl Founding {
     /// [`BadFounding`] with the line to correct.
     pub fn read(path: &Path) -> Result<Self, BadFounding> {
         let typed = file::parse(path, &file::read_text(path)?)?;
-        Ok(Self { file: path.to_owned(), typed })
+        Ok(Self {
+            file: path.to_owned(),
+            typed,
+        })
     }
 
     /// The genesis that this file and the node that founds give; `name` goes over the file's.
@@ -56,14 +59,25 @@ impl Founding {
     /// [`BadFounding::Rule`] for the first rule of a genesis that they break together.
     pub fn into_genesis(self, name: Option<&str>, founder: Member) -> Result<Genesis, BadFounding> {
         let Self { file, typed } = self;
-        let broken = |why: String| BadFounding::Rule { file: file.clone(), why };
+        let broken = |why: String| BadFounding::Rule {
+            file: file.clone(),
+            why,
+        };
         let mut members: Vec<Member> = typed.members.into_iter().map(Member::from).collect();
         if let Some(twice) = repeated(&members) {
-            return Err(broken(format!("member {:?} has the author key of another; list each once", twice.name)));
+            return Err(broken(format!(
+                "member {:?} has the author key of another; list each once",
+                twice.name
+            )));
         }
         let mut admins: BTreeSet<AuthorId> = typed.admins.into_iter().map(|Hex(id)| id).collect();
-        if let Some(stranger) = admins.iter().find(|a| !members.iter().any(|m| m.author == **a) && **a != founder.author) {
-            return Err(broken(format!("admin {stranger} is not among the members; add a [[members]] with that author")));
+        if let Some(stranger) = admins
+            .iter()
+            .find(|a| !members.iter().any(|m| m.author == **a) && **a != founder.author)
+        {
+            return Err(broken(format!(
+                "admin {stranger} is not among the members; add a [[members]] with that author"
+            )));
         }
         if !members.iter().any(|member| member.author == founder.author) {
             admins.insert(founder.author);
@@ -71,10 +85,15 @@ impl Founding {
         }
         members.sort_by_key(|member| member.author);
         let genesis = Genesis {
-            name: name.map(str::to_owned).or(typed.name).unwrap_or_else(|| "lattice".to_owned()),
+            name: name
+                .map(str::to_owned)
+                .or(typed.name)
+                .unwrap_or_else(|| "lattice".to_owned()),
             admins,
             members,
-            seat_prefixes: typed.seat_prefixes.unwrap_or_else(|| [DEFAULT_SEAT_PREFIX.to_owned()].into()),
+            seat_prefixes: typed
+                .seat_prefixes
+                .unwrap_or_else(|| [DEFAULT_SEAT_PREFIX.to_owned()].into()),
             limits: typed.limits.into(),
         };
         match genesis.check() {
@@ -167,7 +186,9 @@ impl TryFrom<String> for TypedPeerId {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| format!("{text:?} is not a peer id such as 12D3KooW…"))
+        text.parse()
+            .map(Self)
+            .map_err(|_| format!("{text:?} is not a peer id such as 12D3KooW…"))
     }
 }
 

@@ -95,7 +95,7 @@ pub async fn open(
     path: &Path,
     lattice: LatticeId,
     synchronous: Synchronous,
-    progress: impl Fn(Progress) + Send + Sync,
+    progress: impl FnMut(Progress),
 ) -> Result<Opened, OpenError> {
     let mut writer = SqliteConnection::connect_with(&write_options(path, synchronous)).await.map_err(StoreError::from)?;
     migrate(&mut writer, path).await?;

@@ -1,13 +1,15 @@
 //! Answers from the read pool: entries for clients, commits for peers, changes since a log position.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lattice::commit::{Commit, Header, OpSlot, SignedHeader};
 use lattice::entry::Version;
 use lattice::ids::{CommitId, OpHash};
 use lattice::op::{Key, Op};
 use node_core::apply::{CommitRow, EntryRow, Standing};
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use reconcile::limits::COMMITS_MAX;
+use reconcile::message::commit_bytes_at_most;
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 
 use super::rebuild::sha2_of;
@@ -133,39 +135,33 @@ impl Reader {
         Ok(Changes { entries, upto: at.get::<i64, _>(0) as u64, cursor, more })
     }
 
-    /// The commits that hold the entries at `rows`, other operations by hash; stops before `max_bytes` is passed,
-    /// but gives at least one. The count tells how many of `rows` are served; rows changed meanwhile are skipped.
+    /// The commits that hold the entries at `rows`, each once and with all its operations that still stand, the
+    /// others by hash. Stops before `max_bytes` or 1024 commits are passed, but gives at least one. The count tells
+    /// how many of `rows` are served; rows changed meanwhile are skipped.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     pub async fn commits_of(&self, rows: &[EntryRow], max_bytes: usize) -> Result<(Vec<Commit>, usize), StoreError> {
-        let mut parts: BTreeMap<i64, Part> = BTreeMap::new();
-        let (mut bytes, mut served) = (0, 0);
+        let mut read = self.pool.begin().await?;
+        let mut given = BTreeSet::new();
+        let (mut commits, mut bytes, mut served) = (Vec::new(), 0, 0);
         for chunk in rows.chunks(ROWS_PER_STATEMENT) {
-            let found = self.entry_rows(chunk).await?;
+            let found = entry_rows(&mut read, chunk).await?;
             for row in chunk {
-                if let Some(found) = found.get(&row.0) {
-                    bytes += add_to_part(&mut parts, found)?;
-                    if bytes > max_bytes && served > 0 {
-                        return Ok((finish(drop_last(parts, found)?)?, served));
+                if let Some(first) = found.get(&row.0).filter(|found| !given.contains(&found.get::<i64, _>(COMMIT))) {
+                    let commit = whole_commit(&mut read, first).await?;
+                    bytes += commit_bytes_at_most(&commit);
+                    if !commits.is_empty() && (bytes > max_bytes || commits.len() == COMMITS_MAX) {
+                        return Ok((commits, served));
                     }
+                    given.insert(first.get::<i64, _>(COMMIT));
+                    commits.push(commit);
                 }
                 served += 1;
             }
         }
-        Ok((finish(parts)?, served))
-    }
-
-    async fn entry_rows(&self, rows: &[EntryRow]) -> Result<BTreeMap<i64, SqliteRow>, StoreError> {
-        let places = vec!["?"; rows.len()].join(",");
-        let sql = format!(
-            "SELECT e.id, e.key, e.value, e.op_index, e.commit_id, c.header, c.signature, c.op_hashes \
-             FROM entries e JOIN commits c ON c.id = e.commit_id WHERE e.id IN ({places})"
-        );
-        let query = rows.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, row| query.bind(row.0));
-        let found = query.fetch_all(&self.pool).await?;
-        Ok(found.into_iter().map(|row| (row.get(0), row)).collect())
+        Ok((commits, served))
     }
 
     /// The canonical bytes of a record of the own log.
@@ -197,61 +193,54 @@ impl Reader {
     }
 }
 
-/// A commit being put together from the entries asked for.
-struct Part {
-    signed: SignedHeader,
-    slots: Vec<OpSlot>,
+/// Columns of [`PARTS`].
+const COMMIT: usize = 4;
+
+/// An entry and its commit: entry id, key, value, op index, commit id, header, signature, op hashes, first entry, span.
+const PARTS: &str = "SELECT e.id, e.key, e.value, e.op_index, e.commit_id, c.header, c.signature, c.op_hashes, \
+     c.first_entry, c.span FROM entries e JOIN commits c ON c.id = e.commit_id";
+
+async fn entry_rows(read: &mut SqliteConnection, rows: &[EntryRow]) -> Result<BTreeMap<i64, SqliteRow>, StoreError> {
+    let places = vec!["?"; rows.len()].join(",");
+    let sql = AssertSqlSafe(format!("{PARTS} WHERE e.id IN ({places})"));
+    let found = rows.iter().fold(sqlx::query(sql), |query, row| query.bind(row.0)).fetch_all(read).await?;
+    Ok(found.into_iter().map(|row| (row.get(0), row)).collect())
 }
 
-/// Adds the operation of an entry row to its commit; gives the bytes that this adds to a message.
-fn add_to_part(parts: &mut BTreeMap<i64, Part>, row: &SqliteRow) -> Result<usize, StoreError> {
-    let commit_id: i64 = row.get(4);
-    let mut bytes = row.get::<&str, _>(1).len() + row.get::<Option<&[u8]>, _>(2).map_or(0, <[u8]>::len) + 16;
-    if let std::collections::btree_map::Entry::Vacant(vacant) = parts.entry(commit_id) {
-        let part = new_part(row)?;
-        bytes += part.signed.header_bytes().len() + 80 + part.slots.len() * 36;
-        vacant.insert(part);
-    }
-    let op = match row.get::<Option<&[u8]>, _>(2) {
-        Some(value) => Op::put(row.get(1), value),
-        None => Op::delete(row.get(1)),
-    };
-    let op = op.map_err(StoreError::damaged)?;
-    let slot = parts.get_mut(&commit_id).and_then(|part| part.slots.get_mut(row.get::<i64, _>(3) as usize));
-    *slot.ok_or_else(|| StoreError::damaged("an entry names an operation beyond its commit"))? = OpSlot::Live(op);
-    Ok(bytes)
-}
-
-/// Takes the operation of `row` out again: it did not fit.
-fn drop_last(mut parts: BTreeMap<i64, Part>, row: &SqliteRow) -> Result<BTreeMap<i64, Part>, StoreError> {
-    let commit_id: i64 = row.get(4);
-    if let Some(part) = parts.get_mut(&commit_id) {
-        let slot = &mut part.slots[row.get::<i64, _>(3) as usize];
-        *slot = OpSlot::Dead(slot.hash());
-        if part.slots.iter().all(|slot| matches!(slot, OpSlot::Dead(_))) {
-            parts.remove(&commit_id);
-        }
-    }
-    Ok(parts)
-}
-
-fn new_part(row: &SqliteRow) -> Result<Part, StoreError> {
-    let signature = row.get::<&[u8], _>(6).try_into().map_err(StoreError::damaged)?;
-    let signed = SignedHeader::decode(row.get(5), signature).map_err(StoreError::damaged)?;
-    let hashes = match row.get::<Option<&[u8]>, _>(7) {
+/// The commit of an entry, with all its operations that stand. They were written side by side.
+async fn whole_commit(read: &mut SqliteConnection, entry: &SqliteRow) -> Result<Commit, StoreError> {
+    let signature = entry.get::<&[u8], _>(6).try_into().map_err(StoreError::damaged)?;
+    let signed = SignedHeader::decode(entry.get(5), signature).map_err(StoreError::damaged)?;
+    let hashes = match entry.get::<Option<&[u8]>, _>(7) {
         Some(hashes) => hashes.to_vec(),
         None => signed.header().ops_root.to_vec(),
     };
-    let slots: Vec<_> = hashes.chunks(32).filter_map(OpHash::from_slice).map(OpSlot::Dead).collect();
+    let mut slots: Vec<_> = hashes.chunks(32).filter_map(OpHash::from_slice).map(OpSlot::Dead).collect();
     if slots.len() != signed.header().op_count as usize {
         return Err(StoreError::damaged("a commit lacks hashes of its operations"));
     }
-    Ok(Part { signed, slots })
+    let (first, span) = (entry.get::<i64, _>(8), entry.get::<i64, _>(9));
+    if span == 1 {
+        fill_slot(&mut slots, entry)?;
+    } else {
+        let sql = AssertSqlSafe(format!("{PARTS} WHERE e.id >= ? AND e.id < ? AND e.commit_id = ?"));
+        let query = sqlx::query(sql).bind(first).bind(first + span).bind(entry.get::<i64, _>(COMMIT));
+        for row in query.fetch_all(read).await? {
+            fill_slot(&mut slots, &row)?;
+        }
+    }
+    Ok(Commit::from_parts(signed, slots))
 }
 
-/// Puts the commits in the order in which they were stored.
-fn finish(parts: BTreeMap<i64, Part>) -> Result<Vec<Commit>, StoreError> {
-    Ok(parts.into_values().map(|part| Commit::from_parts(part.signed, part.slots)).collect())
+fn fill_slot(slots: &mut [OpSlot], entry: &SqliteRow) -> Result<(), StoreError> {
+    let op = match entry.get::<Option<&[u8]>, _>(2) {
+        Some(value) => Op::put(entry.get(1), value),
+        None => Op::delete(entry.get(1)),
+    };
+    let slot = slots.get_mut(entry.get::<i64, _>(3) as usize);
+    *slot.ok_or_else(|| StoreError::damaged("an entry names an operation beyond its commit"))? =
+        OpSlot::Live(op.map_err(StoreError::damaged)?);
+    Ok(())
 }
 
 /// Columns key, value, op index, header.

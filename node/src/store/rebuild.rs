@@ -75,7 +75,7 @@ struct Hashed {
 pub async fn rebuild(
     connection: &mut SqliteConnection,
     total: u64,
-    progress: impl Fn(Progress),
+    mut progress: impl FnMut(Progress),
 ) -> Result<Rebuilt, StoreError> {
     let next = next_rows(connection).await?;
     let authors = authors(connection).await?;

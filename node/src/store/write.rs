@@ -96,8 +96,8 @@ async fn insert_commits(
     authors: &BTreeMap<AuthorId, i64>,
 ) -> Result<(), StoreError> {
     let sql = multi_row(
-        "INSERT INTO commits (id, author, term, seq, header, signature, op_hashes, live) VALUES",
-        "(?,?,?,?,?,?,?,?)",
+        "INSERT INTO commits (id, author, term, seq, header, signature, op_hashes, live, first_entry, span) VALUES",
+        "(?,?,?,?,?,?,?,?,?,?)",
         writes.len(),
     );
     let mut query = sqlx::query(sql);
@@ -111,6 +111,8 @@ async fn insert_commits(
             .bind(commit.signed().header_bytes().to_vec())
             .bind(commit.signed().signature().to_vec())
             .bind(op_hashes(commit.slots()))
+            .bind(i64::from(write.live))
+            .bind(write.first_entry.0)
             .bind(i64::from(write.live));
     }
     query.execute(connection).await?;

@@ -1,6 +1,7 @@
 //! Answers what peers ask: reconcile requests of lattice peers, and strangers with an invitation.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lattice::hello::{JoinAnswer, JoinRequest};
 use reconcile::message::{Request as Question, Response};
@@ -15,6 +16,9 @@ use super::session::{load, view_of};
 use crate::net::{Command, Protocol, Request};
 use crate::writer::Reply;
 use crate::writer::job::Job;
+
+/// How long a request waits for its turn before the peer is told to come again; a turn takes milliseconds.
+const BUSY_AFTER: Duration = Duration::from_secs(2);
 
 /// Requests answered at once; a message of commits in each is at most 8 MiB. Beyond it peers are told to come again.
 const ANSWERS_MAX: usize = 4;
@@ -31,7 +35,7 @@ impl Sync {
             };
             let (sync, permits) = (self.clone(), permits.clone());
             tasks.spawn(async move {
-                let permit = permits.try_acquire();
+                let permit = tokio::time::timeout(BUSY_AFTER, permits.acquire()).await;
                 let bytes = match (request.protocol, &permit) {
                     (Protocol::Reconcile, Err(_)) => Response::Busy.encode(),
                     (Protocol::Reconcile, Ok(_)) => sync.reconcile(&request).await.encode(),

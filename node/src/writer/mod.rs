@@ -166,7 +166,7 @@ impl Writer {
             }
             Job::Raise { root, chains, reply } => {
                 self.finish(group).await;
-                self.state.raise(&root, &chains).await;
+                self.state.raise(self.identity.lattice, &root, &chains).await;
                 let trouble = self.publisher.borrow().trouble.clone();
                 self.publish(trouble);
                 let _ = reply.send(());

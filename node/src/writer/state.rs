@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lattice::clock::Clock;
-use lattice::commit::{Draft, SignedHeader, VerifiedCommit};
+use lattice::commit::{Draft, Header, SignedHeader, VerifiedCommit};
 use lattice::equivocation::Equivocation;
 use lattice::frontier::{Chain, Frontier};
 use lattice::genesis::Member;
-use lattice::ids::{AuthorId, CommitId, KeyHash, StateRoot, ValueHash};
+use lattice::ids::{AuthorId, CommitId, KeyHash, LatticeId, StateRoot, ValueHash};
 use lattice::membership::{Change, MEMBER_PREFIX, Membership};
 use lattice::op::{Key, Op, value_hash};
 use lattice::record::{Event, Record};
@@ -48,6 +48,8 @@ pub struct Published {
     pub waiting: usize,
     /// Evidence kept.
     pub equivocations: Arc<Vec<Equivocation>>,
+    /// Winning operations since start that our frontier said we had: each was damage here.
+    pub damaged: u64,
     /// Why the last transaction failed, until one succeeds.
     pub trouble: Option<StoreError>,
 }
@@ -65,6 +67,7 @@ pub(super) struct State {
     next: NextRows,
     log_size: u64,
     clock: Clock,
+    damaged: u64,
 }
 
 /// What a transaction did.
@@ -105,6 +108,7 @@ impl State {
             next: rebuilt.next,
             log_size: opened.log_size,
             clock: Clock::resuming_at(rebuilt.latest.max(tips.unwrap_or_default())),
+            damaged: 0,
         };
         state.equivocations = Arc::new(state.stored_evidence().await?);
         if state.log_size == 0 {
@@ -134,6 +138,7 @@ impl State {
             log_size: self.log_size,
             waiting,
             equivocations: self.equivocations.clone(),
+            damaged: self.damaged,
             trouble,
         }
     }
@@ -195,7 +200,9 @@ impl State {
             log_size: self.log_size,
         };
         let before = self.tree.root();
+        let damaged = self.count_damage(&plan, &draught.evidence);
         let draught = self.transact(identity, items, &plan, &chains, before, draught, now_ms).await?;
+        self.damaged += damaged;
         Ok(self.adopt(draught, &batch))
     }
 
@@ -261,6 +268,26 @@ impl State {
         Done { membership_changed, evidence: draught.evidence }
     }
 
+    /// Operations that win although our frontier says that their effect is in: the state had lost them. Keys emptied
+    /// by a cut may be filled by older commits, and a forked chain has two commits for one number, so neither counts.
+    fn count_damage(&self, plan: &Plan<'_>, evidence: &[Equivocation]) -> u64 {
+        let forked = |author: &AuthorId| {
+            self.equivocations.iter().chain(evidence).any(|pair| pair.first.header().author == *author)
+        };
+        if self.membership.has_cuts() {
+            return 0;
+        }
+        let is_damage = |header: &Header| {
+            self.frontier.covers(&header.author, header.term, header.seq) && !forked(&header.author)
+        };
+        let damaged: u64 =
+            plan.commits.iter().filter(|c| is_damage(c.commit.header())).map(|c| u64::from(c.live)).sum();
+        if damaged > 0 {
+            tracing::error!(damaged, "divergence: entries came that this state should have held; healed");
+        }
+        damaged
+    }
+
     /// Pairs of commits at one place of a chain; only places known to be taken are looked up.
     async fn find_equivocations(&mut self, batch: &[VerifiedCommit]) -> Result<Vec<Equivocation>, StoreError> {
         let mut found: BTreeMap<AuthorId, Equivocation> = BTreeMap::new();
@@ -313,7 +340,7 @@ impl State {
     }
 
     /// Raises the frontier to a peer's, if the state is still the one that equals the peer's.
-    pub(super) async fn raise(&mut self, root: &StateRoot, chains: &[((AuthorId, u64), Chain)]) {
+    pub(super) async fn raise(&mut self, lattice: LatticeId, root: &StateRoot, chains: &[((AuthorId, u64), Chain)]) {
         if self.tree.root() != *root {
             return;
         }
@@ -321,9 +348,11 @@ impl State {
         let raised = Arc::make_mut(&mut frontier);
         let mut touched = Vec::new();
         for ((author, term), chain) in chains {
-            let Some(tip) = chain.tip.as_ref().filter(|tip| is_tip_of(tip, author, *term)) else { continue };
-            if self.membership.last_seq(author).is_some() && tip.header().seq > raised.chain(author, *term).seq() && tip.is_signed() {
-                raised.chain_mut(author, *term).raise_to(tip);
+            let ours = raised.chain(author, *term);
+            let mut joined = ours.clone();
+            joined.raise_to(chain);
+            if joined != ours && self.membership.last_seq(author).is_some() && is_chain_of(chain, lattice, author, *term) {
+                *raised.chain_mut(author, *term) = joined;
                 touched.push((*author, *term));
             }
         }
@@ -485,8 +514,13 @@ fn end_of(chain: &Chain) -> (u64, CommitId) {
     chain.beyond.last().map_or((chain.seq(), chain.tip_id()), |run| (run.last_seq(), run.last.id()))
 }
 
-fn is_tip_of(tip: &SignedHeader, author: &AuthorId, term: u64) -> bool {
-    tip.header().author == *author && tip.header().term == term
+/// Whether every header of a chain is of this lattice, author and term, and signed.
+fn is_chain_of(chain: &Chain, lattice: LatticeId, author: &AuthorId, term: u64) -> bool {
+    let mut ends = chain.tip.iter().chain(chain.beyond.iter().map(|run| &run.last));
+    ends.all(|end| {
+        let header = end.header();
+        (header.lattice, header.author, header.term) == (lattice, *author, term) && end.is_signed()
+    })
 }
 
 fn members_of(tree: &Tree, changes: &BTreeMap<KeyHash, Change>) -> Tree {

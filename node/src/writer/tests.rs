@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lattice::clock::Timestamp;
-use lattice::commit::{Commit, Draft};
+use lattice::commit::{Commit, Draft, OpSlot};
 use lattice::genesis::{Genesis, Member};
 use lattice::ids::{CommitId, StateRoot};
 use lattice::keys::NodeKeys;
@@ -329,7 +329,10 @@ async fn commits_for_peers_come_in_part_and_still_verify() {
         commit.verify(&node.identity.genesis).expect("signed, also in part");
     }
     let (few, served) = node.reader.commits_of(&rows, 1).await.expect("readable");
-    assert_eq!((few.len(), served), (1, 1), "at least one, whatever its size");
+    assert_eq!(few.len(), 1, "at least one, whatever its size");
+    assert!((1..5).contains(&served), "the rows of other commits are not served: {served}");
+    let of_one: Vec<_> = few[0].slots().iter().filter(|slot| matches!(slot, OpSlot::Live(_))).collect();
+    assert!(of_one.len() == 4 || of_one.len() == 1, "all that stands of it: {}", of_one.len());
     node.stop().await;
 }
 

@@ -1,5 +1,6 @@
 //! The end of a session with equal roots: the peer's frontier holds for our state as well.
 
+use lattice::commit::SignedHeader;
 use lattice::frontier::Chain;
 use lattice::ids::StateRoot;
 
@@ -38,7 +39,8 @@ impl<T: Copy> Initiator<T> {
             .into_iter()
             .chain(chains.iter().map(|(id, _)| *id))
             .collect();
-        if !ids.is_sorted_by(|a, b| a < b) || chains.len() > FRONTIER_CHAINS_MAX {
+        let are_their_own = chains.iter().all(|(id, chain)| is_chain_of(id, chain));
+        if !ids.is_sorted_by(|a, b| a < b) || !are_their_own || chains.len() > FRONTIER_CHAINS_MAX {
             return Err(fault(PeerFault::BadChains));
         }
         if more && chains.is_empty() {
@@ -71,4 +73,11 @@ fn equal(root: StateRoot, frontier_raised: bool) -> Step {
         root,
         frontier_raised,
     })
+}
+
+/// Whether all headers of a chain are of the author and term it stands under.
+fn is_chain_of(id: &ChainId, chain: &Chain) -> bool {
+    let lasts = chain.beyond.iter().map(|run| &run.last);
+    let mut headers = chain.tip.iter().chain(lasts).map(SignedHeader::header);
+    headers.all(|header| (header.author, header.term) == *id)
 }

@@ -104,9 +104,12 @@ impl Pass {
     }
 }
 
-/// Adds to a list of at most [`REFUSALS_MAX`].
-fn keep<I>(list: &mut Vec<I>, item: Option<I>) {
-    if list.len() < REFUSALS_MAX {
-        list.extend(item);
+/// Adds to a list of at most [`REFUSALS_MAX`] what is not in it yet: one cut stands behind many refusals.
+fn keep<I: PartialEq>(list: &mut Vec<I>, item: Option<I>) {
+    if let Some(item) = item
+        && list.len() < REFUSALS_MAX
+        && !list.contains(&item)
+    {
+        list.push(item);
     }
 }

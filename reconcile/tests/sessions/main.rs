@@ -8,6 +8,7 @@ mod convergence;
 mod conversations;
 mod hostile;
 mod interrupted;
+mod liars;
 mod messages;
 mod node;
 mod talk;

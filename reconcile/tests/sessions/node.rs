@@ -378,8 +378,8 @@ impl Node {
             return;
         }
         for ((author, term), chain) in chains {
-            if let Some(tip) = chain.tip.filter(SignedHeader::is_signed) {
-                self.frontier.chain_mut(&author, term).raise_to(&tip);
+            if chain.tip.iter().chain(chain.beyond.iter().map(|run| &run.last)).all(SignedHeader::is_signed) {
+                self.frontier.chain_mut(&author, term).raise_to(&chain);
             }
         }
     }

@@ -9,8 +9,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         let highest = chain.highest();
         if let Some(last) = chain.beyond.last().map(|run| run.last.clone()) {
             chain.note(&last);
-            chain.raise_to(&last);
         }
+        chain.raise_to(&chain.clone());
+        assert_eq!(Chain::decode(&chain.encode()).as_ref(), Ok(&chain));
         assert_eq!(chain.highest(), highest);
     }
 });

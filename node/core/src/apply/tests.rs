@@ -80,6 +80,11 @@ impl Model {
                 },
             );
         }
+        for commit in &plan.commits {
+            let rows: Vec<_> = plan.entries.iter().filter(|e| e.commit == commit.row).map(|e| e.row.0).collect();
+            let first = commit.first_entry.0;
+            assert_eq!(rows, (first..first + i64::from(commit.live)).collect::<Vec<_>>(), "side by side");
+        }
         let live: u32 = plan.commits.iter().map(|commit| commit.live).sum();
         assert_eq!(
             live as usize,

@@ -31,7 +31,7 @@ use rows::{BadInput, Format};
 use super::client::Client;
 use super::exit::{Failure, usage};
 use super::target::Target;
-use super::text::{grouped, as_json};
+use super::text::{as_json, grouped};
 
 /// Batches read ahead of those on their way: one is packed while another waits.
 const READ_AHEAD: usize = 2;
@@ -65,22 +65,37 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     match end {
         End::All => tell(entries, started.elapsed().as_secs_f64(), args.json),
         End::Interrupted => Err(Failure::No(format!("stopped; {}", so_far(entries)))),
-        End::BadInput(bad) => Err(usage(format!("{}: {bad}; {}", args.file.display(), so_far(entries)))),
+        End::BadInput(bad) => Err(usage(format!(
+            "{}: {bad}; {}",
+            args.file.display(),
+            so_far(entries)
+        ))),
         End::Failed(failure) => Err(failure.and(&so_far(entries))),
     }
 }
 
 fn so_far(entries: u64) -> String {
-    format!("{} entries are in; repeating the same import is safe and goes on from there", grouped(entries))
+    format!(
+        "{} entries are in; repeating the same import is safe and goes on from there",
+        grouped(entries)
+    )
 }
 
 fn tell(entries: u64, seconds: f64, json: bool) -> Result<(), Failure> {
     let mut out = io::stdout();
     if json {
-        writeln!(out, "{}", as_json(&serde_json::json!({ "entries": entries, "seconds": seconds })))?;
+        writeln!(
+            out,
+            "{}",
+            as_json(&serde_json::json!({ "entries": entries, "seconds": seconds }))
+        )?;
     } else {
         let rate = grouped((entries as f64 / seconds.max(0.001)) as u64);
-        writeln!(out, "imported {} entries in {seconds:.1} s ({rate} a second)", grouped(entries))?;
+        writeln!(
+            out,
+            "imported {} entries in {seconds:.1} s ({rate} a second)",
+            grouped(entries)
+        )?;
     }
     Ok(())
 }

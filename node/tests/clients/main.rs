@@ -1,0 +1,16 @@
+//! Clients of a real node: its HTTP API request by request, and the command line word by word.
+
+// The API.
+mod connections;
+mod elsewhere;
+mod entries;
+mod facts;
+mod refusals;
+mod watching;
+
+// The command line.
+mod commands;
+mod importing;
+mod usage;
+
+mod running;

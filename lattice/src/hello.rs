@@ -179,17 +179,21 @@ struct JoinWire<'a>(
 pub enum JoinAnswer {
     /// The asker is a member; the commit that says so reaches it by reconcile.
     Welcome,
-    /// It is not; the text tells a person why.
+    /// It is not, and asking again with this ticket is of no use; the text tells a person why.
     Refused(String),
+    /// It is not yet; the answering node can't do it now. The text tells a person why.
+    NotNow(String),
 }
 
 impl JoinAnswer {
-    /// Canonical bytes: `[version, null | reason]`.
+    /// Canonical bytes: `[version, 0 | 1 | 2, reason]`; a welcome's reason is empty.
     pub fn encode(&self) -> Vec<u8> {
-        match self {
-            Self::Welcome => codec::encode(&(VERSION, None::<&str>)),
-            Self::Refused(reason) => codec::encode(&(VERSION, Some(reason))),
-        }
+        let (kind, reason) = match self {
+            Self::Welcome => (WELCOME, ""),
+            Self::Refused(reason) => (REFUSED, reason.as_str()),
+            Self::NotNow(reason) => (NOT_NOW, reason.as_str()),
+        };
+        codec::encode(&(VERSION, kind, reason))
     }
 
     /// Reads canonical bytes.
@@ -198,11 +202,20 @@ impl JoinAnswer {
     ///
     /// [`DecodeError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (version, reason): (u64, Option<String>) = codec::decode(bytes, HELLO_BYTES_MAX)?;
+        let (version, kind, reason): (u64, u64, String) = codec::decode(bytes, HELLO_BYTES_MAX)?;
         codec::expect_version(version, VERSION)?;
-        Ok(reason.map_or(Self::Welcome, Self::Refused))
+        match kind {
+            WELCOME if reason.is_empty() => Ok(Self::Welcome),
+            REFUSED => Ok(Self::Refused(reason)),
+            NOT_NOW => Ok(Self::NotNow(reason)),
+            _ => Err(DecodeError::Invalid("the answer to a request to join is of unknown kind")),
+        }
     }
 }
+
+const WELCOME: u64 = 0;
+const REFUSED: u64 = 1;
+const NOT_NOW: u64 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -232,7 +245,7 @@ mod tests {
         let request = JoinRequest::sign(&keys.author, LatticeId([1; 32]), [7; 16], member.clone());
         assert!(JoinRequest::decode(&request.encode()).is_ok_and(|request| request.is_signed()));
         assert!(!JoinRequest::sign(&other.author, LatticeId([1; 32]), [7; 16], member).is_signed());
-        for answer in [JoinAnswer::Welcome, JoinAnswer::Refused("used".into())] {
+        for answer in [JoinAnswer::Welcome, JoinAnswer::Refused("used".into()), JoinAnswer::NotNow("full".into())] {
             assert_eq!(JoinAnswer::decode(&answer.encode()), Ok(answer));
         }
     }

@@ -63,7 +63,9 @@ impl Joining {
                 // Full: a nudge for this peer is waiting already.
                 Ok(JoinAnswer::Welcome) => drop(self.nudges.try_send(peer)),
                 Ok(JoinAnswer::Refused(reason)) => return Err(JoinRefused(reason)),
-                Err(reason) => tracing::info!(%peer, reason, "the inviting node did not answer; trying again"),
+                Ok(JoinAnswer::NotNow(reason)) | Err(reason) => {
+                    tracing::info!(%peer, reason, "the inviting node can't let us in yet; trying again");
+                }
             }
             // Our own state has the news, by gossip or by the reconcile just asked for.
             let member = states.wait_for(|state| state.membership.is_active(&author));

@@ -14,8 +14,8 @@ const ROUNDS: usize = 20;
 /// Clients that write at the same time, so that transactions carry several commits.
 const WRITERS: usize = 4;
 
-/// A node is killed at most this long after its writers began: long enough for several transactions, a few checkpoints
-/// of the write-ahead log among them over all rounds.
+/// A node is killed at most this long after its writers began: long enough for several transactions, and
+/// over all rounds for the first checkpoint of the write-ahead log.
 const KILL_WITHIN_US: u64 = 400_000;
 
 fn program() -> &'static Path {

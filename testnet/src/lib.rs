@@ -13,7 +13,7 @@
 //!    disk that can be full.
 //! 4. [`dataset`], [`model`]: real data to write, and what the nodes must hold afterwards.
 //! 5. [`scenario`]: the unattended runs, one file each. [`up`], [`table`]: a lattice to look at.
-//! 6. [`cli`]: the arguments of `lattice testnet`.
+//! 6. [`interrupt`], [`cli`]: how all of it is stopped, and the arguments of `lattice testnet`.
 
 pub mod client;
 pub mod cluster;
@@ -28,5 +28,6 @@ pub mod model;
 pub mod scenario;
 
 pub mod cli;
+pub mod interrupt;
 pub mod table;
 pub mod up;

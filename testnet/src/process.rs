@@ -1,23 +1,28 @@
 //! One node as an operating-system process: founded or joined, started, paused, killed and started again.
 
+mod launch;
+mod outcome;
+mod signal;
+
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::net::{TcpListener, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process, test_kill_process};
-use serde::Deserialize;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::deadline;
 use crate::guard;
+
+use launch::read_run_file;
+pub use launch::{Launch, RunFile, lasting_port};
+use outcome::tail;
+pub use outcome::{StartError, Stopped};
+pub use signal::{Signal, lives, send};
 
 /// Time for a node to listen and be ready: rebuilding a large state in a debug build on a busy machine takes a while.
 pub const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -27,148 +32,6 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(60);
 
 /// Time for a node to stop after SIGTERM before it is killed.
 pub const STOPPED_WITHIN: Duration = Duration::from_secs(10);
-
-/// Bytes of a log's end that an error shows.
-const LOG_TAIL_BYTES: usize = 2000;
-
-/// How a node is run.
-#[derive(Debug, Clone)]
-pub struct Launch {
-    /// The `lattice` program.
-    pub program: PathBuf,
-    /// What runs the program, such as `ip netns exec NAME`; usually nothing.
-    pub within: Vec<OsString>,
-    /// The node's name.
-    pub name: String,
-    /// The node's directory.
-    pub dir: PathBuf,
-    /// File for what the node writes to standard error.
-    pub log: PathBuf,
-    /// Where to listen for other nodes.
-    pub p2p: Vec<String>,
-    /// Where to listen for clients.
-    pub http: String,
-    /// Peers to dial besides those that the node knows itself.
-    pub peers: Vec<String>,
-}
-
-impl Launch {
-    /// A node in `dir` that listens on free ports of the loopback and writes its log to `stderr.log` in `dir`.
-    pub fn new(program: impl Into<PathBuf>, name: impl Into<String>, dir: impl Into<PathBuf>) -> Self {
-        let dir = dir.into();
-        Self {
-            program: program.into(),
-            within: Vec::new(),
-            name: name.into(),
-            log: dir.join("stderr.log"),
-            dir,
-            p2p: vec!["127.0.0.1:0".into()],
-            http: "127.0.0.1:0".into(),
-            peers: Vec::new(),
-        }
-    }
-
-    fn run_arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = vec!["run".into(), "--dir".into(), self.dir.clone().into()];
-        arguments.extend(["--no-mdns".into(), "--http".into(), self.http.clone().into()]);
-        let listen = self.p2p.iter().map(|address| ("--p2p", address));
-        let dial = self.peers.iter().map(|address| ("--peer", address));
-        arguments.extend(
-            listen
-                .chain(dial)
-                .flat_map(|(flag, value)| [flag.into(), value.into()]),
-        );
-        arguments
-    }
-
-    fn command(&self, arguments: Vec<OsString>) -> Command {
-        let mut words = self.within.iter().cloned().chain([self.program.clone().into()]);
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command
-            .args(words)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        // What configures the harness's own commands must not configure its nodes.
-        for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"LATTICE_") && name != "LATTICE_LOG" {
-                command.env_remove(name);
-            }
-        }
-        command
-    }
-}
-
-/// What a running node says about itself in its directory.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct RunFile {
-    /// Its process.
-    pub pid: u32,
-    /// Addresses for clients, `host:port`.
-    pub http: Vec<String>,
-    /// Multiaddresses for nodes, with its peer id.
-    pub p2p: Vec<String>,
-}
-
-/// Why a node could not be started, or a command did not succeed.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The program or a file of the node cannot be used.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The process ended before it was ready.
-    #[error("{name} ended with {status} before it was ready; {log} ends with:\n{tail}")]
-    Ended {
-        /// The node.
-        name: String,
-        /// How it ended.
-        status: ExitStatus,
-        /// Its log.
-        log: PathBuf,
-        /// The last lines of it.
-        tail: String,
-    },
-    /// The process runs but is not ready in time.
-    #[error("{name} was not ready: {late}; {log} ends with:\n{tail}")]
-    TooSlow {
-        /// The node.
-        name: String,
-        /// What was missing.
-        late: deadline::TimedOut,
-        /// Its log.
-        log: PathBuf,
-        /// The last lines of it.
-        tail: String,
-    },
-    /// A command such as `init` or `join` failed.
-    #[error("`lattice {command}` for {name} ended with {status}: {stderr}")]
-    Command {
-        /// The node.
-        name: String,
-        /// The command.
-        command: String,
-        /// How it ended.
-        status: ExitStatus,
-        /// What it said.
-        stderr: String,
-    },
-}
-
-/// How a node stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopped {
-    /// It did not run.
-    BeforeAsked,
-    /// In time, after SIGTERM.
-    Cleanly(ExitStatus),
-    /// It had to be killed.
-    Killed,
-}
 
 /// One node, running or not. Dropping it kills the process.
 #[derive(Debug)]
@@ -450,98 +313,13 @@ impl Node {
     }
 }
 
-/// Sends a signal to a process. One that has ended meanwhile is no error: whoever needs to know asks for its end.
-pub fn send(pid: u32, signal: Signal) {
-    if let Some(pid) = known(pid) {
-        let _ = kill_process(pid, signal);
-    }
-}
-
-/// Whether a process lives, or has ended and was not waited for yet.
-pub fn lives(pid: u32) -> bool {
-    known(pid).is_some_and(|pid| test_kill_process(pid).is_ok())
-}
-
-fn known(pid: u32) -> Option<Pid> {
-    i32::try_from(pid).ok().and_then(Pid::from_raw)
-}
-
-/// A port that is free for TCP and UDP on the loopback and stays so until it is used: it lies below the range from
-/// which Linux picks ports for everybody else. For nodes that come back at the same address.
-///
-/// # Panics
-/// If none of the ports 20000 to 31999 is free.
-pub fn lasting_port() -> u16 {
-    static GIVEN: AtomicU32 = AtomicU32::new(0);
-    let is_free = |port: &u16| {
-        TcpListener::bind(("127.0.0.1", *port)).is_ok() && UdpSocket::bind(("127.0.0.1", *port)).is_ok()
-    };
-    // Tests run as processes of their own at the same time: each begins somewhere else.
-    let first = std::process::id().wrapping_mul(97);
-    let ports =
-        (0..12_000).map(|_| first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % 12_000 + 20_000);
-    let free = ports.filter_map(|port| u16::try_from(port).ok()).find(is_free);
-    free.unwrap_or_else(|| panic!("none of the ports 20000 to 31999 is free"))
-}
-
-/// The run file that process `pid` wrote. One that a killed process left behind does not count.
-fn read_run_file(dir: &Path, pid: u32) -> Result<RunFile, String> {
-    let path = dir.join("run.json");
-    let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let run: RunFile =
-        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    if run.pid == pid {
-        return Ok(run);
-    }
-    Err(format!("{} is of another process", path.display()))
-}
-
 fn verb<'a>(arguments: &[&'a str]) -> &'a str {
     arguments.first().copied().unwrap_or_default()
-}
-
-/// The end of a log, cut at a line.
-fn tail(log: &Path) -> String {
-    let text = fs::read(log).map_or_else(
-        |error| error.to_string(),
-        |bytes| String::from_utf8_lossy(&bytes).into_owned(),
-    );
-    let lines = text.lines().rev().scan(0, |bytes, line| {
-        *bytes += line.len() + 1;
-        (*bytes <= LOG_TAIL_BYTES).then_some(line)
-    });
-    let mut lines: Vec<&str> = lines.collect();
-    lines.reverse();
-    lines.join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_run_file_of_another_process_does_not_count() {
-        let dir = tempfile::tempdir().expect("directory");
-        assert!(read_run_file(dir.path(), 7).is_err(), "there is none yet");
-        let text = r#"{"pid":7,"http":["127.0.0.1:1"],"p2p":[]}"#;
-        fs::write(dir.path().join("run.json"), text).expect("written");
-        assert_eq!(read_run_file(dir.path(), 7).expect("ours").http, ["127.0.0.1:1"]);
-        assert!(
-            read_run_file(dir.path(), 8)
-                .expect_err("stale")
-                .contains("another process")
-        );
-    }
-
-    #[test]
-    fn the_end_of_a_log_is_whole_lines_within_the_bound() {
-        let dir = tempfile::tempdir().expect("directory");
-        let log = dir.path().join("log");
-        fs::write(&log, "a long line\n".repeat(1000)).expect("written");
-        let end = tail(&log);
-        assert!(end.len() <= LOG_TAIL_BYTES && end.len() > LOG_TAIL_BYTES / 2);
-        assert!(end.lines().all(|line| line == "a long line"));
-    }
 
     #[tokio::test]
     async fn a_program_that_ends_early_is_reported_with_its_log() {

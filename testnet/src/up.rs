@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cluster::{self, Cluster};
+use crate::interrupt::StopRequest;
 use crate::process::{STOPPED_WITHIN, Stopped};
 use crate::table::{self, Row};
 
@@ -38,9 +38,13 @@ pub struct Options {
 /// If the directory cannot be made, or signals or the terminal cannot be used.
 pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     // Listening comes first: a Ctrl-C during the start must clean up too.
-    let mut asked = StopRequest::new()?;
+    let mut asked = StopRequest::listen()?;
     let home = Home::new(options)?;
-    eprintln!("starting {} nodes in {}", options.nodes, home.path().display());
+    say(&format!(
+        "starting {} nodes in {}",
+        options.nodes,
+        home.path().display()
+    ));
     let program = std::env::current_exe()?;
     let started = tokio::select! {
         started = Cluster::start(&program, home.path(), options.nodes.into()) => started,
@@ -49,40 +53,18 @@ pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut cluster = match started {
         Ok(cluster) => cluster,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(&format!("error: {error}"));
             return Ok(ExitCode::from(3));
         }
     };
-    eprintln!(
+    say(&format!(
         "ask one: lattice status --dir {}",
         cluster.nodes()[0].dir().display()
-    );
+    ));
     let shown = show(&mut cluster, &mut asked).await;
     stop(&mut cluster).await;
     shown?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Ctrl-C or SIGTERM.
-struct StopRequest {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl StopRequest {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 /// Where the nodes' directories are: given and kept, or temporary and removed at the end.
@@ -149,20 +131,23 @@ async fn rows(cluster: &mut Cluster) -> Vec<Row> {
 }
 
 async fn stop(cluster: &mut Cluster) {
-    eprintln!("stopping");
+    say("stopping");
     for (name, stopped) in cluster.stop().await {
         match stopped {
             Stopped::Cleanly(status) if status.success() => {}
-            Stopped::Cleanly(status) => eprintln!("{name} stopped with {status}"),
-            Stopped::BeforeAsked => eprintln!("{name} did not run any more"),
+            Stopped::Cleanly(status) => say(&format!("{name} stopped with {status}")),
+            Stopped::BeforeAsked => say(&format!("{name} did not run any more")),
             Stopped::Killed => {
-                eprintln!(
-                    "{name} did not stop within {} s and was killed",
-                    STOPPED_WITHIN.as_secs()
-                );
+                let seconds = STOPPED_WITHIN.as_secs();
+                say(&format!("{name} did not stop within {seconds} s and was killed"));
             }
         }
     }
+}
+
+/// Says one line on standard error. Where nobody listens, such as at a terminal that was closed, it is lost.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Standard output: a table that is drawn over itself on a terminal, a line now and then elsewhere.

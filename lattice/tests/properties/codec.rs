@@ -324,7 +324,11 @@ fn hello() -> impl Strategy<Value = Hello> {
 }
 
 fn join_answer() -> impl Strategy<Value = JoinAnswer> {
-    prop_oneof![Just(JoinAnswer::Welcome), text(60).prop_map(JoinAnswer::Refused)]
+    prop_oneof![
+        Just(JoinAnswer::Welcome),
+        text(60).prop_map(JoinAnswer::Refused),
+        text(60).prop_map(JoinAnswer::NotNow)
+    ]
 }
 
 #[test]

@@ -79,15 +79,15 @@ pub(crate) fn join_requests_file() -> Value {
 }
 
 pub(crate) fn join_answers_file() -> Value {
-    let refused = "this invitation was used already";
+    let case = |name: &str, kind: u64, reason: &str, answer: JoinAnswer| {
+        json!({ "name": name, "kind": kind, "reason": reason, "bytes": json::hex(answer.encode()) })
+    };
+    let (refused, not_now) = ("this invitation was used already", "the disk is full");
     json!({
         "cases": [
-            { "name": "welcome", "reason": null, "bytes": json::hex(JoinAnswer::Welcome.encode()) },
-            {
-                "name": "refused",
-                "reason": refused,
-                "bytes": json::hex(JoinAnswer::Refused(refused.into()).encode()),
-            },
+            case("welcome", 0, "", JoinAnswer::Welcome),
+            case("refused", 1, refused, JoinAnswer::Refused(refused.into())),
+            case("not now", 2, not_now, JoinAnswer::NotNow(not_now.into())),
         ]
     })
 }

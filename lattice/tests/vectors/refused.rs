@@ -263,7 +263,9 @@ fn sent() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             "an extension that is not bytes",
             extended(&[0xa1, 0x61, b'x', 0x00]),
         ),
-        ("join answer", "version 2", vec![0x82, 0x02, 0xf6]),
+        ("join answer", "version 2", vec![0x83, 0x02, 0x00, 0x60]),
+        ("join answer", "a welcome with a reason", vec![0x83, 0x01, 0x00, 0x61, b'x']),
+        ("join answer", "kind 3", vec![0x83, 0x01, 0x03, 0x60]),
         ("ticket", "another prefix", b"lattice2AAAA".to_vec()),
         (
             "ticket",

@@ -20,7 +20,7 @@ use crate::world::World;
 const FRAMES_ON_THE_WAY: usize = 24;
 
 /// Measures single-operation commits and commits of 64 operations.
-pub async fn measure(probes: &Probes) -> anyhow::Result<()> {
+pub(crate) async fn measure(probes: &Probes) -> anyhow::Result<()> {
     let rate = replay(60_000, 1).await?;
     // One row for the commit, one for the entry.
     row("ingest: commits of 1 op, 200 B, from a peer", rate, "commits/s", probes.verifies.min(probes.rows / 2.0));

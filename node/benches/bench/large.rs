@@ -18,7 +18,7 @@ const ENTRIES: u64 = 1_000_000;
 const FILL_OPS: u64 = 256;
 
 /// Measures all three.
-pub async fn measure(_probes: &Probes) -> anyhow::Result<()> {
+pub(crate) async fn measure(_probes: &Probes) -> anyhow::Result<()> {
     tree_update();
     let dir = tempfile::tempdir()?;
     fill(dir.path()).await?;
@@ -72,7 +72,7 @@ async fn fill(dir: &Path) -> anyhow::Result<()> {
 }
 
 /// In a process of its own: opens `dir` as a node does and prints seconds and resident megabytes.
-pub fn open_and_tell(dir: &Path) -> anyhow::Result<()> {
+pub(crate) fn open_and_tell(dir: &Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let started = Instant::now();

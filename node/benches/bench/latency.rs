@@ -10,7 +10,7 @@ use crate::row;
 use crate::world::{World, median, percentile};
 
 /// Measures both.
-pub async fn measure(probes: &Probes) -> anyhow::Result<()> {
+pub(crate) async fn measure(probes: &Probes) -> anyhow::Result<()> {
     api_put(probes).await?;
     five_nodes().await
 }

@@ -12,7 +12,7 @@ mod world;
 use std::io::Write;
 
 /// Prints one row. `bound` is in the unit of `value`.
-pub fn row(name: &str, value: f64, unit: &str, bound: f64) {
+pub(crate) fn row(name: &str, value: f64, unit: &str, bound: f64) {
     println!("{name:<44} {value:>12.1} {unit:<12} {bound:>12.1} {:>8.3}", value / bound);
     // A row is worth seeing as soon as it is there.
     let _ = std::io::stdout().flush();

@@ -10,17 +10,17 @@ use crate::row;
 use crate::world::{World, median};
 
 /// Bounds for the other sections.
-pub struct Probes {
+pub(crate) struct Probes {
     /// `verify_strict` per second on one core.
-    pub verifies: f64,
+    pub(crate) verifies: f64,
     /// Rows per second through sqlx, 32 a statement, 1024 a transaction, as wide as an entry and its commit.
-    pub rows: f64,
+    pub(crate) rows: f64,
     /// Seconds of one transaction of one row with `synchronous=FULL`.
-    pub transaction: f64,
+    pub(crate) transaction: f64,
 }
 
 /// Runs all probes.
-pub async fn measure() -> anyhow::Result<Probes> {
+pub(crate) async fn measure() -> anyhow::Result<Probes> {
     let probes = Probes { verifies: verifies(), rows: rows().await?, transaction: transaction().await? };
     row("probe: verify_strict, one core", probes.verifies, "1/s", probes.verifies);
     row("probe: sqlite multi-row insert", probes.rows, "rows/s", probes.rows);

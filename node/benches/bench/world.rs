@@ -16,25 +16,25 @@ use node::settings::Settings;
 use node::settings::typed::Typed;
 
 /// Founders and their keys.
-pub struct World {
-    pub genesis: Genesis,
-    pub seeds: Vec<Seed>,
+pub(crate) struct World {
+    pub(crate) genesis: Genesis,
+    pub(crate) seeds: Vec<Seed>,
 }
 
 /// The middle of some durations.
-pub fn median(took: &mut [Duration]) -> Duration {
+pub(crate) fn median(took: &mut [Duration]) -> Duration {
     percentile(took, 50)
 }
 
 /// The duration below which `percent` of them lie.
-pub fn percentile(took: &mut [Duration], percent: usize) -> Duration {
+pub(crate) fn percentile(took: &mut [Duration], percent: usize) -> Duration {
     took.sort_unstable();
     took[(took.len() * percent / 100).min(took.len() - 1)]
 }
 
 impl World {
     /// A lattice founded by `members` nodes.
-    pub fn new(members: usize) -> Self {
+    pub(crate) fn new(members: usize) -> Self {
         let seeds: Vec<_> = (0..members).map(|_| Seed::random().expect("randomness")).collect();
         let mut genesis = Genesis::founded_by("bench", "0", &seeds[0].keys(), peer_id(&seeds[0].keys()));
         genesis.members = seeds.iter().map(|seed| member(&seed.keys())).collect();
@@ -43,7 +43,7 @@ impl World {
     }
 
     /// `count` commits of `ops` puts with 200-byte values, a chain of member `author` from `first` on.
-    pub fn commits(&self, author: usize, first: u64, count: u64, ops: u64) -> Vec<Commit> {
+    pub(crate) fn commits(&self, author: usize, first: u64, count: u64, ops: u64) -> Vec<Commit> {
         let keys = self.seeds[author].keys();
         let lattice = self.genesis.id();
         let mut prev = if first == 1 { CommitId::ZERO } else { CommitId([1; 32]) };
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// Starts member `index` in `dir`, dialling `peers`.
-    pub async fn start(&self, index: usize, dir: &Path, peers: &[String]) -> anyhow::Result<Node> {
+    pub(crate) async fn start(&self, index: usize, dir: &Path, peers: &[String]) -> anyhow::Result<Node> {
         if Home::open(dir).is_err() {
             Home::create(dir, &self.seeds[index], &self.genesis, None)?;
         }
@@ -71,7 +71,7 @@ impl World {
 }
 
 /// Settings of a node on free loopback ports.
-pub fn settings(dir: &Path, peers: &[String]) -> anyhow::Result<Settings> {
+pub(crate) fn settings(dir: &Path, peers: &[String]) -> anyhow::Result<Settings> {
     let mut settings = Settings::resolve(dir.to_owned(), Typed::default(), true)?;
     settings.p2p = vec!["/ip4/127.0.0.1/tcp/0".parse()?];
     settings.http = vec!["127.0.0.1:0".parse()?];

@@ -61,8 +61,8 @@ impl std::fmt::Debug for ApiToken {
     }
 }
 
-/// Proof that the request showed the token. A handler that writes takes it before the body, so that a stranger's body
-/// is never read.
+/// Proof that the request showed the token. A handler that writes takes it before the body, so that a
+/// stranger's body is never read.
 pub(super) struct Authorized;
 
 impl FromRequestParts<ApiState> for Authorized {
@@ -72,7 +72,8 @@ impl FromRequestParts<ApiState> for Authorized {
         let refused = |why: &str| Err(Problem::new(Kind::Unauthorized, why));
         let Some(header) = parts.headers.get(AUTHORIZATION) else {
             return refused(
-                "this request needs the header \"Authorization: Bearer TOKEN\"; the token is in the file api.token of the node's directory",
+                "this request needs the header \"Authorization: Bearer TOKEN\"; the token is in \
+                 the file api.token of the node's directory",
             );
         };
         match bearer(header.as_bytes()) {

@@ -1,4 +1,5 @@
-//! Reading a request's body: bounded in bytes and in time, and JSON with an error that says where it is wrong.
+//! Reading a request's body: bounded in bytes and in time, and JSON with an error that says where it is
+//! wrong.
 
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use serde::de::DeserializeOwned;
 
 use super::problem::{Kind, Problem};
 
-/// Bytes of a body that are read. The largest commit takes 342 KiB as base64; as JSON text it may take up to six times
-/// its size if it is all control characters, which is what base64 is for. Four times covers all other text.
+/// Bytes of a body that are read. The largest commit takes 342 KiB as base64; as JSON text it may take up to
+/// six times its size if it is all control characters, which is what base64 is for. Four times covers all
+/// other text.
 pub const BODY_BYTES_MAX: usize = 4 * COMMIT_BYTES_MAX;
 
 /// Time in which a body must have arrived: the largest at 35 kB/s (a guess).

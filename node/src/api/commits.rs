@@ -21,7 +21,8 @@ use super::shown;
 use crate::service::{Service, Submitted};
 use crate::view::Receipt;
 
-/// Commits of other members in one request: as many as a gossip frame's transaction, and far more than a body holds.
+/// Commits of other members in one request: as many as a gossip frame's transaction, and far more than a body
+/// holds.
 const COMMITS_MAX: usize = 1024;
 
 /// Either operations to sign here, or commits signed elsewhere.
@@ -88,7 +89,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 /// Writes one commit of several operations, or hands in commits signed elsewhere by a member.
 #[utoipa::path(post, path = "/api/v1/commits", tag = "commits", security(("token" = [])),
     params(("Idempotency-Key" = Option<String>, Header,
-        description = "The same key gives the same commit; signed commits need none, they are known by their id")),
+        description = "The same key gives the same commit; signed commits are known by their id and need none")),
     request_body = NewCommits,
     responses((status = OK, body = Answer), (status = "default", body = ProblemView)))]
 async fn post(
@@ -104,18 +105,13 @@ async fn post(
         let detail = "send JSON, with the header \"Content-Type: application/json\"";
         return Err(Problem::new(Kind::UnsupportedMediaType, detail));
     }
-    match body::json(&body)? {
-        NewCommits {
-            ops: Some(ops),
-            commits_base64: None,
-        } => {
+    let NewCommits { ops, commits_base64 } = body::json(&body)?;
+    match (ops, commits_base64) {
+        (Some(ops), None) => {
             let written = service.write(checked_ops(ops)?, idempotency).await?;
             Ok(Json(shown::receipt(written)).into_response())
         }
-        NewCommits {
-            ops: None,
-            commits_base64: Some(commits),
-        } => {
+        (None, Some(commits)) => {
             let submitted = service.submit(decoded_commits(&commits)?).await;
             let results = submitted
                 .into_iter()
@@ -123,14 +119,7 @@ async fn post(
                 .collect();
             Ok(Json(Results { results }).into_response())
         }
-        NewCommits {
-            ops: Some(_),
-            commits_base64: Some(_),
-        }
-        | NewCommits {
-            ops: None,
-            commits_base64: None,
-        } => {
+        (Some(_), Some(_)) | (None, None) => {
             let detail = "give either \"ops\" (to be signed here) or \"commits_base64\" (signed elsewhere)";
             Err(Problem::new(Kind::BadRequest, detail))
         }

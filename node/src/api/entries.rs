@@ -1,7 +1,7 @@
 //! Reading and writing single entries, and listing them.
 //!
-//! A key is the rest of the path, percent-decoded, or the query parameter `key`: HTTP clients fold `.` and `..`
-//! segments of a path away before they send it, and some tidy up empty segments.
+//! A key is the rest of the path, percent-decoded, or the query parameter `key`: HTTP clients fold `.` and
+//! `..` segments of a path away before they send it, and some tidy up empty segments.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -72,7 +72,8 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 /// One entry.
 #[utoipa::path(get, path = "/api/v1/entries/{*key}", tag = "entries",
     params(("key" = String, Path, description = "The key, percent-encoded; slashes may stay")),
-    responses((status = OK, body = Entry), (status = NOT_FOUND, body = ProblemView), (status = "default", body = ProblemView)))]
+    responses((status = OK, body = Entry), (status = NOT_FOUND, body = ProblemView),
+        (status = "default", body = ProblemView)))]
 async fn get_by_path(
     State(service): State<Service>,
     RawQuery(query): RawQuery,
@@ -213,7 +214,8 @@ async fn delete(service: &Service, key: &str, headers: &HeaderMap) -> Result<Jso
     Ok(Json(shown::receipt(written)))
 }
 
-/// Collects a page in chunks, so that it can end by its bytes too, and looks one entry further to know the end.
+/// Collects a page in chunks, so that it can end by its bytes too, and looks one entry further to know the
+/// end.
 async fn list(
     service: &Service,
     prefix: &str,

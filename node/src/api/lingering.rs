@@ -1,8 +1,8 @@
 //! A connection that is closed gently: what still comes in is read and thrown away for a moment.
 //!
-//! A request may be refused before its body was read (too long, no token). A system that closes a socket with unread
-//! bytes resets the connection (RFC 1122, 4.2.2.13), and the reset overtakes the answer: the client would see a
-//! broken pipe instead of the reason.
+//! A request may be refused before its body was read (too long, no token). A system that closes a socket with
+//! unread bytes resets the connection (RFC 1122, 4.2.2.13), and the reset overtakes the answer: the client
+//! would see a broken pipe instead of the reason.
 
 use std::io;
 use std::pin::Pin;

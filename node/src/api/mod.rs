@@ -1,7 +1,7 @@
 //! The HTTP API: what clients may ask of a node, and nothing about how it is done.
 //!
-//! Handlers take a request apart, ask the [`Service`] and put the answer into the shapes of [`crate::view`]. They
-//! hold no state of the lattice and decide nothing about it.
+//! Handlers take a request apart, ask the [`Service`] and put the answer into the shapes of [`crate::view`].
+//! They hold no state of the lattice and decide nothing about it.
 //!
 //! # Reading order
 //!
@@ -52,8 +52,8 @@ use problem::{Kind, Problem};
 
 use crate::service::Service;
 
-/// Time that one request may take until its answer begins. A write waits for at most a few transactions; ten seconds
-/// on a slow disk, with room (a guess).
+/// Time that one request may take until its answer begins. A write waits for at most a few transactions; ten
+/// seconds on a slow disk, with room (a guess).
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the handlers share.
@@ -104,7 +104,8 @@ async fn wrong_method(method: Method, uri: Uri) -> Problem {
     )
 }
 
-/// Closes the connection after the refusal of a request that has a body: what of it was not read is no next request.
+/// Closes the connection after the refusal of a request that has a body: what of it was not read is no next
+/// request.
 async fn closed_after_refusal(request: Request, next: Next) -> Response {
     let has_body = !request.body().is_end_stream();
     let mut response = next.run(request).await;

@@ -1,7 +1,8 @@
 //! Reading what stands in a request's line and headers: key, query, idempotency key.
 //!
-//! Strict where the usual extractors are lenient: bytes that are not UTF-8 are refused instead of replaced (two keys
-//! would become one), and so are parameters that nobody knows (a mistyped `perfix` would list everything).
+//! Strict where the usual extractors are lenient: bytes that are not UTF-8 are refused instead of replaced
+//! (two keys would become one), and so are parameters that nobody knows (a mistyped `perfix` would list
+//! everything).
 
 use std::collections::BTreeMap;
 

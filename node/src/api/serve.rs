@@ -1,7 +1,7 @@
 //! Connections of one listening address: accepted, bounded in number and in time, closed in order.
 //!
-//! The router answers requests; this file keeps those who never finish one from taking all places. What is not HTTP
-//! gets a 400 from hyper and is closed.
+//! The router answers requests; this file keeps those who never finish one from taking all places. What is
+//! not HTTP gets a 400 from hyper and is closed.
 
 use std::io;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::lingering::Lingering;
 
-/// Connections at once. More wait in the system's backlog until one closes. Memory: some 100 KiB each while they are
-/// served (a guess), a few MiB for those that read the largest pages.
+/// Connections at once. More wait in the system's backlog until one closes. Memory: some 100 KiB each while
+/// they are served (a guess), a few MiB for those that read the largest pages.
 pub const CONNECTIONS_MAX: usize = 256;
 
 /// Time for the whole head of a request, and for which an idle connection is kept: half-open ones end here.
@@ -34,7 +34,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a failed accept, which fails at once again while the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `shutdown`; then lets running requests end, and returns once all are closed.
+/// Serves `router` on `listener` until `shutdown`; then lets running requests end, and returns once all are
+/// closed.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();

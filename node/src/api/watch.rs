@@ -1,7 +1,8 @@
 //! Following changes as server-sent events, resumable from a log position.
 //!
 //! Each stream owns its place in the log and asks the store for what came after it; nothing is queued for it
-//! meanwhile. So a slow reader costs no memory and misses nothing but versions that were overwritten before it came.
+//! meanwhile. So a slow reader costs no memory and misses nothing but versions that were overwritten before
+//! it came.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +29,8 @@ pub const STREAMS_MAX: usize = 64;
 /// Entries read for one stream at once: 32 of the largest values are 2 MB.
 const BATCH_ENTRIES_MAX: usize = 32;
 
-/// Shortest time between two reads for one stream: under load each read finds the changes of several transactions,
-/// and all streams together leave the store to others.
+/// Shortest time between two reads for one stream: under load each read finds the changes of several
+/// transactions, and all streams together leave the store to others.
 const READ_EVERY: Duration = Duration::from_millis(20);
 
 /// Time of silence after which a comment shows that the stream lives, below the usual minute of proxies.
@@ -39,11 +40,11 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(watch))
 }
 
-/// Changes as they become durable: `event: entry` with an Entry in `data`, deleted ones included. The last event of a
-/// batch has the log position as `id`; give it as `Last-Event-ID` or `from` to go on behind it.
+/// Changes as they become durable: `event: entry` with an Entry in `data`, deleted ones included. The last
+/// event of a batch has the log position as `id`; give it as `Last-Event-ID` or `from` to go on behind it.
 #[utoipa::path(get, path = "/api/v1/watch", tag = "entries",
     params(("prefix" = Option<String>, Query, description = "Keys that start so"),
-        ("from" = Option<u64>, Query, description = "Log position to start behind; 0 for everything, by default now"),
+        ("from" = Option<u64>, Query, description = "Log position to start behind; 0 for all, by default now"),
         ("Last-Event-ID" = Option<u64>, Header, description = "As `from`, and goes over it")),
     responses((status = OK, body = String, content_type = "text/event-stream"),
         (status = "default", body = ProblemView)))]
@@ -164,8 +165,8 @@ impl Watch {
         Ok(None)
     }
 
-    /// Waits until there may be more to read, and not sooner than a while after the last time; false once the node
-    /// stops.
+    /// Waits until there may be more to read, and not sooner than a while after the last time; false once the
+    /// node stops.
     async fn woken(&mut self) -> bool {
         let stopped = self.service.stopped();
         let states = &mut self.states;

@@ -18,10 +18,12 @@ use crate::api::serve::HEAD_TIMEOUT;
 /// Time to connect: a node that listens answers at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time for which an idle connection is used again: less than the node keeps it, or a request would meet its closing.
+/// Time for which an idle connection is used again: less than the node keeps it, or a request would meet its
+/// closing.
 const IDLE_TIMEOUT: Duration = HEAD_TIMEOUT.checked_div(2).expect("two is not zero");
 
-/// Silence after which an answer is given up: longer than the node takes for a request or between two signs of life.
+/// Silence after which an answer is given up: longer than the node takes for a request or between two signs
+/// of life.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(10).saturating_add(REQUEST_TIMEOUT);
 
 /// Why a node gave no answer, or which refusal it gave.
@@ -68,8 +70,8 @@ impl Client {
     /// [`Failure`] if no node runs there, or what was typed can't be meant.
     pub fn of(target: &Target) -> Result<Self, Failure> {
         let http = reqwest::Client::builder()
-            // Plain HTTP to this machine or through a tunnel: no proxy in between, and no need of CA certificates,
-            // without which the client would refuse to be built.
+            // Plain HTTP to this machine or through a tunnel: no proxy in between, and no need of CA
+            // certificates, without which the client would refuse to be built.
             .no_proxy()
             .tls_certs_only([])
             .redirect(reqwest::redirect::Policy::none())
@@ -131,7 +133,8 @@ impl Client {
         let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
         serde_json::from_slice(&bytes).map_err(|error| {
             ClientError::BadAnswer(format!(
-                "{} gave an answer that this program does not understand ({error}); is a lattice node of this version there?",
+                "{} gave an answer that this program does not understand ({error}); \
+                 is a lattice node of this version there?",
                 self.base
             ))
         })

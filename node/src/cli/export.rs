@@ -16,7 +16,7 @@ use crate::view::Entry;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only keys that start so
-    #[arg(default_value = "")]
+    #[arg(default_value = "", hide_default_value = true)]
     prefix: String,
     /// Writes to this file, which appears once it is whole [default: standard output]
     #[arg(short, long, value_name = "FILE")]
@@ -75,8 +75,8 @@ async fn write_lines(pages: &mut Pages<'_>, out: impl Write) -> Result<u64, Fail
     Ok(count)
 }
 
-/// Who wrote an entry and when is left out: an import signs it anew. What the lattice itself keeps under `@` is left
-/// out by the caller: it belongs to this lattice and can't be imported into another.
+/// Who wrote an entry and when is left out: an import signs it anew. What the lattice itself keeps under `@`
+/// is left out by the caller: it belongs to this lattice and can't be imported into another.
 fn line(entry: &Entry) -> Line<'_> {
     Line {
         key: &entry.key,

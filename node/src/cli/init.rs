@@ -1,7 +1,7 @@
 //! `lattice init`: founds a lattice and its first node.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lattice::genesis::{Genesis, Member};
 use lattice::keys::NodeKeys;
@@ -17,9 +17,6 @@ use crate::home::{Home, HomeError, Seed};
 use crate::settings::file;
 use crate::settings::founding::Founding;
 use crate::settings::typed::NodeName;
-
-/// What people call a lattice that nobody named.
-const LATTICE_NAME_DEFAULT: &str = "lattice";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -54,38 +51,35 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let seed = Seed::random().map_err(|error| Failure::No(format!("no randomness: {error}")))?;
     let keys = seed.keys();
     let (founder, peer_id) = founder(args.name.as_str(), &keys)?;
-    let lattice_name = args.lattice.as_ref().map(NodeName::as_str);
-    let genesis = match &args.genesis {
-        Some(file) => {
-            let founding = Founding::read(file).map_err(usage)?;
-            founding.into_genesis(lattice_name, founder).map_err(usage)?
-        }
-        None => {
-            let name = lattice_name.unwrap_or(LATTICE_NAME_DEFAULT);
-            Genesis::founded_by(name, &founder.name, &keys, founder.peer_id)
-        }
-    };
+    let genesis = genesis(args.genesis.as_deref(), args.lattice.as_ref(), founder)?;
     Home::create(&dir, &seed, &genesis, None)?;
-    file::write_first(&dir, &args.name)
+    file::write_first(&dir, &args.name, &[])
         .map_err(|error| Failure::No(format!("{}: {error}", dir.display())))?;
-    let (lattice_id, author) = (genesis.id().to_string(), keys.author.id().to_string());
-    tell(
-        &Founded {
-            dir,
-            lattice_id,
-            author,
-            peer_id: peer_id.to_string(),
-        },
-        &genesis.name,
-        args.json,
-    )
+    let founded = Founded {
+        dir,
+        lattice_id: genesis.id().to_string(),
+        author: keys.author.id().to_string(),
+        peer_id: peer_id.to_string(),
+    };
+    tell(&founded, &genesis.name, args.json)
+}
+
+fn genesis(file: Option<&Path>, name: Option<&NodeName>, founder: Member) -> Result<Genesis, Failure> {
+    let founding = file
+        .map(Founding::read)
+        .transpose()
+        .map_err(usage)?
+        .unwrap_or_default();
+    founding
+        .into_genesis(name.map(NodeName::as_str), founder)
+        .map_err(usage)
 }
 
 /// The node that founds, as a member.
 fn founder(name: &str, keys: &NodeKeys) -> Result<(Member, PeerId), Failure> {
     let p2p = Keypair::ed25519_from_bytes(keys.p2p.0).map_err(|error| Failure::No(error.to_string()))?;
     let peer_id = p2p.public().to_peer_id();
-    let alone = Genesis::founded_by(LATTICE_NAME_DEFAULT, name, keys, peer_id.to_bytes());
+    let alone = Genesis::founded_by(name, name, keys, peer_id.to_bytes());
     let founder = alone.members.into_iter().next();
     founder
         .map(|member| (member, peer_id))

@@ -1,7 +1,7 @@
 //! `lattice join`: makes a node that joins the lattice of a ticket.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lattice::ticket::{TICKET_BYTES_MAX, Ticket};
 use serde::Serialize;
@@ -16,7 +16,8 @@ use crate::settings::{Settings, file};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The line that `lattice invite` printed; `-` reads it from standard input, which keeps it out of the shell's history
+    /// The line that `lattice invite` printed; `-` reads it from standard input, which keeps it out of the
+    /// shell's history
     ticket: String,
     #[command(flatten)]
     directory: Directory,
@@ -43,40 +44,44 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     expect_no_node(&dir)?;
     let seed = Seed::random().map_err(|error| Failure::No(format!("no randomness: {error}")))?;
     Home::create(&dir, &seed, &ticket.genesis, Some(&ticket))?;
-    file::write_first(&dir, &args.name)
+    file::write_first(&dir, &args.name, &ticket.addresses)
         .map_err(|error| Failure::No(format!("{}: {error}", dir.display())))?;
+    let joined = daemon::join(settings(&dir, args.name)?).await;
+    let joined = joined.map_err(|error| Failure::No(format!("{error:#}")))?;
+    let made = Made {
+        lattice_id: ticket.genesis.id().to_string(),
+        author: seed.keys().author.id().to_string(),
+        joined: joined == Joined::Member,
+        dir,
+    };
+    tell(&made, &ticket.genesis.name, args.json)?;
+    end(joined, &made.dir)
+}
+
+/// A node that only joins dials and listens nowhere; it knows whom to ask.
+fn settings(dir: &Path, name: NodeName) -> Result<Settings, Failure> {
     let typed = Typed {
-        name: Some(args.name),
+        name: Some(name),
         mdns: Some(false),
         ..Typed::default()
     };
-    let settings = Settings {
+    let settings = Settings::resolve(dir.to_owned(), typed, true).map_err(usage)?;
+    Ok(Settings {
         p2p: Vec::new(),
-        ..Settings::resolve(dir.clone(), typed, true).map_err(usage)?
-    };
-    let joined = daemon::join(settings)
-        .await
-        .map_err(|error| Failure::No(format!("{error:#}")))?;
-    let (lattice_id, author) = (
-        ticket.genesis.id().to_string(),
-        seed.keys().author.id().to_string(),
-    );
-    let made = Made {
-        dir,
-        lattice_id,
-        author,
-        joined: joined == Joined::Member,
-    };
-    tell(&made, &ticket.genesis.name, args.json)?;
+        http: Vec::new(),
+        ..settings
+    })
+}
+
+fn end(joined: Joined, dir: &Path) -> Result<(), Failure> {
+    let dir = dir.display();
     match joined {
         Joined::Member => Ok(()),
         Joined::Refused(refused) => Err(Failure::No(format!(
-            "{refused}; then join with another directory, or delete {} first",
-            made.dir.display()
+            "{refused}; then join with another directory, or delete {dir} first"
         ))),
         Joined::Unreachable => Err(Failure::CouldNotTell(format!(
-            "the inviting node did not answer yet; `lattice run --dir {}` goes on trying",
-            made.dir.display()
+            "the inviting node did not answer yet; `lattice run --dir {dir}` goes on trying"
         ))),
     }
 }

@@ -15,7 +15,7 @@ const VALUE_CHARS_MAX: usize = 72;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only keys that start so
-    #[arg(default_value = "")]
+    #[arg(default_value = "", hide_default_value = true)]
     prefix: String,
     /// Only keys greater than this one
     #[arg(long, value_name = "KEY")]

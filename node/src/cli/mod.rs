@@ -1,12 +1,12 @@
 //! The command line `lattice`: what is typed, handed to a running node over HTTP or to the daemon itself.
 //!
-//! Each command is a file of its own with its arguments and a function that does it. What they print goes to standard
-//! output, what they say about themselves to standard error.
+//! Each command is a file of its own with its arguments and a function that does it. What they print goes to
+//! standard output, what they say about themselves to standard error.
 //!
 //! # Reading order
 //!
 //! 1. [`exit`]: how a command ends. [`target`]: which node it means. [`client`]: how it talks to that node.
-//! 2. One file per command. [`import`] is the only one with parts.
+//! 2. One file per command. `import` is the only one with parts.
 //! 3. [`text`]: how facts are laid out for people.
 
 use std::process::ExitCode;
@@ -74,7 +74,7 @@ enum Command {
     List(list::Args),
     /// Prints changes as they happen.
     Watch(watch::Args),
-    /// Writes the entries of a file.
+    /// Writes the entries of a file; safe to stop and to repeat.
     Import(import::Args),
     /// Prints entries as lines that `import` reads.
     Export(export::Args),

@@ -12,11 +12,19 @@ use crate::settings::address::{DialAddress, HttpListen, P2pListen};
 use crate::settings::typed::{NodeName, Synchronous, Typed};
 use crate::settings::{Settings, environment, file};
 
-/// What is logged unless `LATTICE_LOG` says otherwise, in the words of `tracing`'s filters. Kademlia warns every few
-/// minutes of having no peers, which is how a lone node is.
+/// What is logged unless `LATTICE_LOG` says otherwise, in the words of `tracing`'s filters. Kademlia warns
+/// every few minutes of having no peers, which is how a lone node is.
 const LOG_FILTER_DEFAULT: &str = "info,libp2p=warn,libp2p_kad=error,sqlx=warn,quinn=warn,netlink=warn";
 
+/// Where options come from, for `--help`.
+const SOURCES: &str = "\
+Options may also stand in DIR/lattice.toml, which explains each and its default, or in the environment as
+LATTICE_NAME, LATTICE_P2P, LATTICE_HTTP, LATTICE_PEERS, LATTICE_EXTERNAL, LATTICE_MDNS, LATTICE_SYNCHRONOUS and
+LATTICE_LOG_JSON (lists separated by commas). Flags go over the environment, that goes over the file.
+LATTICE_LOG chooses what is logged, such as \"info,node::sync=debug\".";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = SOURCES)]
 pub(super) struct Args {
     #[command(flatten)]
     directory: Directory,

@@ -6,7 +6,7 @@ use super::client::Client;
 use super::exit::Failure;
 use super::target::Target;
 use super::text::{as_json, grouped, short, short_peer, span, table, visible};
-use crate::view::Status;
+use crate::view::{EquivocationView, PeerCounts, ReconcileView, Status};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,17 +28,29 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
+type Line = (&'static str, String);
+
 fn block(status: &Status) -> String {
-    let readiness = match &status.not_ready_reason {
-        None if status.ready => "ready".to_owned(),
-        reason => format!(
-            "not ready: {}",
-            visible(reason.as_deref().unwrap_or("no reason given"))
+    let lines = facts(status).into_iter().chain(troubles(status));
+    table(
+        &lines
+            .map(|(name, value)| vec![name.to_owned(), value])
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// What every node has to say.
+fn facts(status: &Status) -> Vec<Line> {
+    let running = format!(
+        "for {}, version {}",
+        span(status.uptime_seconds),
+        visible(&status.version)
+    );
+    let mut lines = vec![
+        (
+            "node",
+            format!("{} ({})", visible(&status.name), readiness(status)),
         ),
-    };
-    let peers = status.peers;
-    let mut rows = vec![
-        ("node", format!("{} ({readiness})", visible(&status.name))),
         (
             "lattice",
             format!(
@@ -49,103 +61,117 @@ fn block(status: &Status) -> String {
         ),
         ("root", visible(&status.state_root)),
         ("entries", grouped(status.entries)),
-        (
-            "peers",
-            format!(
-                "configured {}, connected {}, lattice {}, mesh {}, in sync {}",
-                peers.configured, peers.connected, peers.lattice, peers.mesh, peers.in_sync
-            ),
-        ),
+        ("peers", peers(&status.peers)),
         ("members", grouped(status.members)),
         ("mode", visible(&status.mode)),
         ("log", format!("{} records", grouped(status.log_size))),
         ("own commits", grouped(status.seq)),
         ("author", visible(&status.author)),
         ("peer id", visible(&status.peer_id)),
-        (
-            "running",
-            format!(
-                "for {}, version {}",
-                span(status.uptime_seconds),
-                visible(&status.version)
-            ),
-        ),
+        ("running", running),
     ];
-    rows.extend(
+    lines.extend(
         status
             .addresses
             .iter()
             .map(|address| ("listens on", visible(address))),
     );
-    rows.extend(troubles(status));
-    table(
-        &rows
-            .into_iter()
-            .map(|(name, value)| vec![name.to_owned(), value])
-            .collect::<Vec<_>>(),
+    lines.extend(
+        status
+            .last_reconcile
+            .as_ref()
+            .map(|last| ("reconcile", reconcile(last))),
+    );
+    lines
+}
+
+fn readiness(status: &Status) -> String {
+    match &status.not_ready_reason {
+        None if status.ready => "ready".to_owned(),
+        reason => format!(
+            "not ready: {}",
+            visible(reason.as_deref().unwrap_or("no reason given"))
+        ),
+    }
+}
+
+/// The five numbers, each with its name: they are never mixed up.
+fn peers(counts: &PeerCounts) -> String {
+    let PeerCounts {
+        configured,
+        connected,
+        lattice,
+        mesh,
+        in_sync,
+    } = counts;
+    format!(
+        "configured {configured}, connected {connected}, lattice {lattice}, mesh {mesh}, in sync {in_sync}"
     )
 }
 
-/// Rows that a healthy node does not have, and the last reconcile.
-fn troubles(status: &Status) -> Vec<(&'static str, String)> {
-    let mut rows = Vec::new();
-    if let Some(last) = &status.last_reconcile {
-        let figures = format!(
-            "{} with {}: {} received, {} sent, {} rounds, {} ms; {}",
-            last.outcome,
-            short_peer(&last.peer),
-            grouped(last.received),
-            grouped(last.sent),
-            last.rounds,
-            grouped(last.took_ms),
-            last.detail
-        );
-        rows.push(("reconcile", visible(&figures)));
-    }
+fn reconcile(last: &ReconcileView) -> String {
+    let (received, sent, took_ms) = (grouped(last.received), grouped(last.sent), grouped(last.took_ms));
+    let figures = format!(
+        "{received} received, {sent} sent, {} rounds, {took_ms} ms",
+        last.rounds
+    );
+    visible(&format!(
+        "{} with {}: {figures}; {}",
+        last.outcome,
+        short_peer(&last.peer),
+        last.detail
+    ))
+}
+
+/// What a healthy node does not have.
+fn troubles(status: &Status) -> Vec<Line> {
+    let mut lines = Vec::new();
     if let Some(refusal) = &status.write_refusal {
-        rows.push(("writes", format!("refused: {}", visible(refusal))));
+        lines.push(("writes", format!("refused: {}", visible(refusal))));
     }
     if status.waiting > 0 {
-        rows.push((
+        let count = grouped(status.waiting);
+        lines.push((
             "waiting",
-            format!(
-                "{} commits, for their author or their time",
-                grouped(status.waiting)
-            ),
+            format!("{count} commits, for their author or their time"),
         ));
     }
     if status.divergences > 0 {
-        let text = format!(
-            "{} times a peer's root differed at equal frontiers",
-            grouped(status.divergences)
-        );
-        rows.push(("DIVERGENCE", text));
+        let count = grouped(status.divergences);
+        lines.push((
+            "DIVERGENCE",
+            format!("{count} times a peer's root differed at equal frontiers"),
+        ));
     }
-    rows.extend(status.equivocations.iter().map(|evidence| {
-        let [one, other] = &evidence.commits;
-        let place = format!(
-            "author {} signed two commits {}",
-            short(&evidence.author),
-            evidence.seq
-        );
-        (
-            "EQUIVOCATION",
-            format!("{place}: {} and {}", short(one), short(other)),
-        )
-    }));
-    rows.extend(
+    lines.extend(
         status
-            .refusals
+            .equivocations
             .iter()
-            .map(|(reason, count)| ("refused", visible(&format!("{count} × {reason}")))),
+            .map(|evidence| ("EQUIVOCATION", equivocation(evidence))),
     );
-    rows
+    let refused = |(reason, count): (&String, &u64)| ("refused", visible(&format!("{count} × {reason}")));
+    lines.extend(status.refusals.iter().map(refused));
+    lines
+}
+
+fn equivocation(evidence: &EquivocationView) -> String {
+    let EquivocationView {
+        author,
+        seq,
+        commits: [one, other],
+        ..
+    } = evidence;
+    format!(
+        "author {} signed two commits {seq}: {} and {}",
+        short(author),
+        short(one),
+        short(other)
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::{EquivocationView, PeerCounts};
 
     fn healthy() -> Status {
         Status {

@@ -68,7 +68,8 @@ impl Target {
                 Ok(url.trim_end_matches('/').to_owned())
             }
             Some(url) => Err(Failure::Usage(format!(
-                "--url {url:?} is not a URL that can be asked: write http://HOST:PORT (for TLS, put a proxy or a tunnel before it)"
+                "--url {url:?} is not a URL that can be asked: write http://HOST:PORT \
+                 (for TLS, put a proxy or a tunnel before it)"
             ))),
             None => {
                 let dir = self.directory.path()?;

@@ -31,8 +31,8 @@ fn width(cell: &str) -> usize {
     cell.chars().count()
 }
 
-/// A text on one line, with control characters escaped: keys and values come from strangers, and an escape sequence
-/// in one must not act on the reader's terminal.
+/// A text on one line, with control characters escaped: keys and values come from strangers, and an escape
+/// sequence in one must not act on the reader's terminal.
 pub fn visible(text: &str) -> String {
     text.chars()
         .flat_map(|c| {

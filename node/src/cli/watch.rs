@@ -7,7 +7,7 @@ use reqwest::header;
 
 use super::client::{Client, encoded};
 use super::exit::Failure;
-use super::sse::{SseEvent, SseReader};
+use super::sse::{BadStream, SseEvent, SseReader};
 use super::target::Target;
 use super::text::{excerpt, visible};
 use crate::view::Entry;
@@ -18,7 +18,7 @@ const VALUE_CHARS_MAX: usize = 200;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only keys that start so
-    #[arg(default_value = "")]
+    #[arg(default_value = "", hide_default_value = true)]
     prefix: String,
     /// Log position to start behind; 0 prints everything first [default: now]
     #[arg(long, value_name = "LOGPOS")]
@@ -40,8 +40,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let request = client.get(&path).header(header::ACCEPT, "text/event-stream");
     let mut bytes = client.send(request).await?.bytes_stream();
     let mut reader = SseReader::default();
-    let interrupted = tokio::signal::ctrl_c();
-    let mut interrupted = std::pin::pin!(interrupted);
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     let why = loop {
         let chunk = tokio::select! {
             _ = &mut interrupted => return Ok(()),
@@ -50,12 +49,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         match chunk {
             None => break "the node ended the stream".to_owned(),
             Some(Err(error)) => break client.broken(&error).to_string(),
-            Some(Ok(chunk)) => {
-                let events = reader
-                    .feed(&chunk)
-                    .map_err(|bad| Failure::CouldNotTell(bad.to_string()))?;
-                print(&events, args.json)?;
-            }
+            Some(Ok(chunk)) => print(&reader.feed(&chunk)?, args.json)?,
         }
     };
     let resume = reader
@@ -63,6 +57,12 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         .map(|id| format!("; go on with --from {id}"))
         .unwrap_or_default();
     Err(Failure::CouldNotTell(format!("{why}{resume}")))
+}
+
+impl From<BadStream> for Failure {
+    fn from(bad: BadStream) -> Self {
+        Self::CouldNotTell(format!("the node sent what is no stream of events: {bad}"))
+    }
 }
 
 fn print(events: &[SseEvent], json: bool) -> Result<(), Failure> {

@@ -4,10 +4,13 @@
 //! out what the book wants, and hands bytes to the tasks that decode, verify and store.
 //!
 //! Reading order: `behaviour` (the protocols and their bounds), [`exchange`] (bytes on a request's stream),
-//! [`swarm`] (the task).
+//! [`swarm`] (the task), `events` (what the swarm says).
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "libp2p's enums grow with each version; most of it is not ours")]
 
 pub mod address;
 mod behaviour;
+mod events;
 pub mod exchange;
 pub mod swarm;
 

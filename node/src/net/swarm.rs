@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use lattice::hello::Hello;
-use libp2p::core::ConnectedPoint;
-use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance, PublishError};
-use libp2p::request_response::{self, Message, OutboundRequestId, ResponseChannel};
+use libp2p::gossipsub::{IdentTopic, MessageAcceptance, PublishError};
+use libp2p::request_response::{OutboundRequestId, ResponseChannel};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, identify, kad, mdns, ping};
+use libp2p::{Multiaddr, PeerId, Swarm};
 use node_core::blame::Verdict;
-use node_core::peers::{Action, Link, PeerBook, PeerName};
+use node_core::peers::{Action, PeerBook, PeerName};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::address::{split, with_peer};
-use super::behaviour::{Behaviour, BehaviourEvent, is_dialable, swarm, topic};
+use super::address::with_peer;
+use super::behaviour::{Behaviour, swarm, topic};
 use super::{
     COMMANDS_MAX, Command, GOSSIP_MAX, Gossip, NetHandle, NetStreams, NetView, Protocol, REQUESTS_MAX,
     Request,
@@ -46,21 +45,21 @@ pub struct NetConfig {
 
 /// The swarm before it runs.
 pub struct SwarmTask {
-    identity: Arc<Identity>,
-    own: PeerId,
-    swarm: Swarm<Behaviour>,
-    topic: IdentTopic,
-    book: PeerBook,
-    commands: mpsc::Receiver<Command>,
-    checked: mpsc::Sender<Command>,
-    gossip: mpsc::Sender<Gossip>,
-    requests: mpsc::Sender<Request>,
-    view: watch::Sender<NetView>,
-    waiting: HashMap<(Protocol, OutboundRequestId), Reply>,
-    dials: HashMap<ConnectionId, Dialled>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) own: PeerId,
+    pub(super) swarm: Swarm<Behaviour>,
+    pub(super) topic: IdentTopic,
+    pub(super) book: PeerBook,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) checked: mpsc::Sender<Command>,
+    pub(super) gossip: mpsc::Sender<Gossip>,
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) view: watch::Sender<NetView>,
+    pub(super) waiting: HashMap<(Protocol, OutboundRequestId), Reply>,
+    pub(super) dials: HashMap<ConnectionId, Dialled>,
 }
 
-enum Dialled {
+pub(super) enum Dialled {
     Peer(PeerName),
     Address(String),
 }
@@ -190,7 +189,7 @@ impl SwarmTask {
         self.show();
     }
 
-    fn act(&mut self, action: Action) {
+    pub(super) fn act(&mut self, action: Action) {
         match action {
             Action::Close(name, reason) => {
                 let Some(peer) = peer_id(&name) else { return };
@@ -238,13 +237,13 @@ impl SwarmTask {
         }
     }
 
-    fn hello_to(&self, peer: &PeerId) -> Vec<u8> {
+    pub(super) fn hello_to(&self, peer: &PeerId) -> Vec<u8> {
         let (key, lattice) = (&self.identity.keys.author, self.identity.lattice);
         Hello::sign(key, lattice, &self.own.to_bytes(), &peer.to_bytes()).encode()
     }
 
     /// Publishes what the network looks like now.
-    fn show(&self) {
+    pub(super) fn show(&self) {
         let listening = self.swarm.listeners().chain(self.swarm.external_addresses()).cloned().collect();
         self.view.send_replace(NetView { book: Arc::new(self.book.clone()), listening });
     }
@@ -308,158 +307,9 @@ impl SwarmTask {
             Protocol::Reconcile => behaviour.reconcile.send_response(channel, bytes),
         };
     }
-
-    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
-        match event {
-            SwarmEvent::Behaviour(event) => self.on_behaviour(event),
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
-                self.on_connected(peer_id, connection_id, &endpoint);
-            }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
-                tracing::debug!(peer = %peer_id, ?cause, "connection closed");
-                self.book.closed(now_ms(), &name(&peer_id), number(connection_id));
-                self.show();
-            }
-            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
-                tracing::debug!(%error, "dial failed");
-                match self.dials.remove(&connection_id) {
-                    Some(Dialled::Peer(peer)) => self.book.dial_failed(now_ms(), &peer, random()),
-                    Some(Dialled::Address(text)) => self.book.address_failed(now_ms(), &text, random()),
-                    None => {}
-                }
-            }
-            SwarmEvent::NewListenAddr { address, .. } => tracing::info!(%address, "listening"),
-            _ => {}
-        }
-    }
-
-    fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
-        let address = split(endpoint.get_remote_address()).0.to_string();
-        let dialled = self.dials.remove(&connection);
-        let outbound = endpoint.is_dialer();
-        if let (true, Some(Dialled::Address(_) | Dialled::Peer(_))) = (outbound, &dialled) {
-            self.book.learn(name(&peer), address.clone());
-        }
-        self.book.connected(now_ms(), &name(&peer), number(connection), Link { address, outbound });
-        if let Some(Dialled::Address(text)) = dialled {
-            self.book.answered(&text, &name(&peer));
-        }
-        if self.book.is_banned(now_ms(), &name(&peer)) {
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
-        for action in self.book.tick(now_ms()) {
-            self.act(action);
-        }
-        self.show();
-    }
-
-    fn on_behaviour(&mut self, event: BehaviourEvent) {
-        match event {
-            BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
-                self.on_gossip(propagation_source, message_id, message.data);
-            }
-            BehaviourEvent::Ping(ping::Event { peer, result: Ok(rtt), .. }) => {
-                self.book.pinged(now_ms(), &name(&peer), rtt.as_secs_f64() * 1000.0);
-            }
-            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
-                self.book.heard(now_ms(), &name(&peer_id));
-                for address in info.listen_addrs.into_iter().filter(is_dialable) {
-                    self.swarm.behaviour_mut().kademlia.add_address(&peer_id, address);
-                }
-            }
-            BehaviourEvent::Kademlia(kad::Event::RoutingUpdated { peer, addresses, .. }) => {
-                for address in addresses.iter() {
-                    self.book.learn(name(&peer), split(address).0.to_string());
-                }
-            }
-            BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
-                for (peer, address) in found {
-                    self.book.learn(name(&peer), split(&address).0.to_string());
-                    self.swarm.behaviour_mut().kademlia.add_address(&peer, address);
-                }
-            }
-            BehaviourEvent::Hello(event) => self.on_hello(event),
-            BehaviourEvent::Join(event) => self.on_exchange(Protocol::Join, event),
-            BehaviourEvent::Reconcile(event) => self.on_exchange(Protocol::Reconcile, event),
-            _ => {}
-        }
-    }
-
-    fn on_gossip(&mut self, from: PeerId, id: gossipsub::MessageId, bytes: Vec<u8>) {
-        self.book.heard(now_ms(), &name(&from));
-        let is_lattice = self.book.author(&name(&from)).is_some();
-        if self.gossip.try_send(Gossip { id: id.clone(), from, is_lattice, bytes }).is_err() {
-            let ignore = MessageAcceptance::Ignore;
-            self.swarm.behaviour_mut().gossip.report_message_validation_result(&id, &from, ignore);
-        }
-    }
-
-    fn on_hello(&mut self, event: request_response::Event<Vec<u8>, Vec<u8>>) {
-        let request_response::Event::Message { peer, message, .. } = event else { return };
-        self.book.heard(now_ms(), &name(&peer));
-        let bytes = match message {
-            Message::Request { request, channel, .. } => {
-                let answer = self.hello_to(&peer);
-                let _ = self.swarm.behaviour_mut().hello.send_response(channel, answer);
-                request
-            }
-            Message::Response { response, .. } => response,
-        };
-        self.check_hello(peer, bytes);
-    }
-
-    /// Signatures are checked on another thread; the verdict comes back as a command.
-    fn check_hello(&self, peer: PeerId, bytes: Vec<u8>) {
-        let (lattice, own, checked) = (self.identity.lattice, self.own, self.checked.clone());
-        tokio::task::spawn_blocking(move || {
-            let author = match Hello::decode(&bytes) {
-                Err(error) => Err(format!("its hello does not decode: {error}")),
-                Ok(hello) if hello.lattice != lattice => {
-                    Err(format!("it is of lattice {}, this is {}", hello.lattice.short(), lattice.short()))
-                }
-                Ok(hello) if !hello.is_from(&peer.to_bytes(), &own.to_bytes()) => {
-                    Err("the signature of its hello is wrong".to_owned())
-                }
-                Ok(hello) => Ok(hello.author),
-            };
-            // If the queue is full the handshake comes again in a few seconds.
-            let _ = checked.try_send(Command::Proved { peer, author });
-        });
-    }
-
-    fn on_exchange(&mut self, protocol: Protocol, event: request_response::Event<Vec<u8>, Vec<u8>>) {
-        match event {
-            request_response::Event::Message { peer, message, .. } => {
-                self.book.heard(now_ms(), &name(&peer));
-                match message {
-                    Message::Request { request, channel, .. } => {
-                        let author = self.book.author(&name(&peer));
-                        // Dropping the channel fails the request at the asker, which comes again.
-                        let _ = self.requests.try_send(Request { peer, author, protocol, bytes: request, channel });
-                    }
-                    Message::Response { request_id, response } => self.settle(protocol, request_id, Ok(response)),
-                }
-            }
-            request_response::Event::OutboundFailure { request_id, error, .. } => {
-                self.settle(protocol, request_id, Err(error.to_string()));
-            }
-            request_response::Event::InboundFailure { .. } | request_response::Event::ResponseSent { .. } => {}
-        }
-    }
-
-    fn settle(&mut self, protocol: Protocol, id: OutboundRequestId, answer: Result<Vec<u8>, String>) {
-        if let Some(reply) = self.waiting.remove(&(protocol, id)) {
-            let _ = reply.send(answer);
-        }
-    }
 }
 
-/// Connection ids are numbers to libp2p; it shows them only as text.
-fn number(connection: ConnectionId) -> u64 {
-    connection.to_string().parse().unwrap_or_default()
-}
-
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     let mut bytes = [0; 8];
     // Only spreads dials; without randomness they are merely in step.
     let _ = getrandom::fill(&mut bytes);

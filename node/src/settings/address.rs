@@ -1,7 +1,7 @@
 //! What counts as an address: for the API, for listening to other nodes, for dialling them.
 //!
-//! Everything is checked where it was typed. A node that starts with an address it can never use would only fail
-//! later and further away.
+//! Everything is checked where it was typed. A node that starts with an address it can never use would only
+//! fail later and further away.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -17,7 +17,8 @@ use super::{HTTP_PORT_DEFAULT, P2P_PORT_DEFAULT};
 #[serde(try_from = "String")]
 pub struct HttpListen(SocketAddr);
 
-/// One or two addresses to listen on for other nodes: a multiaddr, or `IP:PORT` for TCP and QUIC on that port.
+/// One or two addresses to listen on for other nodes: a multiaddr, or `IP:PORT` for TCP and QUIC on that
+/// port.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct P2pListen(Vec<Multiaddr>);
@@ -38,7 +39,8 @@ pub enum BadAddress {
     NotListen(String),
     /// Not a multiaddr.
     #[error(
-        "{0:?} is not a multiaddr: write one such as /ip4/192.0.2.7/tcp/4801 or /dns/node.example/udp/4801/quic-v1"
+        "{0:?} is not a multiaddr: write one such as /ip4/192.0.2.7/tcp/4801 or \
+         /dns/node.example/udp/4801/quic-v1"
     )]
     NotMultiaddr(String),
     /// A multiaddr of a transport that a node does not speak.

@@ -1,7 +1,7 @@
 //! The environment as a source of options: `LATTICE_NAME`, `LATTICE_P2P`, … with lists separated by commas.
 //!
-//! An unknown `LATTICE_…` variable is left alone, unlike an unknown key of the file: container platforms set variables
-//! of their own after the name of a service (`LATTICE_PORT=tcp://…`).
+//! An unknown `LATTICE_…` variable is left alone, unlike an unknown key of the file: container platforms set
+//! variables of their own after the name of a service (`LATTICE_PORT=tcp://…`).
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -16,7 +16,8 @@ pub struct BadVariable {
     why: String,
 }
 
-/// Reads the options that `variable` knows, which gives the value of a variable by its name. An empty value is silent.
+/// Reads the options that `variable` knows, which gives the value of a variable by its name. An empty value
+/// is silent.
 ///
 /// # Errors
 ///

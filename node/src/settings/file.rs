@@ -1,4 +1,5 @@
-//! The file `lattice.toml` as a source of options: reading it, and writing the first one with every default explained.
+//! The file `lattice.toml` as a source of options: reading it, and writing the first one with every default
+//! explained.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -8,7 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::typed::{NodeName, Typed};
 
-/// Bytes of a configuration file that are read at all: a thousand times what one needs, and no device by mistake.
+/// Bytes of a configuration file that are read at all: a thousand times what one needs, and no device by
+/// mistake.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Name of the file in a node's directory.
@@ -26,7 +28,7 @@ pub enum BadFile {
         why: io::Error,
     },
     /// It does not say what it should.
-    #[error("{}, line {line}{}: {why}; correct or delete that line", file.display(), key.as_ref().map(|k| format!(", {k:?}")).unwrap_or_default())]
+    #[error("{}, line {line}{}: {why}; correct or delete that line", file.display(), quoted(key.as_ref()))]
     Line {
         /// The file.
         file: PathBuf,
@@ -37,6 +39,10 @@ pub enum BadFile {
         /// What is wrong with it.
         why: String,
     },
+}
+
+fn quoted(key: Option<&String>) -> String {
+    key.map(|key| format!(", {key:?}")).unwrap_or_default()
 }
 
 /// Reads the options of the node in `dir`; without a file there, none.
@@ -99,20 +105,23 @@ pub(super) fn bad_line(file: &Path, text: &str, span: Option<Range<usize>>, why:
 /// # Errors
 ///
 /// What the system says, if the file can't be written.
-pub fn write_first(dir: &Path, name: &NodeName) -> io::Result<()> {
+pub fn write_first(dir: &Path, name: &NodeName, peers: &[String]) -> io::Result<()> {
     match std::fs::File::create_new(dir.join(FILE_NAME)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
         Ok(mut file) => {
-            file.write_all(first_text(name).as_bytes())?;
+            file.write_all(first_text(name, peers).as_bytes())?;
             file.sync_all()
         }
     }
 }
 
-/// The first `lattice.toml`: the node's name, and every other option as a comment with its default.
-pub fn first_text(name: &NodeName) -> String {
+/// The first `lattice.toml`: the node's name, the peers it starts with, and every other option as a comment with its
+/// default.
+pub fn first_text(name: &NodeName, peers: &[String]) -> String {
     let name = toml::Value::from(name.as_str());
+    let mark = if peers.is_empty() { "#" } else { "" };
+    let peers = toml::Value::from(peers.to_vec());
     format!(
         "\
 # Options of this lattice node. Flags of `lattice run` go over LATTICE_… variables, those go over this file.
@@ -124,11 +133,11 @@ name = {name}
 # Where to listen for other nodes: IP:PORT for TCP and QUIC on that port, or multiaddrs. Port 0 is any free one.
 #p2p = [\"/ip4/0.0.0.0/tcp/4801\", \"/ip4/0.0.0.0/udp/4801/quic-v1\"]
 
-# Where to serve the HTTP API. Beyond loopback anyone who reaches the port can read; writing takes the api.token.
+# Where to serve the HTTP API. Beyond loopback whoever reaches the port can read; writing takes api.token.
 #http = [\"127.0.0.1:4800\"]
 
-# Nodes to dial for ever, as multiaddrs: \"/ip4/192.0.2.7/tcp/4801\", with or without \"/p2p/<peer id>\" at the end.
-#peers = []
+# Nodes to dial for ever, as multiaddrs: \"/ip4/192.0.2.7/tcp/4801\", or with \"/p2p/<peer id>\" at the end.
+{mark}peers = {peers}
 
 # Addresses of this node as others reach it, where it can't see them itself (port forwarding, containers).
 #external = []
@@ -136,7 +145,7 @@ name = {name}
 # Look for nodes of this lattice on the local network.
 #mdns = true
 
-# \"full\": what was acknowledged survives a power cut. \"normal\": only the death of the process; faster on slow disks.
+# \"full\": what was acknowledged survives a power cut. \"normal\": only the death of the process, but faster.
 #synchronous = \"full\"
 
 # Log JSON lines instead of text.

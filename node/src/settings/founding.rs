@@ -1,7 +1,7 @@
 //! The genesis as an operator writes it: a TOML file with names, admins, members, seat prefixes and limits.
 //!
-//! The file may leave out the node that founds the lattice: it is added as an admin and a member, since somebody must
-//! be able to invite the others.
+//! The file may leave out the node that founds the lattice: it is added as an admin and a member, since
+//! somebody must be able to invite the others.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,9 @@ use libp2p::PeerId;
 use serde::Deserialize;
 
 use super::file::{self, BadFile};
+
+/// What people call a lattice that nobody named.
+const LATTICE_NAME_DEFAULT: &str = "lattice";
 
 /// Why a genesis file can't found a lattice.
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +34,8 @@ pub enum BadFounding {
     },
 }
 
-/// A genesis file, read and checked line by line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A genesis file, read and checked line by line; by default one that says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Founding {
     file: PathBuf,
     typed: FoundingFile,
@@ -58,43 +61,28 @@ impl Founding {
     ///
     /// [`BadFounding::Rule`] for the first rule of a genesis that they break together.
     pub fn into_genesis(self, name: Option<&str>, founder: Member) -> Result<Genesis, BadFounding> {
-        let Self { file, typed } = self;
+        let file = self.file;
         let broken = |why: String| BadFounding::Rule {
             file: file.clone(),
             why,
         };
-        let mut members: Vec<Member> = typed.members.into_iter().map(Member::from).collect();
-        if let Some(twice) = repeated(&members) {
-            return Err(broken(format!(
-                "member {:?} has the author key of another; list each once",
-                twice.name
-            )));
-        }
-        let mut admins: BTreeSet<AuthorId> = typed.admins.into_iter().map(|Hex(id)| id).collect();
-        if let Some(stranger) = admins
-            .iter()
-            .find(|a| !members.iter().any(|m| m.author == **a) && **a != founder.author)
-        {
-            return Err(broken(format!(
-                "admin {stranger} is not among the members; add a [[members]] with that author"
-            )));
-        }
-        if !members.iter().any(|member| member.author == founder.author) {
-            admins.insert(founder.author);
-            members.push(founder);
-        }
-        members.sort_by_key(|member| member.author);
+        let FoundingFile {
+            name: typed_name,
+            admins,
+            members,
+            seat_prefixes,
+            limits,
+        } = self.typed;
+        let (admins, members) = people(admins, members, founder).map_err(broken)?;
         let genesis = Genesis {
             name: name
                 .map(str::to_owned)
-                .or(typed.name)
-                .unwrap_or_else(|| "lattice".to_owned()),
+                .or(typed_name)
+                .unwrap_or_else(|| LATTICE_NAME_DEFAULT.to_owned()),
             admins,
             members,
-            seat_prefixes: typed
-                .seat_prefixes
-                .unwrap_or_else(|| [DEFAULT_SEAT_PREFIX.to_owned()].into()),
-            limits: typed.limits.into(),
+            seat_prefixes: seat_prefixes.unwrap_or_else(|| [DEFAULT_SEAT_PREFIX.to_owned()].into()),
+            limits: limits.into(),
         };
         match genesis.check() {
             Ok(()) => Ok(genesis),
@@ -103,12 +91,42 @@ impl Founding {
     }
 }
 
+/// Admins and members, with the founder as both unless the file names it itself.
+fn people(
+    admins: Vec<Hex<AuthorId>>,
+    members: Vec<MemberFile>,
+    founder: Member,
+) -> Result<(BTreeSet<AuthorId>, Vec<Member>), String> {
+    let mut admins: BTreeSet<AuthorId> = admins.into_iter().map(|Hex(id)| id).collect();
+    let mut members: Vec<Member> = members.into_iter().map(Member::from).collect();
+    if let Some(twice) = repeated(&members) {
+        return Err(format!(
+            "member {:?} has the author key of another; list each once",
+            twice.name
+        ));
+    }
+    if !members.iter().any(|member| member.author == founder.author) {
+        admins.insert(founder.author);
+        members.push(founder);
+    }
+    members.sort_by_key(|member| member.author);
+    match admins
+        .iter()
+        .find(|admin| !members.iter().any(|member| member.author == **admin))
+    {
+        Some(stranger) => Err(format!(
+            "admin {stranger} is not among the members; add a [[members]] with that author"
+        )),
+        None => Ok((admins, members)),
+    }
+}
+
 fn repeated(members: &[Member]) -> Option<&Member> {
     let mut seen = BTreeSet::new();
     members.iter().find(|member| !seen.insert(member.author))
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FoundingFile {
     name: Option<String>,

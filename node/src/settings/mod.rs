@@ -1,13 +1,14 @@
 //! Configuration in two types: what was typed ([`Typed`], per source) and what is meant ([`Settings`]).
 //!
-//! Each source is read once, at the edge, into a `Typed` whose values are already valid; a bad value is refused where
-//! it stands, with the file's line or the variable's name. Then flags go over the environment, the environment over
-//! the file, the file over the defaults, and the rest of the program sees only `Settings`.
+//! Each source is read once, at the edge, into a `Typed` whose values are already valid; a bad value is
+//! refused where it stands, with the file's line or the variable's name. Then flags go over the environment,
+//! the environment over the file, the file over the defaults, and the rest of the program sees only
+//! `Settings`.
 //!
 //! # Reading order
 //!
 //! 1. [`typed`]: the options of a source, and which source wins. [`address`]: what counts as an address.
-//! 2. [`environment`] and [`file`]: two sources; the command line is the third.
+//! 2. [`environment`] and [`mod@file`]: two sources; the command line is the third.
 //! 3. [`founding`]: the genesis as an operator writes it.
 
 use std::net::SocketAddr;
@@ -62,8 +63,9 @@ pub struct Settings {
 pub enum BadSettings {
     /// Strangers could reach the API, and no token would stop them from writing.
     #[error(
-        "refusing to serve the API on {address}, which other machines can reach, without a token: {} does not exist; \
-         use a loopback address such as 127.0.0.1:{HTTP_PORT_DEFAULT}, or run `lattice init` or `lattice join`, which write the token",
+        "refusing to serve the API on {address}, which other machines can reach, without a token: {} does not \
+         exist; use a loopback address such as 127.0.0.1:{HTTP_PORT_DEFAULT}, or run `lattice init` or \
+         `lattice join`, which write the token",
         token.display()
     )]
     OpenWithoutToken {

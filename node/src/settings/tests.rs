@@ -44,7 +44,7 @@ fn defaults_work_without_a_word() {
 #[test]
 fn the_first_file_says_only_the_name_and_its_comments_are_the_defaults() {
     let name = "Bob's \"node\"".parse().expect("a name");
-    let first = from_file(&file::first_text(&name)).expect("own text");
+    let first = from_file(&file::first_text(&name, &[])).expect("own text");
     assert_eq!(
         first,
         Typed {
@@ -52,7 +52,7 @@ fn the_first_file_says_only_the_name_and_its_comments_are_the_defaults() {
             ..Typed::default()
         }
     );
-    let uncommented = file::first_text(&name)
+    let uncommented = file::first_text(&name, &[])
         .replace("\n#", "\n")
         .replace("\n ", "\n# ");
     let all = from_file(&uncommented).expect("the comments are options");
@@ -205,7 +205,7 @@ fn a_missing_file_is_silent_and_an_unreadable_one_is_not() {
 fn the_first_file_is_written_once() {
     let dir = tempfile::tempdir().expect("a directory");
     for name in ["one", "two"] {
-        file::write_first(dir.path(), &name.parse().expect("a name")).expect("writable");
+        file::write_first(dir.path(), &name.parse().expect("a name"), &[]).expect("writable");
     }
     let kept = file::read(dir.path()).expect("own text");
     assert_eq!(kept.name.as_ref().map(typed::NodeName::as_str), Some("one"));

@@ -29,8 +29,8 @@ pub struct Typed {
 }
 
 impl Typed {
-    /// These options, and where they are silent, those of a weaker source. Lists replace, they do not add up: an
-    /// operator who types `--peer` sees exactly that peer.
+    /// These options, and where they are silent, those of a weaker source. Lists replace, they do not add up:
+    /// an operator who types `--peer` sees exactly that peer.
     pub fn over(self, weaker: Self) -> Self {
         Self {
             name: self.name.or(weaker.name),

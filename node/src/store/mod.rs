@@ -1,6 +1,6 @@
 //! The state on disk: one SQLite database, one writer, a few readers.
 //!
-//! The store decides nothing. [`write`] carries out a plan in one transaction, [`read`] answers, [`open`] and
+//! The store decides nothing. [`mod@write`] carries out a plan in one transaction, [`read`] answers, [`open`] and
 //! [`rebuild`] bring a directory back to life and prove that what is stored agrees with the stored root.
 
 pub mod open;

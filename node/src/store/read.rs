@@ -73,14 +73,15 @@ impl Reader {
     ) -> Result<Vec<StoredEntry>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT e.key, e.value, e.op_index, c.header FROM entries e JOIN commits c ON c.id = e.commit_id \
-             WHERE e.value IS NOT NULL AND e.key >= ",
+             WHERE e.value IS NOT NULL AND ",
         );
-        query.push_bind(prefix.to_owned());
+        // One lower bound only: of two, SQLite starts at the first it reads, and each page would walk all before it.
+        match after.filter(|after| *after >= prefix) {
+            Some(after) => query.push("e.key > ").push_bind(after.to_owned()),
+            None => query.push("e.key >= ").push_bind(prefix.to_owned()),
+        };
         if let Some(end) = end_of_prefix(prefix) {
             query.push(" AND e.key < ").push_bind(end);
-        }
-        if let Some(after) = after {
-            query.push(" AND e.key > ").push_bind(after.to_owned());
         }
         query.push(" ORDER BY e.key LIMIT ").push_bind(limit as i64);
         let rows = query.build().fetch_all(&self.pool).await?;

@@ -44,22 +44,6 @@ pub struct Rebuilt {
     pub next: NextRows,
 }
 
-/// An entry as stored.
-struct StoredRow {
-    id: i64,
-    key: String,
-    value: Option<Vec<u8>>,
-    op_index: u32,
-    header: Vec<u8>,
-}
-
-impl From<&SqliteRow> for StoredRow {
-    fn from(row: &SqliteRow) -> Self {
-        let op_index = row.get::<i64, _>(3) as u32;
-        Self { id: row.get(0), key: row.get(1), value: row.get(2), op_index, header: row.get(4) }
-    }
-}
-
 /// An entry decoded and hashed.
 struct Hashed {
     leaf: Leaf<EntryRow>,
@@ -92,10 +76,10 @@ pub async fn rebuild(
         while chunk.len() < CHUNK_ENTRIES
             && let Some(row) = rows.try_next().await?
         {
-            chunk.push(StoredRow::from(&row));
+            chunk.push(row);
         }
         let last = chunk.is_empty();
-        let started = tokio::task::spawn_blocking(move || chunk.iter().map(hash_row).collect::<Result<Vec<_>, _>>());
+        let started = tokio::task::spawn_blocking(move || hash_rows(&chunk));
         if let Some(before) = hashing.replace(started) {
             rebuilt.take(joined(before).await?);
             progress(Progress { done: rebuilt.tree.len(), total });
@@ -125,18 +109,40 @@ impl Rebuilt {
     }
 }
 
-fn hash_row(row: &StoredRow) -> Result<Hashed, StoreError> {
-    let damaged = |what: &dyn std::fmt::Display| StoreError::damaged(format_args!("entry {:?}: {what}", row.key));
-    let header = Header::decode(&row.header).map_err(|e| damaged(&e))?;
-    let key = Key::new(&row.key).map_err(|e| damaged(&e))?;
-    let change = match &row.value {
-        Some(value) if row.key.starts_with(MEMBER_PREFIX) => Some(Change::decode(value).map_err(|e| damaged(&e))?),
+/// Hashes entries; rows of one commit follow each other, so its header is decoded once.
+fn hash_rows(rows: &[SqliteRow]) -> Result<Vec<Hashed>, StoreError> {
+    let mut hashed = Vec::with_capacity(rows.len());
+    let mut last: Option<(&[u8], Header, CommitId)> = None;
+    for row in rows {
+        let bytes: &[u8] = row.get(4);
+        let (header, commit) = match last {
+            Some((known, header, commit)) if known == bytes => (header, commit),
+            _ => (Header::decode(bytes).map_err(|e| damaged_entry(row, &e))?, CommitId(sha2_of(bytes))),
+        };
+        last = Some((bytes, header, commit));
+        hashed.push(hash_row(row, &header, commit)?);
+    }
+    Ok(hashed)
+}
+
+/// Columns entry id, key, value, op index.
+fn hash_row(row: &SqliteRow, header: &Header, commit: CommitId) -> Result<Hashed, StoreError> {
+    let (text, value): (&str, Option<&[u8]>) = (row.get(1), row.get(2));
+    let key = Key::new(text).map_err(|e| damaged_entry(row, &e))?;
+    let change = match value {
+        Some(value) if text.starts_with(MEMBER_PREFIX) => {
+            Some(Change::decode(value).map_err(|e| damaged_entry(row, &e))?)
+        }
         _ => None,
     };
-    let version = Version::of(&header, CommitId(sha2_of(&row.header)), row.op_index);
-    let entry = Entry { key, version, value: row.value.as_deref().map(value_hash) };
-    let leaf = Leaf { key: entry.key_hash(), leaf: entry.leaf(), tag: EntryRow(row.id) };
+    let version = Version::of(header, commit, row.get::<i64, _>(3) as u32);
+    let entry = Entry { key, version, value: value.map(value_hash) };
+    let leaf = Leaf { key: entry.key_hash(), leaf: entry.leaf(), tag: EntryRow(row.get(0)) };
     Ok(Hashed { leaf, time: header.time, change })
+}
+
+fn damaged_entry(row: &SqliteRow, what: &dyn std::fmt::Display) -> StoreError {
+    StoreError::damaged(format_args!("entry {:?}: {what}", row.get::<&str, _>(1)))
 }
 
 /// SHA-256 of a stored header: its commit's id.

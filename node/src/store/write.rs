@@ -250,32 +250,29 @@ pub(crate) async fn keep_evidence(
     Ok(done.rows_affected() == 1)
 }
 
-/// Moves everything that `author` wrote after `last_seq` into quarantine; gives the keys so emptied.
+/// Moves everything that `author` wrote after `last_seq` into quarantine, but for commits that hold one of the `kept`
+/// keys; gives the keys so emptied.
 pub(crate) async fn quarantine_beyond(
     connection: &mut SqliteConnection,
     author: i64,
     last_seq: u64,
+    kept: &[String],
 ) -> Result<Vec<String>, StoreError> {
-    const BEYOND: &str = "SELECT id FROM commits WHERE author = ?1 AND seq > ?2";
+    let kept_places = with_places("SELECT commit_id FROM entries WHERE key IN", kept.len());
+    let beyond = format!("SELECT id FROM commits WHERE author = ? AND seq > ? AND id NOT IN ({kept_places})");
     let last_seq = i64::try_from(last_seq).unwrap_or(i64::MAX);
-    let copy = format!(
+    let copy = AssertSqlSafe(format!(
         "INSERT INTO quarantine (key, value, op_index, header, signature, op_hashes) \
          SELECT e.key, e.value, e.op_index, c.header, c.signature, c.op_hashes \
-         FROM entries e JOIN commits c ON c.id = e.commit_id WHERE c.id IN ({BEYOND})"
-    );
-    sqlx::query(AssertSqlSafe(copy)).bind(author).bind(last_seq).execute(&mut *connection).await?;
-    let delete = format!("DELETE FROM entries WHERE commit_id IN ({BEYOND}) RETURNING key");
-    let keys = sqlx::query_scalar::<_, String>(AssertSqlSafe(delete))
-        .bind(author)
-        .bind(last_seq)
-        .fetch_all(&mut *connection)
-        .await?;
-    sqlx::query("DELETE FROM commits WHERE author = ?1 AND seq > ?2")
-        .bind(author)
-        .bind(last_seq)
-        .execute(connection)
-        .await?;
-    Ok(keys)
+         FROM entries e JOIN commits c ON c.id = e.commit_id WHERE c.id IN ({beyond})"
+    ));
+    let delete = AssertSqlSafe(format!("DELETE FROM entries WHERE commit_id IN ({beyond}) RETURNING key"));
+    let forget = AssertSqlSafe(format!("DELETE FROM commits WHERE id IN ({beyond})"));
+    let bound = |sql| kept.iter().fold(sqlx::query(sql).bind(author).bind(last_seq), |query, key| query.bind(key));
+    bound(copy).execute(&mut *connection).await?;
+    let keys = bound(delete).fetch_all(&mut *connection).await?;
+    bound(forget).execute(connection).await?;
+    Ok(keys.iter().map(|row| row.get(0)).collect())
 }
 
 /// Keeps the answer to a write with an idempotency key, and forgets the oldest beyond the bound.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lattice::fault::Fault;
 use lattice::hello::{JoinAnswer, JoinRequest};
 use reconcile::message::{Request as Question, Response};
 use reconcile::responder::{Answer, answer, applied, loaded, read};
@@ -15,7 +16,7 @@ use super::Sync;
 use super::session::{load, view_of};
 use crate::net::{Command, Protocol, Request};
 use crate::writer::Reply;
-use crate::writer::job::Job;
+use crate::writer::job::{Job, WriteError};
 
 /// How long a request waits for its turn before the peer is told to come again; a turn takes milliseconds.
 const BUSY_AFTER: Duration = Duration::from_secs(2);
@@ -81,27 +82,23 @@ impl Sync {
     }
 
     async fn join(&self, request: &Request) -> JoinAnswer {
-        match self.redeem(request).await {
-            Ok(()) => JoinAnswer::Welcome,
-            Err(reason) => JoinAnswer::Refused(reason),
-        }
-    }
-
-    async fn redeem(&self, request: &Request) -> Result<(), String> {
-        let join = JoinRequest::decode(&request.bytes).map_err(|error| error.to_string())?;
+        let join = match JoinRequest::decode(&request.bytes) {
+            Ok(join) => join,
+            Err(error) => return JoinAnswer::Refused(error.to_string()),
+        };
         if join.lattice != self.identity.lattice {
-            return Err("the ticket is for another lattice".to_owned());
+            return JoinAnswer::Refused("the ticket is for another lattice".to_owned());
         }
         if join.member.peer_id != request.peer.to_bytes() || !join.is_signed() {
-            return Err("the request is not signed by the node that sent it".to_owned());
+            return JoinAnswer::Refused("the request is not signed by the node that sent it".to_owned());
         }
         let (reply, answer) = oneshot::channel();
         let secret_hash = Sha256::digest(join.secret).into();
         self.writer.send(Job::Redeem { secret_hash, member: join.member, reply: Reply(reply) }).await;
-        match answer.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("this node is stopping".to_owned()),
+        match answer.await.unwrap_or(Err(WriteError::Stopping)) {
+            Ok(_) => JoinAnswer::Welcome,
+            Err(error) if error.fault() == Fault::Us => JoinAnswer::NotNow(error.to_string()),
+            Err(error) => JoinAnswer::Refused(error.to_string()),
         }
     }
 }

@@ -105,10 +105,11 @@ impl Session {
         let mut machine = Initiator::new(view_of(&self.sync.writer.published()), Config::default());
         let mut event = Event::Start;
         let outcome = loop {
-            event = match machine.step(event) {
-                Effect::Finish(outcome) => break outcome,
-                effect => self.carry_out(effect).await,
-            };
+            let effect = machine.step(event);
+            if let Effect::Finish(outcome) = effect {
+                break outcome;
+            }
+            event = self.carry_out(effect).await;
         };
         let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Report { peer: self.peer, outcome, stats: machine.stats(), took_ms }

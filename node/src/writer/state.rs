@@ -465,7 +465,7 @@ impl Draught {
             }
             for (author, last_seq) in cuts {
                 let row = self.authors[&author];
-                for key in write::quarantine_beyond(connection, row, last_seq).await? {
+                for key in write::quarantine_beyond(connection, row, last_seq, &self.standing_falls()).await? {
                     let key = Key::new(&key).map_err(StoreError::damaged)?.hash();
                     self.tree.remove(&key);
                     Arc::make_mut(&mut self.changes).remove(&key);
@@ -473,6 +473,12 @@ impl Draught {
                 }
             }
         }
+    }
+
+    /// Keys of changes that hold by their own signatures, whoever carried them: no cut removes them.
+    fn standing_falls(&self) -> Vec<String> {
+        let falls = self.changes.values().filter(|change| change.proves_itself());
+        falls.filter_map(|change| change.to_op().ok()).map(|op| op.key().to_string()).collect()
     }
 
     fn take_changes(&mut self, plan: &Plan<'_>) -> Result<Vec<ValueHash>, StoreError> {

@@ -94,7 +94,8 @@ async fn with_second_member() -> (Running, NodeKeys) {
     let keys = NodeKeys::from_seed([8; 32]);
     let file = root.path().join("genesis.toml");
     let text = format!(
-        "[[members]]\nname = 'second'\nauthor = '{}'\nlog_key = '{}'\npeer_id = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'\n",
+        "[[members]]\nname = 'second'\nauthor = '{}'\nlog_key = '{}'\n\
+         peer_id = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'\n",
         keys.author.id(),
         keys.log_key()
     );

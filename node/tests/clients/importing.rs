@@ -40,7 +40,8 @@ async fn what_is_exported_can_be_imported_elsewhere() {
     assert_eq!(imported.code, 0, "{}", imported.stderr);
     let summary: Value = serde_json::from_str(&imported.stdout).expect("JSON");
     assert_eq!(summary["entries"], 1502);
-    // An invitation makes a key that belongs to this lattice alone, once it is redeemed; a deleted key is not exported.
+    // An invitation makes a key that belongs to this lattice alone, once it is redeemed; a deleted key is not
+    // exported.
     assert_eq!(here.lattice(&["delete", "i/00007"]).await.code, 0);
     let file = here.file("export.ndjson");
     let file = file.to_str().expect("text");

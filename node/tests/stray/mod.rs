@@ -40,13 +40,11 @@ pub(crate) async fn connect(addresses: &[String], connections: u32) -> Stray {
     }
     let mut established = 0;
     while established < connections {
-        match swarm.select_next_some().await {
-            SwarmEvent::ConnectionEstablished { .. } => established += 1,
-            SwarmEvent::OutgoingConnectionError { error, .. } => {
-                panic!("the node refuses connections: {error}")
-            }
-            _ => {}
+        let event = swarm.select_next_some().await;
+        if let SwarmEvent::OutgoingConnectionError { error, .. } = event {
+            panic!("the node refuses connections: {error}");
         }
+        established += u32::from(matches!(event, SwarmEvent::ConnectionEstablished { .. }));
     }
     Stray(tokio::spawn(async move {
         loop {

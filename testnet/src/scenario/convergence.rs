@@ -16,7 +16,9 @@ use super::{ScenarioError, Target};
 use crate::client::Entry;
 use crate::cluster::{self, Cluster};
 use crate::dataset::{Dataset, DatasetError};
+use crate::interrupt::StopRequest;
 use crate::model::Model;
+use crate::process::Node;
 
 /// Options of `testnet run convergence`.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,7 +35,7 @@ pub struct Options {
     /// Seconds to wait for a write's acknowledgement, and for agreement.
     #[arg(long, value_name = "S", default_value_t = 300)]
     timeout: u64,
-    /// Keep the nodes' directories.
+    /// Keep the nodes' directories; they are kept anyway if it does not come out right.
     #[arg(long)]
     keep: bool,
 }
@@ -47,27 +49,35 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    let root = tempfile::Builder::new()
-        .prefix("lattice-testnet-")
-        .disable_cleanup(options.keep)
-        .tempdir()?;
+    let mut asked = StopRequest::listen()?;
+    let mut root = tempfile::Builder::new().prefix("lattice-testnet-").tempdir()?;
     let mut run = Run {
         options,
         data,
         progress: Progress::new(),
         summary: Summary::default(),
+        could_not_tell: false,
     };
     let outcome = tokio::select! {
         outcome = run.all(root.path()) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(ScenarioError::Interrupted),
+        () = asked.received() => Err(ScenarioError::Interrupted),
     };
-    if options.keep {
+    let was_interrupted = matches!(outcome, Err(ScenarioError::Interrupted));
+    run.note(outcome);
+    // What went wrong is in the logs.
+    if options.keep || !(run.summary.ok || was_interrupted) {
+        root.disable_cleanup(true);
         run.progress.say(format!(
             "the nodes' directories are kept in {}",
             root.path().display()
         ));
     }
-    run.conclude(outcome)
+    run.summary.print(options.json)?;
+    Ok(if run.could_not_tell {
+        ExitCode::from(3)
+    } else {
+        run.summary.exit_code()
+    })
 }
 
 fn dataset(options: &Options) -> Result<Dataset, DatasetError> {
@@ -82,6 +92,7 @@ struct Run<'a> {
     data: Dataset,
     progress: Progress,
     summary: Summary,
+    could_not_tell: bool,
 }
 
 impl Run<'_> {
@@ -137,7 +148,7 @@ impl Run<'_> {
 
     fn targets(&self, cluster: &Cluster) -> Vec<Target> {
         let patience = Duration::from_secs(self.options.timeout);
-        let target = |node: &crate::process::Node| Target {
+        let target = |node: &Node| Target {
             node: node.name().to_owned(),
             reached: node.subscribe(),
             patience,
@@ -188,18 +199,8 @@ impl Run<'_> {
 
     /// Compares every value at every node with what was acknowledged: equal roots over a wrong state are no success.
     async fn compare(&mut self, cluster: &Cluster, model: &Model) -> Result<(), ScenarioError> {
-        for node in cluster.nodes() {
-            let unreadable = |error| ScenarioError::Unreadable {
-                node: node.name().to_owned(),
-                error,
-            };
-            let Some(reached) = node.reached() else { continue };
-            let entries = reached.client.entries("").await.map_err(unreadable)?;
-            let values: BTreeMap<String, String> = entries.into_iter().map(shown).collect();
-            self.summary
-                .differences
-                .extend(model.differences(node.name(), &values));
-        }
+        let differences = cluster.nodes().iter().map(|node| differences(node, model));
+        self.summary.differences = try_join_all(differences).await?.concat();
         self.progress.say(format!(
             "compared {} values at {} nodes",
             model.live(),
@@ -208,22 +209,16 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Prints the summary and picks the exit code.
-    fn conclude(mut self, outcome: Result<(), ScenarioError>) -> anyhow::Result<ExitCode> {
+    /// Completes the summary.
+    fn note(&mut self, outcome: Result<(), ScenarioError>) {
         self.progress.clear();
-        let could_not_tell = matches!(outcome, Err(ScenarioError::Start(_) | ScenarioError::Interrupted));
+        self.could_not_tell = matches!(outcome, Err(ScenarioError::Start(_) | ScenarioError::Interrupted));
         if let Err(error) = outcome {
             self.progress.say(error.to_string());
             self.summary.differences.push(error.to_string());
         }
         self.summary.ok = self.summary.differences.is_empty();
         self.summary.seconds_total = rounded(self.progress.elapsed());
-        self.summary.print(self.options.json)?;
-        Ok(if could_not_tell {
-            ExitCode::from(3)
-        } else {
-            self.summary.exit_code()
-        })
     }
 }
 
@@ -249,6 +244,20 @@ async fn disturb(
     let late = cluster.nodes()[late].name().to_owned();
     progress.say(format!("{late} joined"));
     Ok((victim, late))
+}
+
+/// Where a node's values differ from the model.
+async fn differences(node: &Node, model: &Model) -> Result<Vec<String>, ScenarioError> {
+    let unreadable = |error| ScenarioError::Unreadable {
+        node: node.name().to_owned(),
+        error,
+    };
+    let Some(reached) = node.reached() else {
+        return Ok(vec![format!("{}: does not run", node.name())]);
+    };
+    let entries = reached.client.entries("").await.map_err(unreadable)?;
+    let values: BTreeMap<String, String> = entries.into_iter().map(shown).collect();
+    Ok(model.differences(node.name(), &values))
 }
 
 /// Deals the imported keys out to the writers, so that each key has one.

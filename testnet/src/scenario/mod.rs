@@ -1,6 +1,6 @@
 //! Unattended runs: each starts a lattice, does something to it and says whether it came out right.
 //!
-//! A scenario is one file: its options, its steps from top to bottom, and a [`Summary`](summary::Summary) at the end.
+//! A scenario is one file: its options, its steps from top to bottom, and a summary at the end.
 
 mod convergence;
 mod import;
@@ -56,7 +56,7 @@ enum ScenarioError {
     /// The state of a node could not be read for comparing.
     #[error("{node} cannot be compared: {error}")]
     Unreadable { node: String, error: ClientError },
-    /// Somebody pressed Ctrl-C.
+    /// Somebody wanted it to end.
     #[error("interrupted")]
     Interrupted,
 }

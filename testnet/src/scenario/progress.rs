@@ -1,5 +1,6 @@
 //! What a person sees of a scenario while it runs, on standard error.
 
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,7 +24,8 @@ impl Progress {
     /// Says one line.
     pub(super) fn say(&self, line: impl AsRef<str>) {
         let line = format!("{:7.1} s  {}", self.elapsed().as_secs_f64(), line.as_ref());
-        self.bar.suspend(|| eprintln!("{line}"));
+        // Where nobody listens the line is lost; the summary counts.
+        self.bar.suspend(|| drop(writeln!(io::stderr(), "{line}")));
     }
 
     /// Shows a bar from 0 to `total` until [`Progress::clear`].

@@ -14,8 +14,8 @@ use crate::api::body::BODY_BYTES_MAX;
 /// Operations in a batch: enough that a commit's own cost no longer shows, few enough to see progress.
 const BATCH_OPS_MAX: usize = 256;
 
-/// Bytes of keys and values in a batch, and per operation what its encoding adds: below a commit's bound with room for
-/// the header.
+/// Bytes of keys and values in a batch, and per operation what its encoding adds: below a commit's bound with
+/// room for the header.
 const BATCH_BYTES_MAX: usize = COMMIT_BYTES_MAX - 4 * 1024;
 const OP_OVERHEAD_BYTES: usize = 48;
 
@@ -79,7 +79,8 @@ impl<I: Iterator<Item = Result<Row, BadInput>>> Batches<I> {
     fn seal(&mut self, packing: Packing) -> Batch {
         let ops: Vec<&str> = packing.ops.values().map(String::as_str).collect();
         let body = format!("{{\"ops\":[{}]}}", ops.join(","));
-        // The chain makes two equal batches of one import two writes: what stands between them may have changed a key.
+        // The chain makes two equal batches of one import two writes: what stands between them may have
+        // changed a key.
         self.chain = Sha256::new()
             .chain_update(self.chain)
             .chain_update(&body)
@@ -113,7 +114,8 @@ impl<I: Iterator<Item = Result<Row, BadInput>>> Iterator for Batches<I> {
     }
 }
 
-/// A batch in the making. A commit holds a key once: the last row of a key wins, as it would in a commit each.
+/// A batch in the making. A commit holds a key once: the last row of a key wins, as it would in a commit
+/// each.
 #[derive(Default)]
 struct Packing {
     ops: BTreeMap<String, String>,

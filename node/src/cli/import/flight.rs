@@ -14,14 +14,15 @@ use crate::view::Receipt;
 /// Requests at once: while one is in the node's transaction the others are read, sent and answered.
 const IN_FLIGHT_MAX: usize = 4;
 
-/// Times that a batch is sent again because the node was too busy to take it; with the pauses that the node asks for,
-/// about a minute.
+/// Times that a batch is sent again because the node was too busy to take it; with the pauses that the node
+/// asks for, about a minute.
 const BUSY_TRIES_MAX: u32 = 60;
 
 /// Pause before a batch is sent again if the node names none.
 const BUSY_PAUSE_SECONDS: u64 = 1;
 
-/// Longest pause that is kept: a node that needs longer is not busy but broken, and the person should hear of it.
+/// Longest pause that is kept: a node that needs longer is not busy but broken, and the person should hear of
+/// it.
 const BUSY_PAUSE_SECONDS_MAX: u64 = 5;
 
 /// Batches being written.
@@ -62,7 +63,8 @@ impl Flight {
         self.tasks.spawn(write(self.client.clone(), batch));
     }
 
-    /// Waits for the next batch to be durable; `None` if none is on its way. After a failure nothing more is sent.
+    /// Waits for the next batch to be durable; `None` if none is on its way. After a failure nothing more is
+    /// sent.
     pub(super) async fn landed(&mut self) -> Option<Result<Batch, Failure>> {
         let landed = match self.tasks.join_next().await? {
             Ok(landed) => landed,
@@ -86,7 +88,8 @@ impl Flight {
     }
 }
 
-/// Writes one batch, again and again while the node is only too busy: the idempotency key makes that one write.
+/// Writes one batch, again and again while the node is only too busy: the idempotency key makes that one
+/// write.
 async fn write(client: Client, batch: Batch) -> Result<Batch, ClientError> {
     let mut tries = 0;
     loop {

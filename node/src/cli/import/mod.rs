@@ -1,8 +1,9 @@
-//! `lattice import`: writes the entries of a file, many at once, and can be stopped and repeated without harm.
+//! `lattice import`: writes the entries of a file, many at once, and can be stopped and repeated without
+//! harm.
 //!
-//! A thread reads rows and packs them into batches; the command sends a few batches at a time, each as one commit.
-//! Each batch carries an idempotency key made from its content and all before it, so that the node recognises a batch
-//! that an earlier run of the same import had written.
+//! A thread reads rows and packs them into batches; the command sends a few batches at a time, each as one
+//! commit. Each batch carries an idempotency key made from its content and all before it, so that the node
+//! recognises a batch that an earlier run of the same import had written.
 //!
 //! # Reading order
 //!
@@ -36,7 +37,13 @@ use super::text::{as_json, grouped};
 /// Batches read ahead of those on their way: one is packed while another waits.
 const READ_AHEAD: usize = 2;
 
+/// What repeating means, for `--help`.
+const REPEATING: &str = "\
+An import may be stopped and repeated. Batches of the same file that this node has written already are not written
+again, even if their keys were changed since.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = REPEATING)]
 pub(super) struct Args {
     /// NDJSON lines {"key":…,"value":…} (or "value_base64"), or CSV with two columns; `-` for standard input
     file: PathBuf,
@@ -44,7 +51,7 @@ pub(super) struct Args {
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Puts this before each key
-    #[arg(long, value_name = "P", default_value = "")]
+    #[arg(long, value_name = "P", default_value = "", hide_default_value = true)]
     prefix: String,
     #[command(flatten)]
     target: Target,
@@ -113,8 +120,8 @@ fn open(file: &Path) -> Result<(Box<dyn io::Read + Send>, Option<u64>), Failure>
     Ok((Box::new(opened), meta.is_file().then_some(meta.len())))
 }
 
-/// Reads on a thread of its own: a pipe may block for ever. The thread ends with the input, at its first error, or
-/// once nobody takes batches any more.
+/// Reads on a thread of its own: a pipe may block for ever. The thread ends with the input, at its first
+/// error, or once nobody takes batches any more.
 fn read_in_background(
     input: Box<dyn io::Read + Send>,
     format: Option<Format>,
@@ -141,32 +148,12 @@ enum End {
 
 async fn send_all(
     client: Client,
-    mut batches: mpsc::Receiver<Result<Batch, BadInput>>,
+    batches: mpsc::Receiver<Result<Batch, BadInput>>,
     progress: &mut Progress,
 ) -> End {
     let mut flight = Flight::new(client);
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
-    let end = loop {
-        let next = tokio::select! {
-            biased;
-            _ = &mut interrupted => break End::Interrupted,
-            Some(landed) = flight.landed(), if !flight.is_empty() => {
-                match landed {
-                    Ok(batch) => progress.add(&batch),
-                    Err(failure) => break End::Failed(failure),
-                }
-                continue;
-            }
-            next = batches.recv(), if flight.has_room() => next,
-        };
-        match next {
-            None => break End::All,
-            Some(Err(bad)) => break End::BadInput(bad),
-            Some(Ok(batch)) => flight.start(batch),
-        }
-    };
+    let mut end = send_until_end(&mut flight, batches, progress).await;
     // What is on its way will be in; it is counted, whatever ended the import.
-    let mut end = end;
     while let Some(landed) = flight.landed().await {
         match landed {
             Ok(batch) => progress.add(&batch),
@@ -175,4 +162,27 @@ async fn send_all(
         }
     }
     end
+}
+
+async fn send_until_end(
+    flight: &mut Flight,
+    mut batches: mpsc::Receiver<Result<Batch, BadInput>>,
+    progress: &mut Progress,
+) -> End {
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut interrupted => return End::Interrupted,
+            Some(landed) = flight.landed(), if !flight.is_empty() => match landed {
+                Ok(batch) => progress.add(&batch),
+                Err(failure) => return End::Failed(failure),
+            },
+            next = batches.recv(), if flight.has_room() => match next {
+                None => return End::All,
+                Some(Err(bad)) => return End::BadInput(bad),
+                Some(Ok(batch)) => flight.start(batch),
+            },
+        }
+    }
 }

@@ -148,47 +148,70 @@ fn without_line(error: &serde_json::Error) -> String {
 }
 
 fn csv(input: impl Read) -> impl Iterator<Item = Result<Row, BadInput>> {
-    let budget = Rc::new(Cell::new(0));
+    let since_row = Rc::new(Cell::new(0));
     let metered = Metered {
         input,
-        since_row: Rc::clone(&budget),
+        since_row: Rc::clone(&since_row),
     };
-    let mut reader = csv::ReaderBuilder::new()
+    let reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .from_reader(metered);
-    let mut columns = None;
-    std::iter::from_fn(move || {
-        loop {
-            let mut record = csv::ByteRecord::new();
-            budget.set(0);
-            match reader.read_byte_record(&mut record) {
-                Ok(false) => return None,
-                Ok(true) => {}
-                Err(error) => return Some(Err(csv_error(error, reader.position().line()))),
+    let mut rows = CsvRows {
+        reader,
+        since_row,
+        columns: None,
+    };
+    std::iter::from_fn(move || rows.next())
+}
+
+struct CsvRows<R> {
+    reader: csv::Reader<Metered<R>>,
+    since_row: Rc<Cell<usize>>,
+    /// Known from the first record on.
+    columns: Option<Columns>,
+}
+
+impl<R: Read> CsvRows<R> {
+    fn next(&mut self) -> Option<Result<Row, BadInput>> {
+        let record = match self.record()? {
+            Ok(record) => record,
+            Err(bad) => return Some(Err(bad)),
+        };
+        match (self.columns, Columns::named_by(&record)) {
+            (Some(columns), _) => Some(self.row(&record, columns)),
+            (None, Some(named)) => {
+                self.columns = Some(named);
+                self.next()
             }
-            let line = record.position().map_or(0, csv::Position::line);
-            let places = match (columns, Columns::named_by(&record)) {
-                (Some(places), _) => places,
-                (None, Some(named)) => {
-                    columns = Some(named);
-                    continue;
-                }
-                (None, None) => *columns.insert(Columns::WITHOUT_HEADER),
-            };
-            let row = csv_row(&record, places);
-            let position = reader.position().byte();
-            return Some(
-                row.map(|(key, value)| Row {
-                    line,
-                    key,
-                    value,
-                    position,
-                })
-                .map_err(|why| BadInput::Row { line, why }),
-            );
+            (None, None) => {
+                self.columns = Some(Columns::WITHOUT_HEADER);
+                Some(self.row(&record, Columns::WITHOUT_HEADER))
+            }
         }
-    })
+    }
+
+    fn record(&mut self) -> Option<Result<csv::ByteRecord, BadInput>> {
+        let mut record = csv::ByteRecord::new();
+        self.since_row.set(0);
+        match self.reader.read_byte_record(&mut record) {
+            Ok(false) => None,
+            Ok(true) => Some(Ok(record)),
+            Err(error) => Some(Err(csv_error(error, self.reader.position().line()))),
+        }
+    }
+
+    fn row(&self, record: &csv::ByteRecord, columns: Columns) -> Result<Row, BadInput> {
+        let line = record.position().map_or(0, csv::Position::line);
+        let position = self.reader.position().byte();
+        let (key, value) = csv_row(record, columns).map_err(|why| BadInput::Row { line, why })?;
+        Ok(Row {
+            line,
+            key,
+            value,
+            position,
+        })
+    }
 }
 
 /// Where key and value stand in each row.

@@ -50,10 +50,7 @@ mod tests {
     #[test]
     fn the_route_is_documented_with_every_field() {
         let documented = serde_json::to_value(router(view).into_openapi()).expect("plain data");
-        assert!(
-            documented["paths"]["/api/lattice/state"]["get"].is_object(),
-            "{documented}"
-        );
+        assert!(documented["paths"]["/api/lattice/state"]["get"].is_object(), "{documented}");
         let shown = serde_json::to_value(view()).expect("plain data");
         let fields = &documented["components"]["schemas"]["StateView"]["properties"];
         for field in shown.as_object().expect("a struct").keys() {

@@ -73,10 +73,7 @@ impl Clock {
         let next = Timestamp(self.latest.0.saturating_add(1)).max(Timestamp::from_millis(now_ms));
         let behind_ms = next.ahead_of(now_ms);
         if behind_ms > max_drift_ms {
-            return Err(ClockBehind {
-                behind_ms,
-                max_drift_ms,
-            });
+            return Err(ClockBehind { behind_ms, max_drift_ms });
         }
         self.latest = next;
         Ok(next)
@@ -114,13 +111,7 @@ mod tests {
     fn a_clock_too_far_behind_refuses_and_stays_as_it_was() {
         let mut clock = Clock::resuming_at(Timestamp::from_millis(100_000));
         let refused = clock.tick(1_000, 60_000);
-        assert_eq!(
-            refused,
-            Err(ClockBehind {
-                behind_ms: 99_000,
-                max_drift_ms: 60_000
-            })
-        );
+        assert_eq!(refused, Err(ClockBehind { behind_ms: 99_000, max_drift_ms: 60_000 }));
         assert_eq!(clock.latest(), Timestamp::from_millis(100_000));
     }
 }

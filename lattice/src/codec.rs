@@ -48,9 +48,7 @@ impl DecodeError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::UnknownVersion { .. } => Fault::Nobody,
-            Self::TooLong { .. } | Self::Malformed(_) | Self::NotCanonical | Self::Invalid(_) => {
-                Fault::Sender
-            }
+            Self::TooLong { .. } | Self::Malformed(_) | Self::NotCanonical | Self::Invalid(_) => Fault::Sender,
         }
     }
 }
@@ -62,8 +60,7 @@ impl DecodeError {
 /// Never for the wire types of this crate: they hold integers, text, bytes, lists and maps with text keys, and a
 /// `Vec` takes all of them.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_ipld_dagcbor::to_vec(value)
-        .unwrap_or_else(|error| unreachable!("wire types always encode: {error}"))
+    serde_ipld_dagcbor::to_vec(value).unwrap_or_else(|error| unreachable!("wire types always encode: {error}"))
 }
 
 /// Decodes a wire value of at most `limit` bytes and proves that `bytes` is its one encoding.
@@ -73,13 +70,9 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 /// [`DecodeError`] for too many bytes, another shape, or another form of the same value.
 pub fn decode<'a, T: Serialize + Deserialize<'a>>(bytes: &'a [u8], limit: usize) -> Result<T, DecodeError> {
     if bytes.len() > limit {
-        return Err(DecodeError::TooLong {
-            bytes: bytes.len(),
-            limit,
-        });
+        return Err(DecodeError::TooLong { bytes: bytes.len(), limit });
     }
-    let value: T =
-        serde_ipld_dagcbor::from_slice(bytes).map_err(|e| DecodeError::Malformed(e.to_string()))?;
+    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|e| DecodeError::Malformed(e.to_string()))?;
     if encode(&value) != bytes {
         return Err(DecodeError::NotCanonical);
     }
@@ -92,11 +85,7 @@ pub fn decode<'a, T: Serialize + Deserialize<'a>>(bytes: &'a [u8], limit: usize)
 ///
 /// [`DecodeError::UnknownVersion`].
 pub fn expect_version(found: u64, known: u64) -> Result<(), DecodeError> {
-    if found == known {
-        Ok(())
-    } else {
-        Err(DecodeError::UnknownVersion { found, known })
-    }
+    if found == known { Ok(()) } else { Err(DecodeError::UnknownVersion { found, known }) }
 }
 
 /// Optional fields that a later version may add to a frame: kept as they came, never interpreted here.
@@ -108,15 +97,9 @@ pub type Extensions<'a> = BTreeMap<String, &'a Bytes>;
 ///
 /// [`DecodeError::TooLong`].
 pub fn expect_small(extensions: &Extensions<'_>) -> Result<(), DecodeError> {
-    let bytes = extensions
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
+    let bytes = extensions.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > EXTENSION_BYTES_MAX {
-        return Err(DecodeError::TooLong {
-            bytes,
-            limit: EXTENSION_BYTES_MAX,
-        });
+        return Err(DecodeError::TooLong { bytes, limit: EXTENSION_BYTES_MAX });
     }
     Ok(())
 }
@@ -144,10 +127,7 @@ mod tests {
     #[test]
     fn a_claimed_length_is_not_allocated() {
         // A list of 2^32 items and a byte string of 2^40 bytes, in a few bytes.
-        for claim in [
-            vec![0x9b, 0, 0, 0, 1, 0, 0, 0, 0, 0x01],
-            vec![0x5b, 0, 0, 1, 0, 0, 0, 0, 0, 0x01],
-        ] {
+        for claim in [vec![0x9b, 0, 0, 0, 1, 0, 0, 0, 0, 0x01], vec![0x5b, 0, 0, 1, 0, 0, 0, 0, 0, 0x01]] {
             assert!(decode::<Vec<u64>>(&claim, 64).is_err());
             assert!(decode::<&Bytes>(&claim, 64).is_err());
         }

@@ -69,9 +69,7 @@ impl Header {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let wire: HeaderWire = codec::decode(bytes, HEADER_BYTES_MAX)?;
         codec::expect_version(wire.0, VERSION)?;
-        let op_count = u32::try_from(wire.7)
-            .ok()
-            .filter(|n| (1..=COMMIT_OPS_MAX as u32).contains(n));
+        let op_count = u32::try_from(wire.7).ok().filter(|n| (1..=COMMIT_OPS_MAX as u32).contains(n));
         let header = Self {
             lattice: wire.1,
             author: wire.2,
@@ -84,17 +82,12 @@ impl Header {
         };
         match header.seq {
             0 => Err(DecodeError::Invalid("sequence numbers start at 1")),
-            1 if header.prev != CommitId::ZERO => Err(DecodeError::Invalid(
-                "the first commit of a chain has no commit before it",
-            )),
+            1 if header.prev != CommitId::ZERO => {
+                Err(DecodeError::Invalid("the first commit of a chain has no commit before it"))
+            }
             // SQLite and JSON readers hold signed 64-bit integers at most.
-            seq if seq > i64::MAX as u64
-                || header.term > i64::MAX as u64
-                || header.time.0 > i64::MAX as u64 =>
-            {
-                Err(DecodeError::Invalid(
-                    "sequence number, term and time must be below 2^63",
-                ))
+            seq if seq > i64::MAX as u64 || header.term > i64::MAX as u64 || header.time.0 > i64::MAX as u64 => {
+                Err(DecodeError::Invalid("sequence number, term and time must be below 2^63"))
             }
             _ => Ok(header),
         }
@@ -102,17 +95,7 @@ impl Header {
 }
 
 #[derive(Serialize, Deserialize)]
-struct HeaderWire(
-    u64,
-    LatticeId,
-    AuthorId,
-    u64,
-    u64,
-    CommitId,
-    u64,
-    u64,
-    ByteArray<32>,
-);
+struct HeaderWire(u64, LatticeId, AuthorId, u64, u64, CommitId, u64, u64, ByteArray<32>);
 
 /// A header with its signature, not yet checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,12 +114,7 @@ impl SignedHeader {
     /// [`DecodeError`].
     pub fn decode(header: &[u8], signature: [u8; SIGNATURE_BYTES]) -> Result<Self, DecodeError> {
         let id = CommitId(sha256(&[header]));
-        Ok(Self {
-            header: Header::decode(header)?,
-            bytes: header.into(),
-            id,
-            signature,
-        })
+        Ok(Self { header: Header::decode(header)?, bytes: header.into(), id, signature })
     }
 
     /// The fields.
@@ -270,10 +248,7 @@ impl Commit {
         codec::encode(&CommitWire(
             Bytes::new(&self.signed.bytes),
             ByteArray::new(self.signed.signature),
-            bytes
-                .iter()
-                .map(|(kind, bytes)| (*kind, Bytes::new(bytes)))
-                .collect(),
+            bytes.iter().map(|(kind, bytes)| (*kind, Bytes::new(bytes))).collect(),
         ))
     }
 
@@ -286,9 +261,7 @@ impl Commit {
         let wire: CommitWire<'_> = codec::decode(bytes, COMMIT_BYTES_MAX)?;
         let signed = SignedHeader::decode(wire.0, wire.1.into_array())?;
         if wire.2.len() != signed.header.op_count as usize {
-            return Err(DecodeError::Invalid(
-                "a commit must hold as many operations as its header says",
-            ));
+            return Err(DecodeError::Invalid("a commit must hold as many operations as its header says"));
         }
         let slots = wire
             .2
@@ -298,9 +271,7 @@ impl Commit {
                 DEAD => OpHash::from_slice(bytes)
                     .map(OpSlot::Dead)
                     .ok_or(DecodeError::Invalid("the hash of an operation has 32 bytes")),
-                _ => Err(DecodeError::Invalid(
-                    "an operation is given whole (0) or by hash (1)",
-                )),
+                _ => Err(DecodeError::Invalid("an operation is given whole (0) or by hash (1)")),
             })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { signed, slots })
@@ -325,10 +296,7 @@ impl Commit {
         let header = &self.signed.header;
         let id = self.signed.id;
         if header.lattice != lattice {
-            return Err(VerifyError::OtherLattice {
-                found: header.lattice,
-                ours: lattice,
-            });
+            return Err(VerifyError::OtherLattice { found: header.lattice, ours: lattice });
         }
         self.check_limits(genesis)?;
         let hashes: Vec<_> = self.slots.iter().map(|slot| slot.hash().0).collect();
@@ -348,11 +316,7 @@ impl Commit {
             _ => Ok(()),
         };
         let limits = &genesis.limits;
-        within(
-            "a commit's number of operations",
-            self.slots.len(),
-            limits.commit_ops,
-        )?;
+        within("a commit's number of operations", self.slots.len(), limits.commit_ops)?;
         let mut bytes = self.signed.bytes.len() + SIGNATURE_BYTES;
         let mut keys = std::collections::BTreeSet::new();
         for slot in &self.slots {
@@ -367,11 +331,7 @@ impl Commit {
             if op.key().as_str().starts_with(MEMBER_PREFIX) {
                 continue;
             }
-            within(
-                "a key's length in bytes",
-                op.key().as_str().len(),
-                limits.key_bytes,
-            )?;
+            within("a key's length in bytes", op.key().as_str().len(), limits.key_bytes)?;
             let value_bytes = op.value().map_or(0, <[u8]>::len);
             within("a value's length in bytes", value_bytes, limits.value_bytes)?;
             bytes += op.key().as_str().len() + value_bytes;
@@ -384,11 +344,7 @@ const LIVE: u64 = 0;
 const DEAD: u64 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct CommitWire<'a>(
-    #[serde(borrow)] &'a Bytes,
-    ByteArray<SIGNATURE_BYTES>,
-    #[serde(borrow)] Vec<(u64, &'a Bytes)>,
-);
+struct CommitWire<'a>(#[serde(borrow)] &'a Bytes, ByteArray<SIGNATURE_BYTES>, #[serde(borrow)] Vec<(u64, &'a Bytes)>);
 
 /// A commit of this lattice, within its limits, signed by the author it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -414,20 +370,15 @@ impl VerifiedCommit {
 
     /// Whether every operation is there, none by hash alone.
     pub fn is_whole(&self) -> bool {
-        self.commit
-            .slots
-            .iter()
-            .all(|slot| matches!(slot, OpSlot::Live(_)))
+        self.commit.slots.iter().all(|slot| matches!(slot, OpSlot::Live(_)))
     }
 
     /// The operations that are there, with their index in the commit.
     pub fn live_ops(&self) -> impl Iterator<Item = (u32, &Op)> {
-        (0..)
-            .zip(&self.commit.slots)
-            .filter_map(|(index, slot)| match slot {
-                OpSlot::Live(op) => Some((index, op)),
-                OpSlot::Dead(_) => None,
-            })
+        (0..).zip(&self.commit.slots).filter_map(|(index, slot)| match slot {
+            OpSlot::Live(op) => Some((index, op)),
+            OpSlot::Dead(_) => None,
+        })
     }
 }
 
@@ -462,16 +413,8 @@ impl Draft {
         };
         let bytes = header.encode();
         let signature = author.sign(DOMAIN, &bytes);
-        let signed = SignedHeader {
-            header,
-            id: CommitId(sha256(&[&bytes])),
-            bytes: bytes.into(),
-            signature,
-        };
-        Commit {
-            signed,
-            slots: ops.into_iter().map(OpSlot::Live).collect(),
-        }
+        let signed = SignedHeader { header, id: CommitId(sha256(&[&bytes])), bytes: bytes.into(), signature };
+        Commit { signed, slots: ops.into_iter().map(OpSlot::Live).collect() }
     }
 }
 

@@ -42,21 +42,8 @@ pub struct Version {
 impl Version {
     /// The version of the operation at `op_index` of the commit with this header and id.
     pub fn of(header: &Header, commit: CommitId, op_index: u32) -> Self {
-        let Header {
-            time,
-            author,
-            term,
-            seq,
-            ..
-        } = *header;
-        Self {
-            time,
-            author,
-            term,
-            seq,
-            commit,
-            op_index,
-        }
+        let Header { time, author, term, seq, .. } = *header;
+        Self { time, author, term, seq, commit, op_index }
     }
 
     /// The order of ordinary keys: (time, author, commit id, op index).
@@ -74,11 +61,7 @@ impl Version {
 
 /// Whether `new` wins `key` over `old`. A version never wins over itself.
 pub fn wins(genesis: &Genesis, key: &Key, new: &Version, old: &Version) -> bool {
-    let order = if genesis.is_seat_key(key.as_str()) {
-        new.cmp_seat(old)
-    } else {
-        new.cmp_ordinary(old)
-    };
+    let order = if genesis.is_seat_key(key.as_str()) { new.cmp_seat(old) } else { new.cmp_ordinary(old) };
     order == Ordering::Greater
 }
 
@@ -96,11 +79,7 @@ pub struct Entry {
 impl Entry {
     /// The entry that `op` makes if it wins.
     pub fn of(op: &Op, version: Version) -> Self {
-        Self {
-            key: op.key().clone(),
-            version,
-            value: op.value().map(value_hash),
-        }
+        Self { key: op.key().clone(), version, value: op.value().map(value_hash) }
     }
 
     /// Canonical bytes: `[key, time, author, term, seq, commit id, op index, value hash | null]`.
@@ -126,16 +105,14 @@ impl Entry {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let wire: EntryWire<'_> = codec::decode(bytes, ENTRY_BYTES_MAX)?;
         Ok(Self {
-            key: Key::new(wire.0)
-                .map_err(|_| DecodeError::Invalid("an entry's key breaks the rules for keys"))?,
+            key: Key::new(wire.0).map_err(|_| DecodeError::Invalid("an entry's key breaks the rules for keys"))?,
             version: Version {
                 time: Timestamp(wire.1),
                 author: wire.2,
                 term: wire.3,
                 seq: wire.4,
                 commit: wire.5,
-                op_index: u32::try_from(wire.6)
-                    .map_err(|_| DecodeError::Invalid("an op index is below 2^32"))?,
+                op_index: u32::try_from(wire.6).map_err(|_| DecodeError::Invalid("an op index is below 2^32"))?,
             },
             value: wire.7,
         })

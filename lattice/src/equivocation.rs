@@ -27,10 +27,7 @@ impl Equivocation {
         };
         let differ = place(a) == place(b) && a.id() != b.id();
         let (first, second) = if a.id() < b.id() { (a, b) } else { (b, a) };
-        differ.then(|| Self {
-            first: first.clone(),
-            second: second.clone(),
-        })
+        differ.then(|| Self { first: first.clone(), second: second.clone() })
     }
 
     /// Whether the author signed both: what an outsider checks.
@@ -41,10 +38,7 @@ impl Equivocation {
     /// Canonical bytes: `[header, signature, header, signature]`.
     pub fn encode(&self) -> Vec<u8> {
         let half = |s: &SignedHeader| {
-            (
-                ByteBuf::from(s.header_bytes().to_vec()),
-                ByteArray::<SIGNATURE_BYTES>::new(*s.signature()),
-            )
+            (ByteBuf::from(s.header_bytes().to_vec()), ByteArray::<SIGNATURE_BYTES>::new(*s.signature()))
         };
         let ((a, b), (c, d)) = (half(&self.first), half(&self.second));
         codec::encode(&(a, b, c, d))
@@ -56,20 +50,13 @@ impl Equivocation {
     ///
     /// [`DecodeError`], also if the two headers contradict nothing.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        type Wire = (
-            ByteBuf,
-            ByteArray<SIGNATURE_BYTES>,
-            ByteBuf,
-            ByteArray<SIGNATURE_BYTES>,
-        );
+        type Wire = (ByteBuf, ByteArray<SIGNATURE_BYTES>, ByteBuf, ByteArray<SIGNATURE_BYTES>);
         let (a, b, c, d): Wire = codec::decode(bytes, 2 * HEADER_BYTES_MAX)?;
         let first = SignedHeader::decode(&a, b.into_array())?;
         let second = SignedHeader::decode(&c, d.into_array())?;
         match Self::of(&first, &second) {
             Some(pair) if pair.first == first => Ok(pair),
-            _ => Err(DecodeError::Invalid(
-                "not two headers of one place in a chain, the smaller id first",
-            )),
+            _ => Err(DecodeError::Invalid("not two headers of one place in a chain, the smaller id first")),
         }
     }
 }
@@ -92,10 +79,7 @@ mod tests {
             time: Timestamp::from_millis(1),
         };
         let author = NodeKeys::from_seed([author; 32]).author;
-        draft
-            .sign(&author, vec![Op::delete(key).expect("small")])
-            .signed()
-            .clone()
+        draft.sign(&author, vec![Op::delete(key).expect("small")]).signed().clone()
     }
 
     #[test]
@@ -104,14 +88,8 @@ mod tests {
         let pair = Equivocation::of(&a, &b).expect("one place");
         assert_eq!(Equivocation::of(&b, &a), Some(pair.clone()));
         assert!(pair.is_proven());
-        let swapped = Equivocation {
-            first: pair.second.clone(),
-            second: pair.first.clone(),
-        };
-        assert!(
-            Equivocation::decode(&swapped.encode()).is_err(),
-            "one value, one encoding"
-        );
+        let swapped = Equivocation { first: pair.second.clone(), second: pair.first.clone() };
+        assert!(Equivocation::decode(&swapped.encode()).is_err(), "one value, one encoding");
     }
 
     #[test]
@@ -126,8 +104,7 @@ mod tests {
         ] {
             assert_eq!(Equivocation::of(&a, &other), None, "{what}");
         }
-        let unsigned =
-            SignedHeader::decode(header(1, 1, 5, "b").header_bytes(), [0; 64]).expect("well-formed");
+        let unsigned = SignedHeader::decode(header(1, 1, 5, "b").header_bytes(), [0; 64]).expect("well-formed");
         let accusation = Equivocation::of(&a, &unsigned).expect("one place");
         assert!(!accusation.is_proven(), "the author did not sign it");
     }

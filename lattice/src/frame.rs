@@ -42,19 +42,13 @@ impl Frame {
         codec::expect_version(wire.0, VERSION)?;
         codec::expect_small(&wire.3)?;
         match (wire.1, wire.2.as_slice()) {
-            (COMMITS, items) if (1..=FRAME_COMMITS_MAX).contains(&items.len()) => items
-                .iter()
-                .map(|item| Commit::decode(item))
-                .collect::<Result<_, _>>()
-                .map(Self::Commits),
+            (COMMITS, items) if (1..=FRAME_COMMITS_MAX).contains(&items.len()) => {
+                items.iter().map(|item| Commit::decode(item)).collect::<Result<_, _>>().map(Self::Commits)
+            }
             (COMMITS, _) => Err(DecodeError::Invalid("a frame holds 1 to 1024 commits")),
             (HEAD, [item]) => SignedHead::decode(item).map(|head| Self::Head(Box::new(head))),
-            (EQUIVOCATION, [item]) => {
-                Equivocation::decode(item).map(|pair| Self::Equivocation(Box::new(pair)))
-            }
-            _ => Err(DecodeError::Invalid(
-                "a frame of unknown kind, or with too many items",
-            )),
+            (EQUIVOCATION, [item]) => Equivocation::decode(item).map(|pair| Self::Equivocation(Box::new(pair))),
+            _ => Err(DecodeError::Invalid("a frame of unknown kind, or with too many items")),
         }
     }
 }
@@ -90,12 +84,7 @@ const EQUIVOCATION: u64 = 2;
 const _: () = assert!(COMMIT_BYTES_MAX + 1024 < FRAME_BYTES_MAX);
 
 #[derive(Serialize, Deserialize)]
-struct FrameWire<'a>(
-    u64,
-    u64,
-    #[serde(borrow)] Vec<&'a Bytes>,
-    #[serde(borrow)] Extensions<'a>,
-);
+struct FrameWire<'a>(u64, u64, #[serde(borrow)] Vec<&'a Bytes>, #[serde(borrow)] Extensions<'a>);
 
 #[cfg(test)]
 mod tests {
@@ -112,13 +101,7 @@ mod tests {
         let commits: Vec<_> = (1..=2000)
             .map(|seq| {
                 let prev = CommitId([u8::from(seq > 1); 32]);
-                let draft = Draft {
-                    lattice: LatticeId::ZERO,
-                    term: 0,
-                    seq,
-                    prev,
-                    time: Timestamp(seq),
-                };
+                let draft = Draft { lattice: LatticeId::ZERO, term: 0, seq, prev, time: Timestamp(seq) };
                 draft.sign(&author, vec![Op::put("k", &[0; 200]).expect("small")])
             })
             .collect();

@@ -81,14 +81,7 @@ impl Chain {
             return;
         }
         let at = self.beyond.partition_point(|run| run.first < header.seq);
-        self.beyond.insert(
-            at,
-            Run {
-                first: header.seq,
-                prev: header.prev,
-                last: signed.clone(),
-            },
-        );
+        self.beyond.insert(at, Run { first: header.seq, prev: header.prev, last: signed.clone() });
         self.join_runs(at);
         self.absorb_runs();
         self.forget_lowest();
@@ -148,13 +141,8 @@ impl Chain {
 
     /// Canonical bytes: `[[header, signature] | null, [[first, prev, [header, signature]], …]]`.
     pub fn encode(&self) -> Vec<u8> {
-        let signed =
-            |s: &SignedHeader| SignedWire(s.header_bytes().to_vec().into(), ByteArray::new(*s.signature()));
-        let beyond = self
-            .beyond
-            .iter()
-            .map(|run| (run.first, run.prev, signed(&run.last)))
-            .collect();
+        let signed = |s: &SignedHeader| SignedWire(s.header_bytes().to_vec().into(), ByteArray::new(*s.signature()));
+        let beyond = self.beyond.iter().map(|run| (run.first, run.prev, signed(&run.last))).collect();
         codec::encode(&ChainWire(self.tip.as_ref().map(signed), beyond))
     }
 
@@ -166,29 +154,15 @@ impl Chain {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let wire: ChainWire = codec::decode(bytes, CHAIN_BYTES_MAX)?;
         let signed = |wire: SignedWire| SignedHeader::decode(&wire.0, wire.1.into_array());
-        let run = |(first, prev, last)| {
-            Ok(Run {
-                first,
-                prev,
-                last: signed(last)?,
-            })
-        };
+        let run = |(first, prev, last)| Ok(Run { first, prev, last: signed(last)? });
         let chain = Self {
             tip: wire.0.map(signed).transpose()?,
             beyond: wire.1.into_iter().map(run).collect::<Result<_, _>>()?,
         };
-        let apart = chain
-            .beyond
-            .windows(2)
-            .all(|pair| pair[0].last_seq() < pair[1].first);
-        let ordered = chain
-            .beyond
-            .iter()
-            .all(|run| chain.seq() < run.first && run.first <= run.last_seq());
+        let apart = chain.beyond.windows(2).all(|pair| pair[0].last_seq() < pair[1].first);
+        let ordered = chain.beyond.iter().all(|run| chain.seq() < run.first && run.first <= run.last_seq());
         if chain.beyond.len() > FRONTIER_RANGES_MAX || !apart || !ordered {
-            return Err(DecodeError::Invalid(
-                "runs beyond a chain's tip must be sorted, apart and at most 256",
-            ));
+            return Err(DecodeError::Invalid("runs beyond a chain's tip must be sorted, apart and at most 256"));
         }
         Ok(chain)
     }
@@ -212,9 +186,7 @@ pub struct Frontier {
 impl Frontier {
     /// A frontier of stored chains.
     pub fn of(chains: impl IntoIterator<Item = ((AuthorId, u64), Chain)>) -> Self {
-        Self {
-            chains: chains.into_iter().collect(),
-        }
+        Self { chains: chains.into_iter().collect() }
     }
 
     /// The chain of an author in a term; an empty one if none is known.
@@ -229,9 +201,7 @@ impl Frontier {
 
     /// Whether the effect of this commit is known to be in.
     pub fn covers(&self, author: &AuthorId, term: u64, seq: u64) -> bool {
-        self.chains
-            .get(&(*author, term))
-            .is_some_and(|chain| chain.covers(seq))
+        self.chains.get(&(*author, term)).is_some_and(|chain| chain.covers(seq))
     }
 
     /// All chains, by author and term.
@@ -247,11 +217,7 @@ impl Frontier {
             .iter()
             .filter(|(_, chain)| **chain != Chain::default())
             .map(|((author, term), chain)| {
-                let runs: Vec<_> = chain
-                    .beyond
-                    .iter()
-                    .map(|run| (run.first, run.last.id()))
-                    .collect();
+                let runs: Vec<_> = chain.beyond.iter().map(|run| (run.first, run.last.id())).collect();
                 (*author, *term, chain.seq(), chain.tip_id(), runs)
             })
             .collect();
@@ -274,17 +240,8 @@ mod tests {
         (1..=n)
             .map(|seq| {
                 let time = Timestamp::from_millis(seq);
-                let draft = Draft {
-                    lattice: LatticeId::ZERO,
-                    term: 0,
-                    seq,
-                    prev,
-                    time,
-                };
-                let signed = draft
-                    .sign(&keys.author, vec![Op::delete("k").expect("small")])
-                    .signed()
-                    .clone();
+                let draft = Draft { lattice: LatticeId::ZERO, term: 0, seq, prev, time };
+                let signed = draft.sign(&keys.author, vec![Op::delete("k").expect("small")]).signed().clone();
                 prev = signed.id();
                 signed
             })
@@ -304,11 +261,7 @@ mod tests {
 
         let mut raised = chain.clone();
         raised.raise_to(&Chain { tip: Some(headers[3].clone()), beyond: Vec::new() });
-        assert_eq!(
-            (raised.seq(), raised.beyond.len()),
-            (5, 0),
-            "a run that reaches over the new tip is part of it"
-        );
+        assert_eq!((raised.seq(), raised.beyond.len()), (5, 0), "a run that reaches over the new tip is part of it");
         chain.note(&headers[2]);
         assert_eq!((chain.seq(), chain.beyond.len()), (5, 0));
     }
@@ -336,9 +289,7 @@ mod tests {
         let digest = |order: [usize; 5]| {
             let mut frontier = Frontier::default();
             for i in order {
-                frontier
-                    .chain_mut(&headers[i].header().author, 0)
-                    .note(&headers[i]);
+                frontier.chain_mut(&headers[i].header().author, 0).note(&headers[i]);
             }
             frontier.digest()
         };
@@ -364,17 +315,9 @@ mod tests {
     fn runs_are_bounded() {
         let headers = headers(4 * FRONTIER_RANGES_MAX as u64);
         let mut chain = Chain::default();
-        headers
-            .iter()
-            .skip(1)
-            .step_by(2)
-            .for_each(|header| chain.note(header));
+        headers.iter().skip(1).step_by(2).for_each(|header| chain.note(header));
         assert_eq!(chain.beyond.len(), FRONTIER_RANGES_MAX);
-        assert_eq!(
-            chain.highest(),
-            4 * FRONTIER_RANGES_MAX as u64,
-            "the newest are kept"
-        );
+        assert_eq!(chain.highest(), 4 * FRONTIER_RANGES_MAX as u64, "the newest are kept");
         assert_eq!(Chain::decode(&chain.encode()), Ok(chain));
     }
 }

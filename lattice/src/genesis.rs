@@ -38,9 +38,7 @@ impl Role {
 
     /// Reads a role's name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Witness, Self::Voter]
-            .into_iter()
-            .find(|role| role.as_str() == name)
+        [Self::Witness, Self::Voter].into_iter().find(|role| role.as_str() == name)
     }
 }
 
@@ -100,9 +98,7 @@ impl Genesis {
 
     /// Whether `key` stands under a prefix that only a seat's holder writes.
     pub fn is_seat_key(&self, key: &str) -> bool {
-        self.seat_prefixes
-            .iter()
-            .any(|prefix| key.starts_with(prefix.as_str()))
+        self.seat_prefixes.iter().any(|prefix| key.starts_with(prefix.as_str()))
     }
 
     /// The canonical bytes.
@@ -134,9 +130,7 @@ impl Genesis {
         };
         genesis.check()?;
         if genesis.encode() != bytes {
-            return Err(DecodeError::Invalid(
-                "the lists of a genesis must be sorted, without repeats",
-            ));
+            return Err(DecodeError::Invalid("the lists of a genesis must be sorted, without repeats"));
         }
         Ok(genesis)
     }
@@ -148,39 +142,22 @@ impl Genesis {
     /// [`DecodeError::Invalid`] names the first rule broken.
     pub fn check(&self) -> Result<(), DecodeError> {
         let rules = [
-            (
-                is_name(&self.name),
-                "the lattice's name must be 1 to 64 bytes of text without control characters",
-            ),
+            (is_name(&self.name), "the lattice's name must be 1 to 64 bytes of text without control characters"),
             (!self.admins.is_empty(), "a genesis needs at least one admin"),
+            (self.admins.len() <= FOUNDERS_MAX, "a genesis names at most 256 admins"),
+            (self.members.len() <= FOUNDERS_MAX, "a genesis names at most 256 members"),
             (
-                self.admins.len() <= FOUNDERS_MAX,
-                "a genesis names at most 256 admins",
-            ),
-            (
-                self.members.len() <= FOUNDERS_MAX,
-                "a genesis names at most 256 members",
-            ),
-            (
-                self.members
-                    .windows(2)
-                    .all(|pair| pair[0].author < pair[1].author),
+                self.members.windows(2).all(|pair| pair[0].author < pair[1].author),
                 "members must be sorted by author, each once",
             ),
-            (
-                self.seat_prefixes.len() <= SEAT_PREFIXES_MAX,
-                "a genesis names at most 16 seat prefixes",
-            ),
+            (self.seat_prefixes.len() <= SEAT_PREFIXES_MAX, "a genesis names at most 16 seat prefixes"),
             (
                 self.seat_prefixes
                     .iter()
                     .all(|p| p.len() <= 64 && p.len() > 1 && p.ends_with('/') && !p.starts_with('@')),
                 "a seat prefix is 2 to 64 bytes, ends in '/' and does not start with '@'",
             ),
-            (
-                self.limits.are_within_format(),
-                "a limit is zero or beyond what the format allows",
-            ),
+            (self.limits.are_within_format(), "a limit is zero or beyond what the format allows"),
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {
             Some((_, rule)) => Err(DecodeError::Invalid(rule)),
@@ -225,24 +202,12 @@ struct GenesisWire<'a>(
 
 /// `[name, author, log key, peer id, [role…]]`
 #[derive(Serialize, Deserialize)]
-pub(crate) struct MemberWire<'a>(
-    &'a str,
-    AuthorId,
-    LogKey,
-    #[serde(borrow)] &'a Bytes,
-    #[serde(borrow)] Vec<&'a str>,
-);
+pub(crate) struct MemberWire<'a>(&'a str, AuthorId, LogKey, #[serde(borrow)] &'a Bytes, #[serde(borrow)] Vec<&'a str>);
 
 impl<'a> From<&'a Member> for MemberWire<'a> {
     fn from(member: &'a Member) -> Self {
         let roles = member.roles.iter().map(|role| role.as_str()).collect();
-        Self(
-            &member.name,
-            member.author,
-            member.log_key,
-            Bytes::new(&member.peer_id),
-            roles,
-        )
+        Self(&member.name, member.author, member.log_key, Bytes::new(&member.peer_id), roles)
     }
 }
 
@@ -258,13 +223,7 @@ impl TryFrom<&MemberWire<'_>> for Member {
         if roles.iter().map(|role| role.as_str()).ne(wire.4.iter().copied()) {
             return Err(DecodeError::Invalid("a member's roles must be sorted, each once"));
         }
-        let member = Self {
-            name: wire.0.to_owned(),
-            author: wire.1,
-            log_key: wire.2,
-            peer_id: wire.3.to_vec(),
-            roles,
-        };
+        let member = Self { name: wire.0.to_owned(), author: wire.1, log_key: wire.2, peer_id: wire.3.to_vec(), roles };
         member.check()?;
         Ok(member)
     }
@@ -276,25 +235,13 @@ struct LimitsWire(u64, u64, u64, u64, u64);
 
 impl From<Limits> for LimitsWire {
     fn from(l: Limits) -> Self {
-        Self(
-            l.key_bytes,
-            l.value_bytes,
-            l.commit_ops,
-            l.commit_bytes,
-            l.max_drift_ms,
-        )
+        Self(l.key_bytes, l.value_bytes, l.commit_ops, l.commit_bytes, l.max_drift_ms)
     }
 }
 
 impl From<LimitsWire> for Limits {
     fn from(w: LimitsWire) -> Self {
-        Self {
-            key_bytes: w.0,
-            value_bytes: w.1,
-            commit_ops: w.2,
-            commit_bytes: w.3,
-            max_drift_ms: w.4,
-        }
+        Self { key_bytes: w.0, value_bytes: w.1, commit_ops: w.2, commit_bytes: w.3, max_drift_ms: w.4 }
     }
 }
 

@@ -44,32 +44,12 @@ pub struct SignedHead {
 impl Head {
     /// Signs the statement.
     pub fn sign(self, key: &AuthorKey) -> SignedHead {
-        let Self {
-            lattice,
-            author,
-            time_ms,
-            root,
-            entries,
-            frontier,
-            checkpoint_size,
-        } = self;
+        let Self { lattice, author, time_ms, root, entries, frontier, checkpoint_size } = self;
         let frontier = ByteArray::new(frontier);
-        let bytes = codec::encode(&HeadWire(
-            VERSION,
-            lattice,
-            author,
-            time_ms,
-            root,
-            entries,
-            frontier,
-            checkpoint_size,
-        ));
+        let bytes =
+            codec::encode(&HeadWire(VERSION, lattice, author, time_ms, root, entries, frontier, checkpoint_size));
         let signature = key.sign(DOMAIN, &bytes);
-        SignedHead {
-            head: self,
-            bytes,
-            signature,
-        }
+        SignedHead { head: self, bytes, signature }
     }
 }
 
@@ -97,11 +77,7 @@ impl SignedHead {
             frontier: wire.6.into_array(),
             checkpoint_size: wire.7,
         };
-        Ok(Self {
-            head,
-            bytes: bytes.into_vec(),
-            signature: signature.into_array(),
-        })
+        Ok(Self { head, bytes: bytes.into_vec(), signature: signature.into_array() })
     }
 
     /// The statement, if the node it names signed it.
@@ -131,10 +107,7 @@ mod tests {
             checkpoint_size: 0,
         };
         let signed = head.sign(&keys.author);
-        assert_eq!(
-            SignedHead::decode(&signed.encode()).map(|s| s.verified()),
-            Ok(Some(head))
-        );
+        assert_eq!(SignedHead::decode(&signed.encode()).map(|s| s.verified()), Ok(Some(head)));
         let forged = head.sign(&NodeKeys::from_seed([5; 32]).author);
         assert_eq!(forged.verified(), None);
     }

@@ -33,33 +33,18 @@ impl Hello {
     /// Signs a hello from the node with peer id `from` to the one with peer id `to`.
     pub fn sign(key: &AuthorKey, lattice: LatticeId, from: &[u8], to: &[u8]) -> Self {
         let signature = key.sign(HELLO_DOMAIN, &hello_message(lattice, from, to));
-        Self {
-            lattice,
-            author: key.id(),
-            signature,
-        }
+        Self { lattice, author: key.id(), signature }
     }
 
     /// Whether the author said this from `from` to `to`.
     pub fn is_from(&self, from: &[u8], to: &[u8]) -> bool {
-        is_signed_by(
-            &self.author,
-            HELLO_DOMAIN,
-            &hello_message(self.lattice, from, to),
-            &self.signature,
-        )
+        is_signed_by(&self.author, HELLO_DOMAIN, &hello_message(self.lattice, from, to), &self.signature)
     }
 
     /// Canonical bytes: `[version, lattice, author, signature, extensions]`.
     pub fn encode(&self) -> Vec<u8> {
         let signature = ByteArray::new(self.signature);
-        codec::encode(&HelloWire(
-            VERSION,
-            self.lattice,
-            self.author,
-            signature,
-            Extensions::new(),
-        ))
+        codec::encode(&HelloWire(VERSION, self.lattice, self.author, signature, Extensions::new()))
     }
 
     /// Reads canonical bytes.
@@ -71,11 +56,7 @@ impl Hello {
         let wire: HelloWire<'_> = codec::decode(bytes, HELLO_BYTES_MAX)?;
         codec::expect_version(wire.0, VERSION)?;
         codec::expect_small(&wire.4)?;
-        Ok(Self {
-            lattice: wire.1,
-            author: wire.2,
-            signature: wire.3.into_array(),
-        })
+        Ok(Self { lattice: wire.1, author: wire.2, signature: wire.3.into_array() })
     }
 }
 
@@ -85,13 +66,7 @@ fn hello_message(lattice: LatticeId, from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct HelloWire<'a>(
-    u64,
-    LatticeId,
-    AuthorId,
-    ByteArray<SIGNATURE_BYTES>,
-    #[serde(borrow)] Extensions<'a>,
-);
+struct HelloWire<'a>(u64, LatticeId, AuthorId, ByteArray<SIGNATURE_BYTES>, #[serde(borrow)] Extensions<'a>);
 
 /// A stranger with an invitation asks to be added.
 #[derive(Clone, PartialEq, Eq)]
@@ -107,19 +82,9 @@ pub struct JoinRequest {
 
 impl JoinRequest {
     /// Signs a request; the signature proves that the asker holds the author key.
-    pub fn sign(
-        key: &AuthorKey,
-        lattice: LatticeId,
-        secret: [u8; INVITATION_SECRET_BYTES],
-        member: Member,
-    ) -> Self {
+    pub fn sign(key: &AuthorKey, lattice: LatticeId, secret: [u8; INVITATION_SECRET_BYTES], member: Member) -> Self {
         let signature = key.sign(JOIN_DOMAIN, &join_message(lattice, &secret, &member));
-        Self {
-            lattice,
-            secret,
-            member,
-            signature,
-        }
+        Self { lattice, secret, member, signature }
     }
 
     /// Whether the asker holds the key of the author it names.
@@ -132,14 +97,7 @@ impl JoinRequest {
     pub fn encode(&self) -> Vec<u8> {
         let member = MemberWire::from(&self.member);
         let (secret, signature) = (ByteArray::new(self.secret), ByteArray::new(self.signature));
-        codec::encode(&JoinWire(
-            VERSION,
-            self.lattice,
-            secret,
-            member,
-            signature,
-            Extensions::new(),
-        ))
+        codec::encode(&JoinWire(VERSION, self.lattice, secret, member, signature, Extensions::new()))
     }
 
     /// Reads canonical bytes.

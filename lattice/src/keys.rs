@@ -69,16 +69,9 @@ impl AuthorKey {
 
 /// Checks one signature over `domain ‖ message` with `verify_strict`, the only rule in a lattice: batch
 /// verification accepts signatures that this refuses, and nodes that disagree on one would split their roots.
-pub fn is_signed_by(
-    author: &AuthorId,
-    domain: &[u8],
-    message: &[u8],
-    signature: &[u8; SIGNATURE_BYTES],
-) -> bool {
-    VerifyingKey::from_bytes(author.as_bytes()).is_ok_and(|key| {
-        key.verify_strict(&[domain, message].concat(), &Signature::from_bytes(signature))
-            .is_ok()
-    })
+pub fn is_signed_by(author: &AuthorId, domain: &[u8], message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
+    VerifyingKey::from_bytes(author.as_bytes())
+        .is_ok_and(|key| key.verify_strict(&[domain, message].concat(), &Signature::from_bytes(signature)).is_ok())
 }
 
 #[cfg(test)]

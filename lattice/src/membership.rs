@@ -55,15 +55,8 @@ impl Change {
         match self {
             Self::Add(member) => codec::encode(&(ADD, MemberWire::from(member))),
             Self::Revoke { author, last_seq } => codec::encode(&(REVOKE, *author, *last_seq)),
-            Self::Fall {
-                admin,
-                last_seq,
-                approvals,
-            } => {
-                let approvals = approvals
-                    .iter()
-                    .map(|(by, sig)| (*by, ByteArray::new(*sig)))
-                    .collect();
+            Self::Fall { admin, last_seq, approvals } => {
+                let approvals = approvals.iter().map(|(by, sig)| (*by, ByteArray::new(*sig))).collect();
                 codec::encode(&FallWire(FALL, *admin, *last_seq, approvals))
             }
         }
@@ -82,8 +75,7 @@ impl Change {
                 Ok(Self::Add(Member::try_from(&wire)?))
             }
             Some(REVOKE) => {
-                let (_, author, last_seq): (u64, AuthorId, u64) =
-                    codec::decode(bytes, MEMBERSHIP_CHANGE_BYTES_MAX)?;
+                let (_, author, last_seq): (u64, AuthorId, u64) = codec::decode(bytes, MEMBERSHIP_CHANGE_BYTES_MAX)?;
                 expect_seq(last_seq)?;
                 Ok(Self::Revoke { author, last_seq })
             }
@@ -91,20 +83,12 @@ impl Change {
                 let wire: FallWire = codec::decode(bytes, MEMBERSHIP_CHANGE_BYTES_MAX)?;
                 expect_seq(wire.2)?;
                 if wire.3.len() > FOUNDERS_MAX || !wire.3.windows(2).all(|pair| pair[0].0 < pair[1].0) {
-                    return Err(DecodeError::Invalid(
-                        "approvals must be sorted by admin, each once, at most 256",
-                    ));
+                    return Err(DecodeError::Invalid("approvals must be sorted by admin, each once, at most 256"));
                 }
                 let approvals = wire.3.iter().map(|(by, sig)| (*by, sig.into_array())).collect();
-                Ok(Self::Fall {
-                    admin: wire.1,
-                    last_seq: wire.2,
-                    approvals,
-                })
+                Ok(Self::Fall { admin: wire.1, last_seq: wire.2, approvals })
             }
-            _ => Err(DecodeError::Invalid(
-                "a membership change is an addition (0), a revocation (1) or a fall (2)",
-            )),
+            _ => Err(DecodeError::Invalid("a membership change is an addition (0), a revocation (1) or a fall (2)")),
         }
     }
 
@@ -128,21 +112,11 @@ impl Change {
 
     /// What an admin signs to bring another down: `lattice id ‖ admin ‖ last seq (8 bytes, big-endian)`.
     pub fn fall_message(lattice: LatticeId, admin: AuthorId, last_seq: u64) -> Vec<u8> {
-        [
-            lattice.as_bytes(),
-            admin.as_bytes(),
-            last_seq.to_be_bytes().as_slice(),
-        ]
-        .concat()
+        [lattice.as_bytes(), admin.as_bytes(), last_seq.to_be_bytes().as_slice()].concat()
     }
 
     /// An admin's approval of another's fall.
-    pub fn approve_fall(
-        by: &AuthorKey,
-        lattice: LatticeId,
-        admin: AuthorId,
-        last_seq: u64,
-    ) -> [u8; SIGNATURE_BYTES] {
+    pub fn approve_fall(by: &AuthorKey, lattice: LatticeId, admin: AuthorId, last_seq: u64) -> [u8; SIGNATURE_BYTES] {
         by.sign(FALL_DOMAIN, &Self::fall_message(lattice, admin, last_seq))
     }
 }
@@ -209,10 +183,9 @@ impl NotAdmitted {
     /// Honest nodes may know different members for a while; all else an honest sender would not send.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::UnknownAuthor { .. }
-            | Self::BeyondCut { .. }
-            | Self::NoSeat { .. }
-            | Self::Reserved { .. } => Fault::Nobody,
+            Self::UnknownAuthor { .. } | Self::BeyondCut { .. } | Self::NoSeat { .. } | Self::Reserved { .. } => {
+                Fault::Nobody
+            }
             Self::MixedChange | Self::BadChange(_) => Fault::Sender,
         }
     }
@@ -228,15 +201,8 @@ pub struct Membership {
 impl Membership {
     /// The membership that `changes` give, in whatever order and however often.
     pub fn of(genesis: &Genesis, changes: impl IntoIterator<Item = Change>) -> Self {
-        let members = genesis
-            .members
-            .iter()
-            .map(|member| (member.author, member.clone()))
-            .collect();
-        let mut membership = Self {
-            members,
-            cuts: BTreeMap::new(),
-        };
+        let members = genesis.members.iter().map(|member| (member.author, member.clone())).collect();
+        let mut membership = Self { members, cuts: BTreeMap::new() };
         changes.into_iter().for_each(|change| membership.join(change));
         membership
     }
@@ -246,20 +212,12 @@ impl Membership {
         match change {
             Change::Add(member) => {
                 // Two additions of one author that differ: the smaller encoding stands, on every node.
-                let standing = self
-                    .members
-                    .entry(member.author)
-                    .or_insert_with(|| member.clone());
+                let standing = self.members.entry(member.author).or_insert_with(|| member.clone());
                 if Change::Add(member.clone()).encode() < Change::Add(standing.clone()).encode() {
                     *standing = member;
                 }
             }
-            Change::Revoke { author, last_seq }
-            | Change::Fall {
-                admin: author,
-                last_seq,
-                ..
-            } => {
+            Change::Revoke { author, last_seq } | Change::Fall { admin: author, last_seq, .. } => {
                 let cut = self.cuts.entry(author).or_insert(last_seq);
                 *cut = (*cut).min(last_seq);
             }
@@ -283,9 +241,7 @@ impl Membership {
 
     /// The author's last sequence number that counts: `None` for a stranger, `u64::MAX` without a cut.
     pub fn last_seq(&self, author: &AuthorId) -> Option<u64> {
-        self.members
-            .get(author)
-            .map(|_| self.cuts.get(author).copied().unwrap_or(u64::MAX))
+        self.members.get(author).map(|_| self.cuts.get(author).copied().unwrap_or(u64::MAX))
     }
 
     /// Whether this author is a member that no cut has touched.
@@ -303,11 +259,7 @@ impl Membership {
         match self.last_seq(&author) {
             _ if header.term != 0 => Err(NotAdmitted::NoSeat { term: header.term }),
             None => Err(NotAdmitted::UnknownAuthor { author }),
-            Some(last_seq) if seq > last_seq => Err(NotAdmitted::BeyondCut {
-                author,
-                last_seq,
-                seq,
-            }),
+            Some(last_seq) if seq > last_seq => Err(NotAdmitted::BeyondCut { author, last_seq, seq }),
             Some(_) => Ok(()),
         }
     }
@@ -320,12 +272,7 @@ impl Membership {
     /// # Errors
     ///
     /// [`NotAdmitted`] says why not, and who is at fault.
-    pub fn admit(
-        &self,
-        genesis: &Genesis,
-        lattice: LatticeId,
-        commit: &VerifiedCommit,
-    ) -> Result<(), NotAdmitted> {
+    pub fn admit(&self, genesis: &Genesis, lattice: LatticeId, commit: &VerifiedCommit) -> Result<(), NotAdmitted> {
         match self.admit_header(commit.header()) {
             Err(NotAdmitted::BeyondCut { .. }) if carries_only_falls(commit) => {}
             judged => judged?,
@@ -343,11 +290,7 @@ impl Membership {
                 others += 1;
             }
         }
-        if changes > 0 && others > 0 {
-            Err(NotAdmitted::MixedChange)
-        } else {
-            Ok(())
-        }
+        if changes > 0 && others > 0 { Err(NotAdmitted::MixedChange) } else { Ok(()) }
     }
 }
 
@@ -355,35 +298,20 @@ impl Membership {
 fn carries_only_falls(commit: &VerifiedCommit) -> bool {
     let is_fall = |op: &Op| {
         op.key().as_str().starts_with(MEMBER_PREFIX)
-            && op
-                .value()
-                .is_some_and(|value| Change::decode(value).is_ok_and(|change| change.proves_itself()))
+            && op.value().is_some_and(|value| Change::decode(value).is_ok_and(|change| change.proves_itself()))
     };
     commit.live_ops().next().is_some() && commit.live_ops().all(|(_, op)| is_fall(op))
 }
 
 /// The reserved prefix that `key` stands under, if no feature of this version owns it.
 pub fn reserved_prefix(genesis: &Genesis, key: &str) -> Option<String> {
-    let seat = genesis
-        .seat_prefixes
-        .iter()
-        .find(|prefix| key.starts_with(prefix.as_str()));
-    seat.cloned().or_else(|| {
-        key.starts_with(RESERVED_PREFIX)
-            .then(|| RESERVED_PREFIX.to_owned())
-    })
+    let seat = genesis.seat_prefixes.iter().find(|prefix| key.starts_with(prefix.as_str()));
+    seat.cloned().or_else(|| key.starts_with(RESERVED_PREFIX).then(|| RESERVED_PREFIX.to_owned()))
 }
 
 /// Reads a change out of an operation under `@member/`, checking its key and who made it.
-fn check_change(
-    genesis: &Genesis,
-    lattice: LatticeId,
-    author: &AuthorId,
-    op: &Op,
-) -> Result<(), NotAdmitted> {
-    let value = op
-        .value()
-        .ok_or(NotAdmitted::BadChange("a membership change is never deleted"))?;
+fn check_change(genesis: &Genesis, lattice: LatticeId, author: &AuthorId, op: &Op) -> Result<(), NotAdmitted> {
+    let value = op.value().ok_or(NotAdmitted::BadChange("a membership change is never deleted"))?;
     if op.key().as_str() != key_of(value) {
         return Err(NotAdmitted::BadChange("its key is not the hash of its value"));
     }
@@ -391,29 +319,20 @@ fn check_change(
     match Change::decode(value).map_err(|_| NotAdmitted::BadChange("its value does not decode"))? {
         Change::Add(_) if !is_admin(author) => Err(NotAdmitted::BadChange("only an admin adds members")),
         Change::Add(_) => Ok(()),
-        Change::Revoke { .. } if !is_admin(author) => {
-            Err(NotAdmitted::BadChange("only an admin cuts an author"))
+        Change::Revoke { .. } if !is_admin(author) => Err(NotAdmitted::BadChange("only an admin cuts an author")),
+        Change::Revoke { author: cut, .. } if is_admin(&cut) => {
+            Err(NotAdmitted::BadChange("an admin is cut only by more than half of the admins"))
         }
-        Change::Revoke { author: cut, .. } if is_admin(&cut) => Err(NotAdmitted::BadChange(
-            "an admin is cut only by more than half of the admins",
-        )),
         Change::Revoke { .. } => Ok(()),
         Change::Fall { admin, .. } if !is_admin(&admin) => Err(NotAdmitted::BadChange("it names no admin")),
-        Change::Fall {
-            admin,
-            last_seq,
-            approvals,
-        } => {
+        Change::Fall { admin, last_seq, approvals } => {
             let message = Change::fall_message(lattice, admin, last_seq);
-            let valid = approvals
-                .iter()
-                .filter(|(by, sig)| is_admin(by) && is_signed_by(by, FALL_DOMAIN, &message, sig));
+            let valid =
+                approvals.iter().filter(|(by, sig)| is_admin(by) && is_signed_by(by, FALL_DOMAIN, &message, sig));
             if valid.count() * 2 > genesis.admins.len() {
                 Ok(())
             } else {
-                Err(NotAdmitted::BadChange(
-                    "not more than half of the admins signed it",
-                ))
+                Err(NotAdmitted::BadChange("not more than half of the admins signed it"))
             }
         }
     }

@@ -43,9 +43,7 @@ pub fn root(leaves: &[Digest]) -> Digest {
     match leaves {
         [] => sha256(&[]),
         [only] => *only,
-        _ => MerkleTree::<Rfc6962>::from_leaves(leaves)
-            .root()
-            .unwrap_or_else(|| unreachable!("there are leaves")),
+        _ => MerkleTree::<Rfc6962>::from_leaves(leaves).root().unwrap_or_else(|| unreachable!("there are leaves")),
     }
 }
 
@@ -54,12 +52,7 @@ pub fn path(leaves: &[Digest], index: usize) -> Option<Vec<Digest>> {
     if index >= leaves.len() {
         return None;
     }
-    Some(
-        MerkleTree::<Rfc6962>::from_leaves(leaves)
-            .proof(&[index])
-            .proof_hashes()
-            .to_vec(),
-    )
+    Some(MerkleTree::<Rfc6962>::from_leaves(leaves).proof(&[index]).proof_hashes().to_vec())
 }
 
 /// The root that `path` leads to from the leaf at `index` of `size` leaves; `None` if the index lies beyond the
@@ -122,20 +115,15 @@ mod tests {
             let (leaves, root) = (leaves(n), root(&leaves(n)));
             for index in 0..n {
                 let path = path(&leaves, index).expect("in range");
-                let at = |index: u64, size: u64, path: &[Digest]| {
-                    root_from_path(&leaves[index as usize], index, size, path)
-                };
+                let at =
+                    |index: u64, size: u64, path: &[Digest]| root_from_path(&leaves[index as usize], index, size, path);
                 assert_eq!(at(index as u64, n as u64, &path), Some(root), "{index} of {n}");
                 let spare = [path.as_slice(), &[[0; 32]]].concat();
                 assert_eq!(at(index as u64, n as u64, &spare), None, "a spare hash");
                 if let Some((_, short)) = path.split_last() {
                     assert_ne!(at(index as u64, n as u64, short), Some(root), "a missing hash");
                 }
-                assert_eq!(
-                    root_from_path(&leaves[index], n as u64, n as u64, &path),
-                    None,
-                    "beyond the tree"
-                );
+                assert_eq!(root_from_path(&leaves[index], n as u64, n as u64, &path), None, "beyond the tree");
             }
         }
         assert_eq!(path(&leaves(3), 3), None);

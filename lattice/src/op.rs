@@ -57,18 +57,11 @@ impl Key {
         match text.len() {
             0 => return Err(BadOp::EmptyKey),
             bytes if bytes > KEY_BYTES_MAX => {
-                return Err(BadOp::LongKey {
-                    bytes,
-                    limit: KEY_BYTES_MAX,
-                });
+                return Err(BadOp::LongKey { bytes, limit: KEY_BYTES_MAX });
             }
             _ => {}
         }
-        if text.contains('\0') {
-            Err(BadOp::NulInKey)
-        } else {
-            Ok(Self(text.into()))
-        }
+        if text.contains('\0') { Err(BadOp::NulInKey) } else { Ok(Self(text.into())) }
     }
 
     /// The text.
@@ -114,15 +107,9 @@ impl Op {
     /// [`BadOp`] if either breaks the format's bounds.
     pub fn put(key: &str, value: &[u8]) -> Result<Self, BadOp> {
         if value.len() > VALUE_BYTES_MAX {
-            return Err(BadOp::LongValue {
-                bytes: value.len(),
-                limit: VALUE_BYTES_MAX,
-            });
+            return Err(BadOp::LongValue { bytes: value.len(), limit: VALUE_BYTES_MAX });
         }
-        Ok(Self {
-            key: Key::new(key)?,
-            value: Some(value.into()),
-        })
+        Ok(Self { key: Key::new(key)?, value: Some(value.into()) })
     }
 
     /// Removes `key`, leaving a tombstone.
@@ -131,10 +118,7 @@ impl Op {
     ///
     /// [`BadOp`] if the key breaks the format's bounds.
     pub fn delete(key: &str) -> Result<Self, BadOp> {
-        Ok(Self {
-            key: Key::new(key)?,
-            value: None,
-        })
+        Ok(Self { key: Key::new(key)?, value: None })
     }
 
     /// The key.
@@ -150,11 +134,7 @@ impl Op {
     /// Canonical bytes: `[0, key, value]` or `[1, key, null]`.
     pub fn encode(&self) -> Vec<u8> {
         let kind = if self.value.is_some() { PUT } else { DELETE };
-        codec::encode(&OpWire(
-            kind,
-            self.key.as_str(),
-            self.value.as_deref().map(Bytes::new),
-        ))
+        codec::encode(&OpWire(kind, self.key.as_str(), self.value.as_deref().map(Bytes::new)))
     }
 
     /// Reads canonical bytes.

@@ -75,31 +75,14 @@ impl Record {
         let (kind, body) = match &self.event {
             Event::Opened { lattice, author } => (OPENED, codec::encode(&(lattice, author))),
             Event::Applied { commits } => (APPLIED, codec::encode(commits)),
-            Event::Reconciled {
-                peer,
-                outcome,
-                received,
-                sent,
-            } => (RECONCILED, codec::encode(&(peer, outcome, received, sent))),
+            Event::Reconciled { peer, outcome, received, sent } => {
+                (RECONCILED, codec::encode(&(peer, outcome, received, sent)))
+            }
             Event::Mode { mode, reason } => (MODE, codec::encode(&(mode, reason))),
             Event::Membership { changes, removed } => (MEMBERSHIP, codec::encode(&(changes, removed))),
         };
-        let Self {
-            time_ms,
-            before,
-            after,
-            entries,
-            ..
-        } = *self;
-        codec::encode(&RecordWire(
-            VERSION,
-            kind,
-            time_ms,
-            before,
-            after,
-            entries,
-            body.into(),
-        ))
+        let Self { time_ms, before, after, entries, .. } = *self;
+        codec::encode(&RecordWire(VERSION, kind, time_ms, before, after, entries, body.into()))
     }
 
     /// Reads canonical bytes.
@@ -111,13 +94,7 @@ impl Record {
         let wire: RecordWire = codec::decode(bytes, RECORD_BYTES_MAX)?;
         codec::expect_version(wire.0, VERSION)?;
         let event = decode_event(wire.1, &wire.6)?;
-        Ok(Self {
-            time_ms: wire.2,
-            before: wire.3,
-            after: wire.4,
-            entries: wire.5,
-            event,
-        })
+        Ok(Self { time_ms: wire.2, before: wire.3, after: wire.4, entries: wire.5, event })
     }
 }
 
@@ -136,12 +113,7 @@ fn decode_event(kind: u64, body: &[u8]) -> Result<Event, DecodeError> {
         }
         RECONCILED => {
             let (peer, outcome, received, sent) = codec::decode(body, RECORD_BYTES_MAX)?;
-            Ok(Event::Reconciled {
-                peer,
-                outcome,
-                received,
-                sent,
-            })
+            Ok(Event::Reconciled { peer, outcome, received, sent })
         }
         MODE => {
             let (mode, reason) = codec::decode(body, RECORD_BYTES_MAX)?;
@@ -171,37 +143,15 @@ mod tests {
     #[test]
     fn every_kind_round_trips_and_the_largest_fits() {
         let events = [
-            Event::Opened {
-                lattice: LatticeId([1; 32]),
-                author: AuthorId([2; 32]),
-            },
-            Event::Applied {
-                commits: vec![CommitId([3; 32]); RECORD_COMMITS_MAX],
-            },
-            Event::Reconciled {
-                peer: AuthorId([4; 32]),
-                outcome: "equal".into(),
-                received: 1,
-                sent: 2,
-            },
-            Event::Mode {
-                mode: "p2p".into(),
-                reason: "start".into(),
-            },
-            Event::Membership {
-                changes: vec![ValueHash([5; 32])],
-                removed: 3,
-            },
+            Event::Opened { lattice: LatticeId([1; 32]), author: AuthorId([2; 32]) },
+            Event::Applied { commits: vec![CommitId([3; 32]); RECORD_COMMITS_MAX] },
+            Event::Reconciled { peer: AuthorId([4; 32]), outcome: "equal".into(), received: 1, sent: 2 },
+            Event::Mode { mode: "p2p".into(), reason: "start".into() },
+            Event::Membership { changes: vec![ValueHash([5; 32])], removed: 3 },
         ];
         for event in events {
             let (before, after) = (StateRoot([6; 32]), StateRoot([7; 32]));
-            let record = Record {
-                time_ms: 1,
-                before,
-                after,
-                entries: 8,
-                event,
-            };
+            let record = Record { time_ms: 1, before, after, entries: 8, event };
             assert!(record.encode().len() <= RECORD_BYTES_MAX);
             assert_eq!(Record::decode(&record.encode()), Ok(record));
         }

@@ -41,9 +41,7 @@ pub struct Ticket {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadTicket {
     /// Cut off, or another kind of text.
-    #[error(
-        "not a ticket: it must start with \"lattice1\"; copy the whole line that `lattice invite` printed"
-    )]
+    #[error("not a ticket: it must start with \"lattice1\"; copy the whole line that `lattice invite` printed")]
     Prefix,
     /// A character that a ticket does not have.
     #[error("not a ticket: it is damaged or cut short; copy the whole line that `lattice invite` printed")]
@@ -57,23 +55,14 @@ impl fmt::Display for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let genesis = self.genesis.encode();
         let addresses = self.addresses.iter().map(String::as_str).collect();
-        let bytes = codec::encode(&TicketWire(
-            VERSION,
-            Bytes::new(&genesis),
-            addresses,
-            ByteArray::new(self.secret),
-        ));
+        let bytes = codec::encode(&TicketWire(VERSION, Bytes::new(&genesis), addresses, ByteArray::new(self.secret)));
         write!(f, "{TICKET_PREFIX}{}", BASE64URL_NOPAD.encode(&bytes))
     }
 }
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Ticket({:?}, {:?}, secret withheld)",
-            self.genesis.name, self.addresses
-        )
+        write!(f, "Ticket({:?}, {:?}, secret withheld)", self.genesis.name, self.addresses)
     }
 }
 
@@ -82,16 +71,12 @@ impl FromStr for Ticket {
 
     fn from_str(text: &str) -> Result<Self, BadTicket> {
         let body = text.trim().strip_prefix(TICKET_PREFIX).ok_or(BadTicket::Prefix)?;
-        let bytes = BASE64URL_NOPAD
-            .decode(body.as_bytes())
-            .map_err(|_| BadTicket::Text)?;
+        let bytes = BASE64URL_NOPAD.decode(body.as_bytes()).map_err(|_| BadTicket::Text)?;
         let wire: TicketWire<'_> = codec::decode(&bytes, TICKET_BYTES_MAX)?;
         codec::expect_version(wire.0, VERSION)?;
         let short = wire.2.iter().all(|address| address.len() <= ADDRESS_BYTES_MAX);
         if wire.2.is_empty() || wire.2.len() > TICKET_ADDRESSES_MAX || !short {
-            return Err(BadTicket::Bytes(DecodeError::Invalid(
-                "a ticket has 1 to 32 addresses of up to 512 bytes",
-            )));
+            return Err(BadTicket::Bytes(DecodeError::Invalid("a ticket has 1 to 32 addresses of up to 512 bytes")));
         }
         Ok(Self {
             genesis: Genesis::decode(wire.1)?,
@@ -123,18 +108,10 @@ mod tests {
         };
         let text = ticket.to_string();
         assert_eq!(format!("  {text}\n").parse(), Ok(ticket.clone()));
-        for bad in [
-            "",
-            "hello",
-            &text[..text.len() - 3],
-            &text.replace("lattice1", "lattice2"),
-        ] {
+        for bad in ["", "hello", &text[..text.len() - 3], &text.replace("lattice1", "lattice2")] {
             let refused = bad.parse::<Ticket>().expect_err("damaged");
             assert!(refused.to_string().contains("copy the whole line"), "{refused}");
         }
-        assert!(
-            !format!("{ticket:?}").contains("9, 9"),
-            "the secret is not printed"
-        );
+        assert!(!format!("{ticket:?}").contains("9, 9"), "the secret is not printed");
     }
 }

@@ -156,7 +156,13 @@ impl Node {
             stop: stop.clone(),
         };
         let service = Service { inner: Arc::new(inner) };
-        let sync = Sync { identity: identity.clone(), writer: writer.clone(), reader: reader.clone(), net: net.clone(), counters: counters.clone() };
+        let sync = Sync {
+            identity: identity.clone(),
+            writer: writer.clone(),
+            reader: reader.clone(),
+            net: net.clone(),
+            counters: counters.clone(),
+        };
         let (heads, heads_out) = mpsc::channel(HEADS_MAX);
         let (nudges, nudges_out) = mpsc::channel(1);
         let ingest = Ingest { identity, writer, net: net.clone(), heads, counters };
@@ -172,7 +178,8 @@ impl Node {
         tasks.spawn(tell_frames(net.clone(), frames, stop.clone()));
         tasks.spawn(addressbook::keep(home.clone(), net.clone(), stop.clone()));
         let http = serve(&home, &service, listeners, &tasks, &stop)?;
-        let node = Self { service, http, home, nudges, writer_stop, stop, tasks, writer_task: writers, reader, _lock: lock };
+        let node =
+            Self { service, http, home, nudges, writer_stop, stop, tasks, writer_task: writers, reader, _lock: lock };
         node.announce(&net)?;
         Ok(node)
     }
@@ -232,7 +239,10 @@ impl Node {
         );
         if !http.is_empty() {
             let running = Running { pid: std::process::id(), http, p2p };
-            self.home.write("run.json", 0o644, &serde_json::to_vec_pretty(&running)?)?;
+            if let Err(error) = self.home.write("run.json", 0o644, &serde_json::to_vec_pretty(&running)?) {
+                // Reads and gossip go on without it; only the command line has to be told the address.
+                tracing::error!(%error, "clients don't find this node by its directory; give them --url");
+            }
         }
         Ok(())
     }
@@ -297,7 +307,8 @@ fn rebuild_bar() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("rebuilding the state tree {bar:30} {pos}/{len} entries, {per_sec}, {eta} left");
+    let style =
+        ProgressStyle::with_template("rebuilding the state tree {bar:30} {pos}/{len} entries, {per_sec}, {eta} left");
     ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 

@@ -25,7 +25,9 @@ pub struct Home {
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// There is a node already.
-    #[error("{0} holds a node already (there is a node.key); choose another --dir, or start it with `lattice run --dir {0}`")]
+    #[error(
+        "{0} holds a node already (there is a node.key); choose another --dir, or start it with `lattice run --dir {0}`"
+    )]
     Exists(PathBuf),
     /// There is none.
     #[error("{0} holds no node (there is no node.key); create one with `lattice init` or `lattice join`")]
@@ -50,13 +52,24 @@ pub enum HomeError {
         what: String,
     },
     /// The file system says no.
-    #[error("{path}: {error}; check that the directory exists, belongs to this user and can be written")]
+    #[error("{path}: {error}; {}", advice(error))]
     Io {
         /// The file.
         path: PathBuf,
         /// What it says.
         error: io::Error,
     },
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    let kind = error.kind();
+    if kind == io::ErrorKind::StorageFull || kind == io::ErrorKind::QuotaExceeded {
+        "free space on that file system"
+    } else if kind == io::ErrorKind::ReadOnlyFilesystem {
+        "that file system is mounted read-only; mount it writable"
+    } else {
+        "check that the directory exists, belongs to this user and can be written"
+    }
 }
 
 /// Held as long as this process may write to the directory.

@@ -100,7 +100,12 @@ impl Ingest {
 fn check(identity: &Identity, membership: &Membership, gossip: Gossip) -> Checked {
     if !gossip.is_lattice {
         // Commits would be judged by their signatures all the same, but a stranger's flood is not worth the time.
-        return Checked { gossip, verdict: Verdict::Ignore, refused: Some("sender-not-of-lattice"), content: Content::Nothing };
+        return Checked {
+            gossip,
+            verdict: Verdict::Ignore,
+            refused: Some("sender-not-of-lattice"),
+            content: Content::Nothing,
+        };
     }
     let (verdict, refused, content) = match Frame::decode(&gossip.bytes) {
         Ok(Frame::Commits(commits)) => check_commits(identity, membership, commits),
@@ -133,7 +138,8 @@ fn check_commits(
                 // What the writer will only park or refuse is not forwarded, and an honest sender is not blamed.
                 if let Err(error) = membership.admit(&identity.genesis, identity.lattice, &commit) {
                     verdict = verdict.worst(Verdict::of(error.fault()));
-                    refused = Some(if error.fault() == Fault::Sender { "bad-membership-change" } else { "not-admitted" });
+                    refused =
+                        Some(if error.fault() == Fault::Sender { "bad-membership-change" } else { "not-admitted" });
                 }
                 good.push(commit);
             }

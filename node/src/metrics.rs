@@ -29,7 +29,11 @@ pub fn text(status: &Status, counters: &Counters) -> String {
         ("peers_connected", "Distinct peers with an established connection", peers.connected),
         ("peers_lattice", "Connected peers whose handshake proved the same lattice", peers.lattice),
         ("peers_mesh", "Lattice peers in the gossip mesh", peers.mesh),
-        ("peers_in_sync", "Lattice peers with an equal root or an explained reconcile within 30 seconds", peers.in_sync),
+        (
+            "peers_in_sync",
+            "Lattice peers with an equal root or an explained reconcile within 30 seconds",
+            peers.in_sync,
+        ),
         ("state_entries", "Entries in the state, tombstones included", status.entries),
         ("log_records", "Records in the node's own log", status.log_size),
         ("commits_waiting", "Commits waiting for their author or their time", status.waiting),

@@ -134,12 +134,7 @@ impl Service {
     /// # Errors
     ///
     /// [`ReadError`].
-    pub async fn list(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<StoredEntry>, ReadError> {
+    pub async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<StoredEntry>, ReadError> {
         self.inner.reader.list(prefix, after, limit).await
     }
 
@@ -181,7 +176,8 @@ impl Service {
         if !inner.identity.genesis.admins.contains(&inner.identity.keys.author.id()) {
             return Err(InviteError::NotAdmin);
         }
-        let addresses: Vec<_> = public_addresses(&inner.net.view(), inner.net.own).iter().map(ToString::to_string).collect();
+        let addresses: Vec<_> =
+            public_addresses(&inner.net.view(), inner.net.own).iter().map(ToString::to_string).collect();
         if addresses.is_empty() {
             return Err(InviteError::NoAddress);
         }
@@ -232,7 +228,8 @@ impl Service {
             write_refusal: published.trouble.as_ref().map(ToString::to_string),
             uptime_seconds: inner.started.elapsed().as_secs(),
             peers: self.counts(),
-            members: published.membership.members().filter(|m| published.membership.is_active(&m.author)).count() as u64,
+            members: published.membership.members().filter(|m| published.membership.is_active(&m.author)).count()
+                as u64,
             seq: published.frontier.chain(&author, 0).highest(),
             waiting: published.waiting as u64,
             equivocations: published.equivocations.iter().map(equivocation_view).collect(),

@@ -175,7 +175,7 @@ pub struct Receipt {
     pub seq: u64,
     /// Its time in milliseconds since 1970.
     pub time_ms: u64,
-    /// Log position of the record that names it: `watch` from here sees what comes later.
+    /// Size of the log once the commit was in: `watch` from here sees what comes later.
     pub log_position: u64,
     /// State root after the batch that contained it.
     pub state_root: String,

@@ -30,39 +30,23 @@ async fn write_many(client: &Client, prefix: &str, commits: usize, value: &str) 
         let key = |entry: usize| format!("{prefix}/{commit:04}/{entry:02}");
         let ops: Vec<Op> = (0..20).map(|entry| Op::put(key(entry), value)).collect();
         client.commit(&ops, None).await.expect("acknowledged");
-        client
-            .commit(&[Op::delete(key(7))], None)
-            .await
-            .expect("acknowledged");
+        client.commit(&[Op::delete(key(7))], None).await.expect("acknowledged");
     }
 }
 
 async fn state(node: &Node) -> BTreeMap<String, String> {
     let entries = client(node).entries("").await.expect("it answers");
-    entries
-        .into_iter()
-        .map(|(key, entry)| (key, entry.shown().to_owned()))
-        .collect()
+    entries.into_iter().map(|(key, entry)| (key, entry.shown().to_owned())).collect()
 }
 
 /// All nodes have the same root, and it stands for the same entries.
 async fn agree(cluster: &[Node]) {
     let agreement = wait_until_equal_roots(cluster, SOON).await;
-    let logs = || {
-        cluster
-            .iter()
-            .map(Node::log_tail)
-            .collect::<Vec<_>>()
-            .join("\n---\n")
-    };
+    let logs = || cluster.iter().map(Node::log_tail).collect::<Vec<_>>().join("\n---\n");
     agreement.unwrap_or_else(|differ| panic!("{differ}\n{}", logs()));
     let first = state(&cluster[0]).await;
     for node in &cluster[1..] {
-        assert!(
-            state(node).await == first,
-            "equal roots, but {} holds something else",
-            node.name()
-        );
+        assert!(state(node).await == first, "equal roots, but {} holds something else", node.name());
     }
 }
 
@@ -80,9 +64,7 @@ async fn a_node_that_was_down_catches_up_and_brings_what_it_wrote_alone() {
     cluster.admit().await.expect("joined");
     write_many(&client(&cluster.nodes()[0]), "before", 5, "v").await;
     agree(cluster.nodes()).await;
-    let [first, second, third] = cluster.nodes_mut() else {
-        panic!("three nodes")
-    };
+    let [first, second, third] = cluster.nodes_mut() else { panic!("three nodes") };
     first.stop().await;
     second.stop().await;
     write_many(&client(third), "alone", 20, "v").await;
@@ -137,19 +119,14 @@ async fn nodes_find_each_other_again_after_all_links_were_cut_and_an_address_cha
     network.cut().expect("cut");
     for node in &nodes {
         no_peers(node).await;
-        client(node)
-            .put(&format!("apart/{}", node.name()), "kept")
-            .await
-            .expect("acknowledged");
+        client(node).put(&format!("apart/{}", node.name()), "kept").await.expect("acknowledged");
     }
     nodes[2].kill().await;
     let moved = network.readdress(3).expect("readdressed");
     listen_at(&mut nodes[2], moved);
     nodes[2].listen().await.expect("it listens");
     network.heal().expect("healed");
-    wait_until_settled(&nodes, SOON)
-        .await
-        .unwrap_or_else(|differ| panic!("{differ}"));
+    wait_until_settled(&nodes, SOON).await.unwrap_or_else(|differ| panic!("{differ}"));
     agree(&nodes).await;
     assert_eq!(counts(&nodes[0], &["apart/"]).await, [3]);
 }
@@ -165,10 +142,7 @@ async fn lattice_on(network: &Network, root: &Path) -> Vec<Node> {
         listen_at(&mut node, network.ip(number));
         match nodes.first() {
             None => node.found("apart").await.expect("founded"),
-            Some(first) => node
-                .join(&first.invite().await.expect("invited"))
-                .await
-                .expect("joined"),
+            Some(first) => node.join(&first.invite().await.expect("invited")).await.expect("joined"),
         }
         node.start().await.expect("started");
         nodes.push(node);
@@ -185,13 +159,7 @@ fn listen_at(node: &mut Node, ip: std::net::Ipv4Addr) {
 async fn no_peers(node: &Node) {
     let alone = testnet::deadline::until(SOON, async || {
         let status = client(node).status().await.map_err(|error| error.to_string())?;
-        if status.peers.connected == 0 {
-            Ok(())
-        } else {
-            Err(format!("{:?}", status.peers))
-        }
+        if status.peers.connected == 0 { Ok(()) } else { Err(format!("{:?}", status.peers)) }
     });
-    alone
-        .await
-        .unwrap_or_else(|late| panic!("{}: {late}", node.name()));
+    alone.await.unwrap_or_else(|late| panic!("{}: {late}", node.name()));
 }

@@ -29,10 +29,7 @@ impl Random {
     /// `LATTICE_TEST_SEED` repeats a run.
     fn from_environment() -> Self {
         let given = std::env::var("LATTICE_TEST_SEED").ok();
-        let seed = given.map_or_else(
-            || u64::from(std::process::id()),
-            |seed| seed.parse().expect("a number"),
-        );
+        let seed = given.map_or_else(|| u64::from(std::process::id()), |seed| seed.parse().expect("a number"));
         println!("LATTICE_TEST_SEED={seed}");
         Self(seed)
     }
@@ -63,10 +60,7 @@ fn commit(writer: usize, number: u64) -> Vec<Op> {
         Op::put(format!("w{writer}/left"), number.to_string()),
         Op::put(format!("w{writer}/only/{number:06}"), "the one before is deleted"),
         // Of different sizes, so that pages and transactions end in different places.
-        Op::put(
-            format!("w{writer}/all/{number:06}"),
-            "v".repeat(1 + (number as usize * 977) % 9_000),
-        ),
+        Op::put(format!("w{writer}/all/{number:06}"), "v".repeat(1 + (number as usize * 977) % 9_000)),
         Op::put(format!("w{writer}/right"), number.to_string()),
     ];
     if number > 1 {
@@ -94,35 +88,15 @@ fn check_writer(entries: &BTreeMap<String, Entry>, number: usize, writer: &Write
     let text = |key: String| entries.get(&key).map(|entry| entry.shown().to_owned());
     let under = |part: &str| -> Vec<String> {
         let prefix = format!("w{number}/{part}/");
-        entries
-            .keys()
-            .filter_map(|key| key.strip_prefix(&prefix))
-            .map(str::to_owned)
-            .collect()
+        entries.keys().filter_map(|key| key.strip_prefix(&prefix)).map(str::to_owned).collect()
     };
     let last: u64 = text(format!("w{number}/left")).map_or(0, |left| left.parse().expect("a number"));
-    assert!(
-        last >= writer.acknowledged,
-        "writer {number}: {} was acknowledged, {last} is there",
-        writer.acknowledged
-    );
-    assert!(
-        last <= writer.sent,
-        "writer {number}: {last} is there, {} was sent",
-        writer.sent
-    );
+    assert!(last >= writer.acknowledged, "writer {number}: {} was acknowledged, {last} is there", writer.acknowledged);
+    assert!(last <= writer.sent, "writer {number}: {last} is there, {} was sent", writer.sent);
     let expected: Vec<String> = (1..=last).map(|number| format!("{number:06}")).collect();
-    assert_eq!(
-        text(format!("w{number}/right")).unwrap_or("0".into()),
-        last.to_string(),
-        "half a commit"
-    );
+    assert_eq!(text(format!("w{number}/right")).unwrap_or("0".into()), last.to_string(), "half a commit");
     assert_eq!(under("all"), expected, "every commit up to {last}");
-    assert_eq!(
-        under("only"),
-        expected.last().cloned().into_iter().collect::<Vec<_>>(),
-        "half a commit"
-    );
+    assert_eq!(under("only"), expected.last().cloned().into_iter().collect::<Vec<_>>(), "half a commit");
     last
 }
 
@@ -146,47 +120,27 @@ async fn a_node_killed_under_load_has_all_that_it_acknowledged_and_nothing_by_ha
             writers[number] = writer;
         }
         let node = &mut cluster.nodes_mut()[0];
-        let client = node
-            .start()
-            .await
-            .unwrap_or_else(|error| panic!("round {round}: {error}"))
-            .client;
+        let client = node.start().await.unwrap_or_else(|error| panic!("round {round}: {error}")).client;
         let entries = client.entries("w").await.expect("it answers");
         let status = client.status().await.expect("it answers");
         for (number, writer) in writers.iter_mut().enumerate() {
             writer.acknowledged = check_writer(&entries, number, writer);
             writer.sent = writer.acknowledged;
         }
-        let newest = writers
-            .iter()
-            .filter_map(|writer| writer.receipt.as_ref())
-            .max_by_key(|receipt| receipt.seq);
+        let newest = writers.iter().filter_map(|writer| writer.receipt.as_ref()).max_by_key(|receipt| receipt.seq);
         if let Some(receipt) = newest {
-            assert!(
-                status.seq >= receipt.seq,
-                "round {round}: commits are numbered on from the last"
-            );
-            assert!(
-                status.log_size >= receipt.log_position,
-                "round {round}: the log keeps what it said"
-            );
+            assert!(status.seq >= receipt.seq, "round {round}: commits are numbered on from the last");
+            assert!(status.log_size >= receipt.log_position, "round {round}: the log keeps what it said");
             if status.seq == receipt.seq {
-                assert_eq!(
-                    (&status.state_root, status.entries),
-                    (&receipt.state_root, receipt.entries)
-                );
+                assert_eq!((&status.state_root, status.entries), (&receipt.state_root, receipt.entries));
                 roots_compared += 1;
             }
         }
     }
     let commits: u64 = writers.iter().map(|writer| writer.acknowledged).sum();
-    println!(
-        "{ROUNDS} rounds, {commits} commits, root compared with the last receipt {roots_compared} times"
-    );
+    println!("{ROUNDS} rounds, {commits} commits, root compared with the last receipt {roots_compared} times");
     assert!(commits > 0, "the node was never under load");
     // Another process builds the root anew from the entries alone.
     cluster.admit().await.expect("joined");
-    wait_until_equal_roots(cluster.nodes(), Duration::from_secs(60))
-        .await
-        .expect("equal");
+    wait_until_equal_roots(cluster.nodes(), Duration::from_secs(60)).await.expect("equal");
 }

@@ -33,9 +33,7 @@ async fn founded(dir: &Path, log: &Path) -> Node {
 /// The node ends by itself with a failure, and its log says `words`.
 async fn refuses_to_start(node: &mut Node, words: &[&str]) {
     let error = node.start().await.expect_err("it must not start");
-    let StartError::Ended { status, tail, .. } = error else {
-        panic!("{error}")
-    };
+    let StartError::Ended { status, tail, .. } = error else { panic!("{error}") };
     assert!(!status.success(), "{status}");
     for word in words {
         assert!(tail.contains(word), "{word:?} is missing in: {tail}");
@@ -54,10 +52,7 @@ async fn a_second_process_on_the_same_directory_refuses() {
     refuses_to_start(&mut Node::new(launch), &["another", dir.to_str().expect("text")]).await;
     client.put("the first", "goes on").await.expect("acknowledged");
     first.kill().await;
-    first
-        .start()
-        .await
-        .expect("a lock that a killed process left behind does not count");
+    first.start().await.expect("a lock that a killed process left behind does not count");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,21 +121,12 @@ async fn a_full_disk_refuses_writes_serves_reads_and_goes_on_when_there_is_room(
     holds_exactly(&client, acknowledged).await;
 
     disk.resize(64).expect("resized");
-    deadline::until(SOON, async || {
-        client
-            .put("later", "taken")
-            .await
-            .map_err(|error| error.to_string())
-    })
-    .await
-    .expect("writes go on by themselves");
+    deadline::until(SOON, async || client.put("later", "taken").await.map_err(|error| error.to_string()))
+        .await
+        .expect("writes go on by themselves");
     assert_eq!(client.status().await.expect("it answers").write_refusal, None);
     node.kill().await;
-    let client = node
-        .start()
-        .await
-        .expect("the stored root is proven at the start")
-        .client;
+    let client = node.start().await.expect("the stored root is proven at the start").client;
     holds_exactly(&client, acknowledged).await;
     assert!(client.entry("later").await.expect("it answers").is_some());
 }

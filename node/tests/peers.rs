@@ -30,25 +30,15 @@ async fn counts(node: &Node) -> PeerCounts {
 async fn counts_become(node: &Node, wanted: impl Fn(PeerCounts) -> bool) -> PeerCounts {
     let counted = deadline::until(SOON, async || {
         let counts = counts(node).await;
-        if wanted(counts) {
-            Ok(counts)
-        } else {
-            Err(format!("{counts:?}"))
-        }
+        if wanted(counts) { Ok(counts) } else { Err(format!("{counts:?}")) }
     });
-    counted
-        .await
-        .unwrap_or_else(|late| panic!("{}: {late}\n{}", node.name(), node.log_tail()))
+    counted.await.unwrap_or_else(|late| panic!("{}: {late}\n{}", node.name(), node.log_tail()))
 }
 
 fn all_are(number: u64) -> impl Fn(PeerCounts) -> bool {
-    move |PeerCounts {
-              configured: _,
-              connected,
-              lattice,
-              mesh,
-              in_sync,
-          }| { [connected, lattice, mesh, in_sync] == [number; 4] }
+    move |PeerCounts { configured: _, connected, lattice, mesh, in_sync }| {
+        [connected, lattice, mesh, in_sync] == [number; 4]
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,10 +47,7 @@ async fn counts_are_zero_alone_and_the_number_of_the_others_with_them() {
     let mut cluster = Cluster::start(program(), root.path(), 1).await.expect("started");
     let founder = cluster.nodes()[0].reached().expect("it runs").client;
     assert_eq!(counts(&cluster.nodes()[0]).await, PeerCounts::default());
-    founder
-        .put("alone", "writes without an error")
-        .await
-        .expect("acknowledged");
+    founder.put("alone", "writes without an error").await.expect("acknowledged");
     for others in 1..=2 {
         cluster.admit().await.expect("joined");
         for node in cluster.nodes() {
@@ -68,18 +55,14 @@ async fn counts_are_zero_alone_and_the_number_of_the_others_with_them() {
         }
     }
     let last = cluster.nodes()[2].reached().expect("it runs").client;
-    last.put("first after the join", "arrives")
-        .await
-        .expect("acknowledged");
+    last.put("first after the join", "arrives").await.expect("acknowledged");
     deadline::until(SOON, async || match founder.entry("first after the join").await {
         Ok(Some(_)) => Ok(()),
         other => Err(format!("{other:?}")),
     })
     .await
     .expect("delivered");
-    wait_until_equal_roots(cluster.nodes(), SOON)
-        .await
-        .expect("equal");
+    wait_until_equal_roots(cluster.nodes(), SOON).await.expect("equal");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,9 +82,7 @@ async fn a_killed_peer_leaves_every_count() {
 async fn a_configured_peer_is_one_peer_whether_it_lives_or_not() {
     let root = directory();
     let mut cluster = Cluster::start(program(), root.path(), 2).await.expect("started");
-    let [first, second] = cluster.nodes_mut() else {
-        panic!("two nodes")
-    };
+    let [first, second] = cluster.nodes_mut() else { panic!("two nodes") };
     second.stop().await;
     // Its TCP and its QUIC address: two addresses, one peer.
     second.launch_mut().peers = first.reached().expect("it runs").run.p2p;
@@ -140,21 +121,13 @@ async fn an_address_where_nobody_is_counts_as_configured_only() {
     let mut node = Node::new(launch);
     node.found("lonely").await.expect("founded");
     node.start().await.expect("started");
-    assert_eq!(
-        counts(&node).await,
-        PeerCounts {
-            configured: 1,
-            ..PeerCounts::default()
-        }
-    );
+    assert_eq!(counts(&node).await, PeerCounts { configured: 1, ..PeerCounts::default() });
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_of_another_lattice_is_never_a_lattice_peer() {
     let root = directory();
-    let ours = Cluster::start(program(), &root.path().join("ours"), 1)
-        .await
-        .expect("started");
+    let ours = Cluster::start(program(), &root.path().join("ours"), 1).await.expect("started");
     let mut launch = Launch::new(program(), "foreign", root.path().join("foreign"));
     launch.peers = ours.nodes()[0].reached().expect("it runs").run.p2p;
     let mut foreign = Node::new(launch);
@@ -163,19 +136,11 @@ async fn a_node_of_another_lattice_is_never_a_lattice_peer() {
     // Both sides met once the foreign node knows why it was refused.
     deadline::until(SOON, async || {
         for node in [&ours.nodes()[0], &foreign] {
-            let PeerCounts {
-                lattice,
-                mesh,
-                in_sync,
-                ..
-            } = counts(node).await;
+            let PeerCounts { lattice, mesh, in_sync, .. } = counts(node).await;
             assert_eq!([lattice, mesh, in_sync], [0; 3], "{}", node.name());
         }
         let peers = reached.client.peers().await.map_err(|error| error.to_string())?;
-        peers
-            .iter()
-            .find_map(|peer| peer.refusal.clone())
-            .ok_or_else(|| format!("{peers:?}"))
+        peers.iter().find_map(|peer| peer.refusal.clone()).ok_or_else(|| format!("{peers:?}"))
     })
     .await
     .expect("refused with a reason");
@@ -188,13 +153,7 @@ async fn a_stray_libp2p_client_is_connected_and_nothing_more() {
     let reached = cluster.nodes()[0].reached().expect("it runs");
     let stray = stray::connect(&reached.run.p2p, 1).await;
     let counts = counts_become(&cluster.nodes()[0], |counts| counts.connected == 1).await;
-    assert_eq!(
-        counts,
-        PeerCounts {
-            connected: 1,
-            ..PeerCounts::default()
-        }
-    );
+    assert_eq!(counts, PeerCounts { connected: 1, ..PeerCounts::default() });
     drop(stray);
     counts_become(&cluster.nodes()[0], |counts| counts == PeerCounts::default()).await;
 }
@@ -208,11 +167,7 @@ async fn two_connections_to_one_peer_count_as_one_peer() {
     deadline::until(SOON, async || {
         let peers = reached.client.peers().await.map_err(|error| error.to_string())?;
         let connections: Vec<u64> = peers.iter().map(|peer| peer.connections).collect();
-        if connections == [2] {
-            Ok(())
-        } else {
-            Err(format!("connections {connections:?}"))
-        }
+        if connections == [2] { Ok(()) } else { Err(format!("connections {connections:?}")) }
     })
     .await
     .expect("two connections to one peer");

@@ -26,20 +26,11 @@ fn program() -> &'static Path {
 /// The node's ports: TCP for nodes, UDP for nodes, TCP for clients.
 fn ports(reached: &Reached) -> (SocketAddr, SocketAddr, SocketAddr) {
     let listening = |protocol: &str| {
-        let address = reached
-            .run
-            .p2p
-            .iter()
-            .find(|address| address.contains(protocol))
-            .expect("it listens");
+        let address = reached.run.p2p.iter().find(|address| address.contains(protocol)).expect("it listens");
         let parts: Vec<&str> = address.split('/').collect();
         format!("{}:{}", parts[2], parts[4]).parse().expect("an address")
     };
-    (
-        listening("/tcp/"),
-        listening("/udp/"),
-        reached.run.http[0].parse().expect("an address"),
-    )
+    (listening("/tcp/"), listening("/udp/"), reached.run.http[0].parse().expect("an address"))
 }
 
 fn noise() -> Vec<u8> {
@@ -86,16 +77,10 @@ async fn connections_that_stay_silent_keep_nobody_out() {
     for _ in 0..STRANGERS {
         silent.push(TcpStream::connect(tcp).await.expect("connected"));
         let mut half = TcpStream::connect(http).await.expect("connected");
-        half.write_all(b"PUT /api/v1/entries/half HTTP/1.1\r\nContent-Le")
-            .await
-            .expect("sent");
+        half.write_all(b"PUT /api/v1/entries/half HTTP/1.1\r\nContent-Le").await.expect("sent");
         silent.push(half);
     }
-    reached
-        .client
-        .put("meanwhile", "served")
-        .await
-        .expect("acknowledged");
+    reached.client.put("meanwhile", "served").await.expect("acknowledged");
     cluster.admit().await.expect("joined");
     wait_until_settled(cluster.nodes(), SOON).await.expect("settled");
     drop(silent);

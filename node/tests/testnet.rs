@@ -15,11 +15,7 @@ const SOON: Duration = Duration::from_secs(90);
 /// A command in `dir`, with its temporary files below `dir` too.
 fn lattice(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lattice"));
-    command
-        .args(arguments)
-        .current_dir(dir)
-        .env("TMPDIR", dir)
-        .kill_on_drop(true);
+    command.args(arguments).current_dir(dir).env("TMPDIR", dir).kill_on_drop(true);
     command
 }
 
@@ -52,22 +48,14 @@ async fn five_nodes_with_real_data_a_crash_and_a_late_joiner_converge() {
     for node in summary["peers"].as_array().expect("a list") {
         assert_eq!(node["lattice"], 5, "{node}");
     }
-    assert_eq!(
-        left_in(dir.path()),
-        Vec::<PathBuf>::new(),
-        "directories are removed"
-    );
+    assert_eq!(left_in(dir.path()), Vec::<PathBuf>::new(), "directories are removed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn convergence_that_is_not_reached_in_time_says_what_differs() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     std::fs::write(dir.path().join("data.csv"), "key,value\na,1\n").expect("written");
-    let output = convergence(
-        dir.path(),
-        &["--json", "--nodes", "2", "--timeout", "0", "--data", "data.csv"],
-    )
-    .await;
+    let output = convergence(dir.path(), &["--json", "--nodes", "2", "--timeout", "0", "--data", "data.csv"]).await;
     let (json, progress) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{json}\n{progress}");
     let summary: serde_json::Value = serde_json::from_str(&json).expect("one JSON summary");
@@ -80,28 +68,16 @@ async fn convergence_without_data_says_what_to_give() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let nothing = convergence(dir.path(), &[]).await;
     assert_eq!(nothing.status.code(), Some(2));
-    assert!(
-        text(&nothing.stderr).contains("--data FILE"),
-        "{}",
-        text(&nothing.stderr)
-    );
+    assert!(text(&nothing.stderr).contains("--data FILE"), "{}", text(&nothing.stderr));
     let absent = convergence(dir.path(), &["--data", "absent.csv"]).await;
     assert_eq!(absent.status.code(), Some(2));
-    assert!(
-        text(&absent.stderr).contains("cannot read absent.csv"),
-        "{}",
-        text(&absent.stderr)
-    );
+    assert!(text(&absent.stderr).contains("cannot read absent.csv"), "{}", text(&absent.stderr));
 }
 
 /// `testnet up`, once its nodes agree, and their processes.
 async fn up(dir: &Path) -> (Child, Vec<u32>) {
     let mut command = lattice(dir, &["testnet", "up", "--nodes", "3"]);
-    let mut up = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it runs");
+    let mut up = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     let mut lines = BufReader::new(up.stdout.take().expect("piped")).lines();
     let shown = async {
         while let Some(line) = lines.next_line().await.expect("text") {
@@ -111,13 +87,9 @@ async fn up(dir: &Path) -> (Child, Vec<u32>) {
         }
         panic!("it ended before the nodes agreed");
     };
-    tokio::time::timeout(SOON, shown)
-        .await
-        .expect("three nodes that agree");
+    tokio::time::timeout(SOON, shown).await.expect("three nodes that agree");
     let home = left_in(dir).pop().expect("a directory");
-    let pids = (1..=3)
-        .map(|number| pid_in(&home.join(format!("node-{number}/run.json"))))
-        .collect();
+    let pids = (1..=3).map(|number| pid_in(&home.join(format!("node-{number}/run.json")))).collect();
     (up, pids)
 }
 
@@ -148,23 +120,10 @@ async fn up_shows_its_nodes_and_a_signal_stops_them_cleanly() {
         send(up.id().expect("it runs"), signal);
         let stopped = tokio::time::timeout(SOON, up.wait_with_output()).await;
         let output = stopped.expect("it stops").expect("waited");
-        assert!(
-            output.status.success(),
-            "{}: {}",
-            output.status,
-            text(&output.stderr)
-        );
-        assert!(
-            !text(&output.stderr).contains("killed"),
-            "{}",
-            text(&output.stderr)
-        );
+        assert!(output.status.success(), "{}: {}", output.status, text(&output.stderr));
+        assert!(!text(&output.stderr).contains("killed"), "{}", text(&output.stderr));
         all_gone(&pids).await;
-        assert_eq!(
-            left_in(dir.path()),
-            Vec::<PathBuf>::new(),
-            "directories are removed"
-        );
+        assert_eq!(left_in(dir.path()), Vec::<PathBuf>::new(), "directories are removed");
     }
 }
 

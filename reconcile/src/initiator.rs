@@ -103,12 +103,8 @@ impl<T: Copy> Initiator<T> {
             (_, Event::Failed(reason)) => end(Outcome::OurFault { reason }),
             (Awaiting::Start, Event::Start) => self.open(),
             (Awaiting::Answer(question), Event::Received(response)) => self.take_response(question, response),
-            (Awaiting::Applied(source), Event::Applied { intake, view }) => {
-                self.take_applied(source, intake, view)
-            }
-            (Awaiting::Loaded(asked), Event::Loaded { commits, served }) => {
-                self.take_loaded(asked, commits, served)
-            }
+            (Awaiting::Applied(source), Event::Applied { intake, view }) => self.take_applied(source, intake, view),
+            (Awaiting::Loaded(asked), Event::Loaded { commits, served }) => self.take_loaded(asked, commits, served),
             (Awaiting::Raised { root, next }, Event::Raised { view }) => self.take_raised(root, next, view),
             (
                 Awaiting::Start
@@ -117,9 +113,7 @@ impl<T: Copy> Initiator<T> {
                 | Awaiting::Loaded(_)
                 | Awaiting::Raised { .. },
                 _,
-            ) => end(Outcome::OurFault {
-                reason: "an event that answers no effect".to_owned(),
-            }),
+            ) => end(Outcome::OurFault { reason: "an event that answers no effect".to_owned() }),
         }
     }
 
@@ -129,9 +123,7 @@ impl<T: Copy> Initiator<T> {
             (_, Response::Refused { reason }) => end(Outcome::Declined { reason }),
             (Question::Open, Response::Opened(theirs)) => self.take_opened(theirs),
             (Question::Compare(nodes), Response::Compared { answers }) => {
-                self.work
-                    .take_compared(&self.view, &nodes, answers)
-                    .map_err(fault)?;
+                self.work.take_compared(&self.view, &nodes, answers).map_err(fault)?;
                 self.next()
             }
             (Question::List, Response::Listed { leaves, more }) => {
@@ -142,14 +134,9 @@ impl<T: Copy> Initiator<T> {
                 self.take_commits(asked, commits, served)
             }
             (Question::Push(source), Response::Pushed(intake)) => self.take_pushed(source, intake),
-            (
-                Question::Frontier { root, after },
-                Response::Frontier {
-                    root: read_at,
-                    chains,
-                    more,
-                },
-            ) => self.take_frontier(root, after, read_at, chains, more),
+            (Question::Frontier { root, after }, Response::Frontier { root: read_at, chains, more }) => {
+                self.take_frontier(root, after, read_at, chains, more)
+            }
             (
                 Question::Open
                 | Question::Compare(_)
@@ -179,11 +166,7 @@ impl<T: Copy> Initiator<T> {
         }
         self.pass = Pass::after(&self.pass, ours.root, theirs.root);
         self.stats.passes = self.pass.number;
-        self.work = if ours.members == theirs.members {
-            Work::on_state()
-        } else {
-            Work::on_members()
-        };
+        self.work = if ours.members == theirs.members { Work::on_state() } else { Work::on_members() };
         self.next()
     }
 
@@ -222,11 +205,7 @@ impl<T: Copy> Initiator<T> {
         if self.fruitless > patience {
             let rest = self.rest(None);
             let is_known = !matches!(*rest, Outcome::Unexplained { .. });
-            return if is_known {
-                end(rest)
-            } else {
-                Err(fault(PeerFault::Fruitless))
-            };
+            return if is_known { end(rest) } else { Err(fault(PeerFault::Fruitless)) };
         }
         self.stats.rounds += 1;
         self.fruitless += 1;

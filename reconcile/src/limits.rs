@@ -72,11 +72,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            passes_max: PASSES_MAX,
-            rounds_max: ROUNDS_MAX,
-            fruitless_rounds_max: FRUITLESS_ROUNDS_MAX,
-        }
+        Self { passes_max: PASSES_MAX, rounds_max: ROUNDS_MAX, fruitless_rounds_max: FRUITLESS_ROUNDS_MAX }
     }
 }
 

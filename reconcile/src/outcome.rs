@@ -156,9 +156,7 @@ impl Outcome {
             Self::Equal { .. } | Self::Explained { .. } => None,
             Self::PeerFault(_) => Some(Fault::Sender),
             Self::OurFault { .. } => Some(Fault::Us),
-            Self::Refused { by_us, .. } if by_us.iter().any(|r| r.why == RefusedFor::NoRoom) => {
-                Some(Fault::Us)
-            }
+            Self::Refused { by_us, .. } if by_us.iter().any(|r| r.why == RefusedFor::NoRoom) => Some(Fault::Us),
             // An unexplained difference is an alarm, but which side is damaged it does not say.
             Self::Refused { .. }
             | Self::Unexplained { .. }

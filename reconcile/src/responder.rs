@@ -13,8 +13,7 @@ use lattice::tree::StateTree;
 use lattice::tree::prefix::Prefix;
 
 use crate::limits::{
-    COMPARE_LEAVES_MAX, DESCENT_BITS, FRONTIER_CHAINS_MAX, LIST_LEAVES_MAX, MESSAGE_BYTES_TARGET,
-    REFUSALS_MAX,
+    COMPARE_LEAVES_MAX, DESCENT_BITS, FRONTIER_CHAINS_MAX, LIST_LEAVES_MAX, MESSAGE_BYTES_TARGET, REFUSALS_MAX,
 };
 use crate::message::{ChainId, Compared, Intake, Request, Response, commit_bytes_at_most};
 use crate::view::{KeyLeaf, Scope, View};
@@ -53,21 +52,11 @@ pub fn answer<T: Copy>(request: Request, view: &View<T>) -> Answer {
     match request {
         Request::Open(_) => Answer::Reply(Response::Opened(view.summary())),
         Request::Compare { nodes } => {
-            let answers = nodes
-                .iter()
-                .map(|(prefix, theirs)| compare(view, prefix, theirs))
-                .collect();
+            let answers = nodes.iter().map(|(prefix, theirs)| compare(view, prefix, theirs)).collect();
             Answer::Reply(Response::Compared { answers })
         }
-        Request::List {
-            scope,
-            prefixes,
-            after,
-        } => Answer::Reply(list(view, scope, &prefixes, after)),
-        Request::Fetch { keys } => Answer::Load {
-            keys,
-            max_bytes: MESSAGE_BYTES_TARGET,
-        },
+        Request::List { scope, prefixes, after } => Answer::Reply(list(view, scope, &prefixes, after)),
+        Request::Fetch { keys } => Answer::Load { keys, max_bytes: MESSAGE_BYTES_TARGET },
         Request::Push { commits } => Answer::Apply { commits },
         Request::Frontier { after } => Answer::ReadFrontier { after },
     }
@@ -75,10 +64,7 @@ pub fn answer<T: Copy>(request: Request, view: &View<T>) -> Answer {
 
 /// The response after [`Answer::Load`]; `served` keys, from the first, are answered.
 pub fn loaded(commits: Vec<Commit>, served: usize) -> Response {
-    Response::Commits {
-        commits,
-        served: served as u64,
-    }
+    Response::Commits { commits, served: served as u64 }
 }
 
 /// The response after [`Answer::Apply`]. Refusals beyond what a message may hold are left out.
@@ -100,19 +86,11 @@ pub fn read(root: StateRoot, chains: impl IntoIterator<Item = (ChainId, Chain)>)
     for (id, chain) in chains {
         bytes += chain.encode().len();
         if page.len() == FRONTIER_CHAINS_MAX || (bytes > MESSAGE_BYTES_TARGET && !page.is_empty()) {
-            return Response::Frontier {
-                root,
-                chains: page,
-                more: true,
-            };
+            return Response::Frontier { root, chains: page, more: true };
         }
         page.push((id, chain));
     }
-    Response::Frontier {
-        root,
-        chains: page,
-        more: false,
-    }
+    Response::Frontier { root, chains: page, more: false }
 }
 
 fn compare<T: Copy>(view: &View<T>, prefix: &Prefix, theirs: &Digest) -> Compared {
@@ -120,15 +98,9 @@ fn compare<T: Copy>(view: &View<T>, prefix: &Prefix, theirs: &Digest) -> Compare
     if tree.subtree_hash(prefix) == *theirs {
         return Compared::Same;
     }
-    let children = prefix
-        .children(DESCENT_BITS)
-        .filter(|_| tree.subtree_len(prefix) > COMPARE_LEAVES_MAX as u64);
+    let children = prefix.children(DESCENT_BITS).filter(|_| tree.subtree_len(prefix) > COMPARE_LEAVES_MAX as u64);
     // Below 252 bits there is no room for more than 32 entries, so either there are children or few leaves.
-    let hashes = children.map(|children| {
-        children
-            .map(|child| tree.subtree_hash(&child))
-            .collect::<Vec<_>>()
-    });
+    let hashes = children.map(|children| children.map(|child| tree.subtree_hash(&child)).collect::<Vec<_>>());
     match hashes.and_then(|hashes| hashes.try_into().ok()) {
         Some(hashes) => Compared::Children(Box::new(hashes)),
         None => Compared::Leaves(tree.leaves_under(prefix).map(KeyLeaf::from).collect()),
@@ -154,9 +126,7 @@ pub(crate) fn stretch<T: Copy>(
     let mut leaves = Vec::new();
     for prefix in prefixes {
         let start = after.map_or(prefix.first_key(), |after| after.max(prefix.first_key()));
-        let under = tree
-            .leaves_from(&start)
-            .take_while(|leaf| prefix.covers(&leaf.key));
+        let under = tree.leaves_from(&start).take_while(|leaf| prefix.covers(&leaf.key));
         let behind = under.filter(|leaf| after.is_none_or(|after| leaf.key > after));
         let within = behind.take_while(|leaf| until.is_none_or(|until| leaf.key <= until));
         leaves.extend(within.take(most - leaves.len()).map(KeyLeaf::from));

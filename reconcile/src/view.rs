@@ -72,9 +72,6 @@ pub struct KeyLeaf {
 
 impl<T> From<&Leaf<T>> for KeyLeaf {
     fn from(leaf: &Leaf<T>) -> Self {
-        Self {
-            key: leaf.key,
-            leaf: leaf.leaf,
-        }
+        Self { key: leaf.key, leaf: leaf.leaf }
     }
 }

@@ -52,7 +52,6 @@ mod tests {
         ] {
             Cli::try_parse_from(line.split(' ')).expect(line);
         }
-        Cli::try_parse_from(["x", "run", "convergence", "--nodes", "1"])
-            .expect_err("nobody to converge with");
+        Cli::try_parse_from(["x", "run", "convergence", "--nodes", "1"]).expect_err("nobody to converge with");
     }
 }

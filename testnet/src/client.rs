@@ -64,19 +64,10 @@ impl Client {
     pub fn new(address: &str, token: &str) -> Result<Self, ClientError> {
         let base = format!("http://{address}/");
         let http = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).build();
-        let http = http.map_err(|source| ClientError::Unreachable {
-            url: base.clone(),
-            source,
-        })?;
-        let parsed = Url::parse(&base).map_err(|error| ClientError::Unreadable {
-            url: base,
-            detail: error.to_string(),
-        })?;
-        Ok(Self {
-            http,
-            base: parsed,
-            token: token.to_owned(),
-        })
+        let http = http.map_err(|source| ClientError::Unreachable { url: base.clone(), source })?;
+        let parsed =
+            Url::parse(&base).map_err(|error| ClientError::Unreadable { url: base, detail: error.to_string() })?;
+        Ok(Self { http, base: parsed, token: token.to_owned() })
     }
 
     /// The address that this client talks to, as a URL.
@@ -113,13 +104,10 @@ impl Client {
         let request = self.request(Method::GET, "ready", &[]);
         match self.answer(request).await {
             Ok(_) => Ok(Ok(())),
-            Err(ClientError::Refused {
-                status: 503, detail, ..
-            }) => Ok(Err(detail)),
+            Err(ClientError::Refused { status: 503, detail, .. }) => Ok(Err(detail)),
             Err(
-                error @ (ClientError::Unreachable { .. }
-                | ClientError::Refused { .. }
-                | ClientError::Unreadable { .. }),
+                error
+                @ (ClientError::Unreachable { .. } | ClientError::Refused { .. } | ClientError::Unreadable { .. }),
             ) => Err(error),
         }
     }
@@ -129,16 +117,12 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; an absent key is no error.
     pub async fn entry(&self, key: &str) -> Result<Option<Entry>, ClientError> {
-        match self
-            .send(self.request(Method::GET, "api/v1/entries", &[("key", key)]))
-            .await
-        {
+        match self.send(self.request(Method::GET, "api/v1/entries", &[("key", key)])).await {
             Ok(entry) => Ok(Some(entry)),
             Err(ClientError::Refused { status: 404, .. }) => Ok(None),
             Err(
-                error @ (ClientError::Unreachable { .. }
-                | ClientError::Refused { .. }
-                | ClientError::Unreadable { .. }),
+                error
+                @ (ClientError::Unreachable { .. } | ClientError::Refused { .. } | ClientError::Unreadable { .. }),
             ) => Err(error),
         }
     }
@@ -180,9 +164,7 @@ impl Client {
         loop {
             let mut query = vec![("prefix", prefix), ("limit", limit.as_str())];
             query.extend(after.as_deref().map(|key| ("after", key)));
-            let page: Page = self
-                .send(self.request(Method::GET, "api/v1/entries", &query))
-                .await?;
+            let page: Page = self.send(self.request(Method::GET, "api/v1/entries", &query)).await?;
             all.extend(page.entries.into_iter().map(|entry| (entry.key.clone(), entry)));
             match page.next {
                 Some(next) => after = Some(next),
@@ -202,18 +184,14 @@ impl Client {
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
         let (url, body) = self.answer(request).await?;
-        serde_json::from_slice(&body).map_err(|error| ClientError::Unreadable {
-            url,
-            detail: format!("{error} in {}", beginning(&body)),
-        })
+        serde_json::from_slice(&body)
+            .map_err(|error| ClientError::Unreadable { url, detail: format!("{error} in {}", beginning(&body)) })
     }
 
     /// The URL asked and the body of an answer that says yes.
     async fn answer(&self, request: RequestBuilder) -> Result<(String, Vec<u8>), ClientError> {
         let unreachable = |source: reqwest::Error| ClientError::Unreachable {
-            url: source
-                .url()
-                .map_or_else(|| self.base.to_string(), ToString::to_string),
+            url: source.url().map_or_else(|| self.base.to_string(), ToString::to_string),
             source: source.without_url(),
         };
         let response = request.send().await.map_err(unreachable)?;
@@ -233,15 +211,9 @@ fn refusal(url: String, status: StatusCode, body: &[u8]) -> ClientError {
         title: String,
         detail: Option<String>,
     }
-    let detail = serde_json::from_slice::<Problem>(body).map_or_else(
-        |_| beginning(body),
-        |problem| problem.detail.unwrap_or(problem.title),
-    );
-    ClientError::Refused {
-        url,
-        status: status.as_u16(),
-        detail,
-    }
+    let detail = serde_json::from_slice::<Problem>(body)
+        .map_or_else(|_| beginning(body), |problem| problem.detail.unwrap_or(problem.title));
+    ClientError::Refused { url, status: status.as_u16(), detail }
 }
 
 /// As much of a body as fits a line.
@@ -256,10 +228,7 @@ mod tests {
     #[test]
     fn a_refusal_shows_the_detail_the_title_or_the_body() {
         let text = |body: &str| refusal("u".into(), StatusCode::CONFLICT, body.as_bytes()).to_string();
-        assert_eq!(
-            text(r#"{"title":"full","detail":"free some space"}"#),
-            "u answered 409: free some space"
-        );
+        assert_eq!(text(r#"{"title":"full","detail":"free some space"}"#), "u answered 409: free some space");
         assert_eq!(text(r#"{"title":"full"}"#), "u answered 409: full");
         assert_eq!(text("nginx"), "u answered 409: nginx");
     }

@@ -36,11 +36,7 @@ impl Cluster {
         first.start().await?;
         let others = try_join_all((2..=nodes).map(|number| started(&first, launch(number)))).await?;
         let nodes = std::iter::once(first).chain(others).collect();
-        Ok(Self {
-            program: program.into(),
-            root: root.into(),
-            nodes,
-        })
+        Ok(Self { program: program.into(), root: root.into(), nodes })
     }
 
     /// Invites one more node and starts it. Returns its index.
@@ -67,12 +63,7 @@ impl Cluster {
 
     /// Stops all nodes at once, each as [`Node::stop`] does.
     pub async fn stop(&mut self) -> Vec<(String, Stopped)> {
-        join_all(
-            self.nodes
-                .iter_mut()
-                .map(async |node| (node.name().to_owned(), node.stop().await)),
-        )
-        .await
+        join_all(self.nodes.iter_mut().map(async |node| (node.name().to_owned(), node.stop().await))).await
     }
 }
 
@@ -115,12 +106,7 @@ pub struct Disagreement {
 
 impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "no agreement within {} s: {}",
-            self.waited.as_secs(),
-            self.lines.join("; ")
-        )
+        write!(f, "no agreement within {} s: {}", self.waited.as_secs(), self.lines.join("; "))
     }
 }
 
@@ -149,25 +135,16 @@ async fn wait_for_agreement(
     let mut lines = Vec::new();
     let agreed = deadline::until(limit, async || {
         let statuses = statuses(nodes).await;
-        lines = nodes
-            .iter()
-            .zip(&statuses)
-            .map(|(node, status)| line(node.name(), status))
-            .collect();
-        let statuses: Vec<Status> = statuses
-            .into_iter()
-            .collect::<Result<_, _>>()
-            .map_err(|_| "a node is silent".to_owned())?;
+        lines = nodes.iter().zip(&statuses).map(|(node, status)| line(node.name(), status)).collect();
+        let statuses: Vec<Status> =
+            statuses.into_iter().collect::<Result<_, _>>().map_err(|_| "a node is silent".to_owned())?;
         if !statuses.iter().all(&is_settled) {
             return Err("not settled".to_owned());
         }
         agreement(statuses).ok_or_else(|| "roots differ".to_owned())
     })
     .await;
-    agreed.map_err(|late| Disagreement {
-        waited: late.waited,
-        lines,
-    })
+    agreed.map_err(|late| Disagreement { waited: late.waited, lines })
 }
 
 /// What each node says of itself, or why it says nothing.
@@ -180,18 +157,9 @@ pub async fn statuses(nodes: &[Node]) -> Vec<Result<Status, String>> {
 }
 
 fn agreement(statuses: Vec<Status>) -> Option<Agreement> {
-    let states: BTreeSet<_> = statuses
-        .iter()
-        .map(|status| (&status.state_root, status.entries))
-        .collect();
-    let (root, entries) = states
-        .first()
-        .map(|(root, entries)| ((*root).clone(), *entries))?;
-    (states.len() == 1).then_some(Agreement {
-        root,
-        entries,
-        statuses,
-    })
+    let states: BTreeSet<_> = statuses.iter().map(|status| (&status.state_root, status.entries)).collect();
+    let (root, entries) = states.first().map(|(root, entries)| ((*root).clone(), *entries))?;
+    (states.len() == 1).then_some(Agreement { root, entries, statuses })
 }
 
 fn line(name: &str, status: &Result<Status, String>) -> String {
@@ -227,19 +195,9 @@ mod tests {
 
     #[test]
     fn a_disagreement_names_every_node() {
-        let lines = vec![
-            line("node-1", &Ok(status("a", 1))),
-            line("node-2", &Err("does not run".into())),
-        ];
-        let text = Disagreement {
-            waited: Duration::from_secs(3),
-            lines,
-        }
-        .to_string();
-        assert!(
-            text.contains("node-1: root a with 1 entries, 1 of 2 peers"),
-            "{text}"
-        );
+        let lines = vec![line("node-1", &Ok(status("a", 1))), line("node-2", &Err("does not run".into()))];
+        let text = Disagreement { waited: Duration::from_secs(3), lines }.to_string();
+        assert!(text.contains("node-1: root a with 1 entries, 1 of 2 peers"), "{text}");
         assert!(text.contains("node-2: does not run"), "{text}");
     }
 }

@@ -82,18 +82,10 @@ impl Dataset {
     /// # Errors
     /// See [`DatasetError`]; an empty file is malformed.
     pub fn read(path: &Path) -> Result<Self, DatasetError> {
-        let unreadable = |source| DatasetError::Unreadable {
-            path: path.into(),
-            source,
-        };
+        let unreadable = |source| DatasetError::Unreadable { path: path.into(), source };
         let text = fs::read_to_string(path).map_err(unreadable)?;
-        let malformed = |format, detail| DatasetError::Malformed {
-            path: path.into(),
-            format,
-            detail,
-        };
-        let format =
-            recognise(&text).ok_or_else(|| malformed(None, "nothing in it looks like one".into()))?;
+        let malformed = |format, detail| DatasetError::Malformed { path: path.into(), format, detail };
+        let format = recognise(&text).ok_or_else(|| malformed(None, "nothing in it looks like one".into()))?;
         let entries = parse(format, &text).map_err(|detail| malformed(Some(format), detail))?;
         if let Some(key) = entries.keys().find(|key| key.starts_with(RESERVED_PREFIX)) {
             return Err(malformed(
@@ -104,11 +96,7 @@ impl Dataset {
         if entries.is_empty() {
             return Err(malformed(Some(format), "there is no entry in it".into()));
         }
-        Ok(Self {
-            source: path.into(),
-            format,
-            entries,
-        })
+        Ok(Self { source: path.into(), format, entries })
     }
 
     /// The `Cargo.lock` in `start` or the nearest directory above it.
@@ -116,19 +104,13 @@ impl Dataset {
     /// # Errors
     /// See [`DatasetError`].
     pub fn nearest_cargo_lock(start: &Path) -> Result<Self, DatasetError> {
-        let found = start
-            .ancestors()
-            .map(|dir| dir.join("Cargo.lock"))
-            .find(|path| path.is_file());
+        let found = start.ancestors().map(|dir| dir.join("Cargo.lock")).find(|path| path.is_file());
         Self::read(&found.ok_or_else(|| DatasetError::NoDefault { start: start.into() })?)
     }
 }
 
 fn recognise(text: &str) -> Option<Format> {
-    let first = text
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
     if first.starts_with('{') {
         return Some(Format::Ndjson);
     }
@@ -164,10 +146,7 @@ fn cargo_lock(text: &str) -> Result<BTreeMap<String, String>, String> {
     }
     let lock: Lock = toml::from_str(text).map_err(|error| error.message().to_owned())?;
     let entry = |package: Package| {
-        let value = package
-            .checksum
-            .or(package.source)
-            .unwrap_or_else(|| "workspace".to_owned());
+        let value = package.checksum.or(package.source).unwrap_or_else(|| "workspace".to_owned());
         (format!("{}@{}", package.name, package.version), value)
     };
     Ok(lock.package.into_iter().map(entry).collect())
@@ -176,12 +155,7 @@ fn cargo_lock(text: &str) -> Result<BTreeMap<String, String>, String> {
 /// Paragraphs of `Field: value`. Where a package is there twice, the last version counts.
 fn debian(text: &str) -> BTreeMap<String, String> {
     let paragraph = |lines: &str| {
-        let field = |name: &str| {
-            lines
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .map(str::to_owned)
-        };
+        let field = |name: &str| lines.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
         Some((field("Package: ")?, field("Version: ")?))
     };
     text.split("\n\n").filter_map(paragraph).collect()
@@ -194,9 +168,7 @@ struct Row {
 }
 
 fn ndjson(text: &str) -> Result<BTreeMap<String, String>, String> {
-    let lines = (1..)
-        .zip(text.lines())
-        .filter(|(_, line)| !line.trim().is_empty());
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let entry = |(number, line): (usize, &str)| match serde_json::from_str::<Row>(line) {
         Ok(row) => Ok((row.key, row.value)),
         Err(error) => Err(format!("line {number}: {error}")),
@@ -207,11 +179,7 @@ fn ndjson(text: &str) -> Result<BTreeMap<String, String>, String> {
 fn comma_separated(text: &str) -> Result<BTreeMap<String, String>, String> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let rows = reader.deserialize::<Row>();
-    rows.map(|row| {
-        row.map(|row| (row.key, row.value))
-            .map_err(|error| error.to_string())
-    })
-    .collect()
+    rows.map(|row| row.map(|row| (row.key, row.value)).map_err(|error| error.to_string())).collect()
 }
 
 #[cfg(test)]
@@ -229,15 +197,12 @@ mod tests {
     fn each_format_is_recognised_by_its_content() {
         let lock = "# generated\nversion = 4\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\nchecksum = \"c1\"\n\
                     [[package]]\nname = \"own\"\nversion = \"0.1.0\"\n";
-        let debian = "Package: a\nVersion: 1-1\nDescription: x\n more\n\nPackage: b\nVersion: 2\n\nPackage: b\nVersion: 3\n";
+        let debian =
+            "Package: a\nVersion: 1-1\nDescription: x\n more\n\nPackage: b\nVersion: 2\n\nPackage: b\nVersion: 3\n";
         let ndjson = "{\"key\":\"a\",\"value\":\"1\"}\n\n{\"key\":\"b\",\"value\":\"\\u00e9\"}\n";
         let csv = "key,value\na,1\n\"b,c\",\"two\nlines\"\n";
         let table = [
-            (
-                lock,
-                Format::CargoLock,
-                [("a@1.0.0", "c1"), ("own@0.1.0", "workspace")],
-            ),
+            (lock, Format::CargoLock, [("a@1.0.0", "c1"), ("own@0.1.0", "workspace")]),
             (debian, Format::Debian, [("a", "1-1"), ("b", "3")]),
             (ndjson, Format::Ndjson, [("a", "1"), ("b", "é")]),
             (csv, Format::Csv, [("a", "1"), ("b,c", "two\nlines")]),
@@ -245,12 +210,7 @@ mod tests {
         for (text, format, entries) in table {
             let data = read(text).expect("readable");
             assert_eq!(data.format, format);
-            assert_eq!(
-                data.entries,
-                entries
-                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                    .into()
-            );
+            assert_eq!(data.entries, entries.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
         }
     }
 
@@ -275,14 +235,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("directory");
         let deep = dir.path().join("a/b");
         fs::create_dir_all(&deep).expect("made");
-        fs::write(
-            dir.path().join("Cargo.lock"),
-            "[[package]]\nname = \"x\"\nversion = \"1.0.0\"\n",
-        )
-        .expect("written");
-        assert_eq!(
-            Dataset::nearest_cargo_lock(&deep).expect("found").entries.len(),
-            1
-        );
+        fs::write(dir.path().join("Cargo.lock"), "[[package]]\nname = \"x\"\nversion = \"1.0.0\"\n").expect("written");
+        assert_eq!(Dataset::nearest_cargo_lock(&deep).expect("found").entries.len(), 1);
     }
 }

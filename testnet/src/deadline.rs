@@ -19,10 +19,7 @@ pub struct TimedOut {
 ///
 /// # Errors
 /// [`TimedOut`] with what the last look said.
-pub async fn until<T>(
-    limit: Duration,
-    mut look: impl AsyncFnMut() -> Result<T, String>,
-) -> Result<T, TimedOut> {
+pub async fn until<T>(limit: Duration, mut look: impl AsyncFnMut() -> Result<T, String>) -> Result<T, TimedOut> {
     let start = Instant::now();
     let mut last = String::from("the first look did not end");
     loop {
@@ -49,27 +46,18 @@ mod tests {
         let mut looks = 0;
         let found = until(Duration::from_secs(1), async || {
             looks += 1;
-            if looks == 3 {
-                Ok(looks)
-            } else {
-                Err("early".to_owned())
-            }
+            if looks == 3 { Ok(looks) } else { Err("early".to_owned()) }
         })
         .await;
         assert_eq!(found, Ok(3));
-        let late = until(Duration::from_millis(60), async || {
-            Err::<(), _>("no peers".to_owned())
-        })
-        .await
-        .expect_err("never");
+        let late =
+            until(Duration::from_millis(60), async || Err::<(), _>("no peers".to_owned())).await.expect_err("never");
         assert_eq!(late.last, "no peers");
     }
 
     #[tokio::test]
     async fn a_look_that_hangs_is_bounded_too() {
-        let hung = until(Duration::from_millis(10), async || {
-            std::future::pending::<Result<(), String>>().await
-        });
+        let hung = until(Duration::from_millis(10), async || std::future::pending::<Result<(), String>>().await);
         assert!(hung.await.is_err());
     }
 }

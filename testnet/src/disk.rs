@@ -39,11 +39,7 @@ impl SmallDisk {
     /// # Errors
     /// If the system refuses.
     pub fn resize(&self, mebibytes: u32) -> Result<(), NoDisk> {
-        run(
-            "mount",
-            &["-o", &format!("remount,size={mebibytes}m")],
-            &self.path,
-        )
+        run("mount", &["-o", &format!("remount,size={mebibytes}m")], &self.path)
     }
 
     /// Refuses writes from now on. Nothing on it may be open for writing.
@@ -63,10 +59,7 @@ impl Drop for SmallDisk {
 }
 
 fn run(program: &str, arguments: &[&str], path: &Path) -> Result<(), NoDisk> {
-    let failed = |detail: String| NoDisk {
-        command: format!("{program} {}", arguments.join(" ")),
-        detail,
-    };
+    let failed = |detail: String| NoDisk { command: format!("{program} {}", arguments.join(" ")), detail };
     let output = Command::new(program).args(arguments).arg(path).output();
     let output = output.map_err(|error| failed(error.to_string()))?;
     if output.status.success() {

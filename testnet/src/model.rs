@@ -38,25 +38,17 @@ impl Model {
         let unlike = |(key, expected): (&String, &Option<String>)| match (expected, actual.get(key)) {
             (Some(expected), Some(found)) if expected == found => None,
             (None, None) => None,
-            (Some(expected), Some(found)) => Some(format!(
-                "{node}: {key:?} is {found:?}, acknowledged was {expected:?}"
-            )),
-            (Some(expected), None) => Some(format!(
-                "{node}: {key:?} is missing, acknowledged was {expected:?}"
-            )),
-            (None, Some(found)) => Some(format!(
-                "{node}: {key:?} is {found:?}, its deletion was acknowledged"
-            )),
+            (Some(expected), Some(found)) => {
+                Some(format!("{node}: {key:?} is {found:?}, acknowledged was {expected:?}"))
+            }
+            (Some(expected), None) => Some(format!("{node}: {key:?} is missing, acknowledged was {expected:?}")),
+            (None, Some(found)) => Some(format!("{node}: {key:?} is {found:?}, its deletion was acknowledged")),
         };
         let unexpected = |key: &String| {
             (!key.starts_with('@') && !self.0.contains_key(key))
                 .then(|| format!("{node}: {key:?} is there, nobody wrote it"))
         };
-        let all = self
-            .0
-            .iter()
-            .filter_map(unlike)
-            .chain(actual.keys().filter_map(unexpected));
+        let all = self.0.iter().filter_map(unlike).chain(actual.keys().filter_map(unexpected));
         shortened(node, all.collect())
     }
 }
@@ -75,10 +67,7 @@ mod tests {
     use super::*;
 
     fn state(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
-        entries
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect()
+        entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
@@ -93,18 +82,8 @@ mod tests {
         later.put("right", "2");
         model.extend(later);
         assert_eq!(model.live(), 3);
-        assert!(
-            model
-                .differences("n", &state(&[("lost", "1"), ("wrong", "1"), ("right", "2")]))
-                .is_empty()
-        );
-        let actual = state(&[
-            ("@member/x", ""),
-            ("gone", "1"),
-            ("right", "2"),
-            ("stray", "1"),
-            ("wrong", "2"),
-        ]);
+        assert!(model.differences("n", &state(&[("lost", "1"), ("wrong", "1"), ("right", "2")])).is_empty());
+        let actual = state(&[("@member/x", ""), ("gone", "1"), ("right", "2"), ("stray", "1"), ("wrong", "2")]);
         assert_eq!(
             model.differences("n", &actual),
             [

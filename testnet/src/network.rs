@@ -45,11 +45,7 @@ impl Network {
         assert!(nodes <= NODES_MAX, "a test network holds 100 nodes");
         let (pid, number) = (std::process::id(), NETWORKS.fetch_add(1, Ordering::Relaxed));
         let [.., middle, low] = (pid.wrapping_add(number << 8)).to_be_bytes();
-        let network = Self {
-            tag: format!("lt{pid}n{number}"),
-            prefix: [10, 64 + middle % 128, low],
-            nodes,
-        };
+        let network = Self { tag: format!("lt{pid}n{number}"), prefix: [10, 64 + middle % 128, low], nodes };
         let bridge = network.bridge();
         run(&format!("ip link add {bridge} type bridge"))?;
         run(&format!("ip address add {}/24 dev {bridge}", network.ip(254)))?;
@@ -63,23 +59,16 @@ impl Network {
     fn attach(&self, node: u8) -> Result<(), NoNetwork> {
         let (space, link, bridge) = (self.namespace(node), self.link(node), self.bridge());
         run(&format!("ip netns add {space}"))?;
-        run(&format!(
-            "ip link add {link} type veth peer name eth0 netns {space}"
-        ))?;
+        run(&format!("ip link add {link} type veth peer name eth0 netns {space}"))?;
         run(&format!("ip link set {link} master {bridge} up"))?;
         run(&format!("ip -n {space} link set lo up"))?;
-        run(&format!(
-            "ip -n {space} address add {}/24 dev eth0",
-            self.ip(node)
-        ))?;
+        run(&format!("ip -n {space} address add {}/24 dev eth0", self.ip(node)))?;
         run(&format!("ip -n {space} link set eth0 up"))
     }
 
     /// Runs a program where `node` (from 1) lives.
     pub fn within(&self, node: u8) -> Vec<OsString> {
-        ["ip", "netns", "exec", &self.namespace(node)]
-            .map(OsString::from)
-            .to_vec()
+        ["ip", "netns", "exec", &self.namespace(node)].map(OsString::from).to_vec()
     }
 
     /// The first address of a node (from 1).
@@ -116,12 +105,7 @@ impl Network {
     }
 
     fn isolate(&self, switch: &str) -> Result<(), NoNetwork> {
-        (1..=self.nodes).try_for_each(|node| {
-            run(&format!(
-                "bridge link set dev {} isolated {switch}",
-                self.link(node)
-            ))
-        })
+        (1..=self.nodes).try_for_each(|node| run(&format!("bridge link set dev {} isolated {switch}", self.link(node))))
     }
 
     fn bridge(&self) -> String {
@@ -150,13 +134,8 @@ impl Drop for Network {
 
 fn run(command: &str) -> Result<(), NoNetwork> {
     let mut words = command.split_whitespace();
-    let output = Command::new(words.next().unwrap_or_default())
-        .args(words)
-        .output();
-    let failed = |detail: String| NoNetwork {
-        command: command.to_owned(),
-        detail,
-    };
+    let output = Command::new(words.next().unwrap_or_default()).args(words).output();
+    let failed = |detail: String| NoNetwork { command: command.to_owned(), detail };
     let output = output.map_err(|error| failed(error.to_string()))?;
     if output.status.success() {
         return Ok(());

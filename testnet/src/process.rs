@@ -53,11 +53,7 @@ pub struct Reached {
 impl Node {
     /// A node that does not run yet.
     pub fn new(launch: Launch) -> Self {
-        Self {
-            launch,
-            child: None,
-            reached: watch::Sender::new(None),
-        }
+        Self { launch, child: None, reached: watch::Sender::new(None) }
     }
 
     /// How it is run; changes take effect at the next start.
@@ -101,8 +97,7 @@ impl Node {
     /// If `lattice init` fails.
     pub async fn found(&self, lattice: &str) -> Result<(), StartError> {
         let name = self.launch.name.clone();
-        self.succeed(&["init", "--name", &name, "--lattice", lattice])
-            .await?;
+        self.succeed(&["init", "--name", &name, "--lattice", lattice]).await?;
         Ok(())
     }
 
@@ -194,26 +189,20 @@ impl Node {
             fs::create_dir_all(launch.log.parent().unwrap_or(Path::new(".")))?;
             OpenOptions::new().create(true).append(true).open(&launch.log)
         };
-        let log = open().map_err(|source| StartError::Io {
-            what: format!("cannot write {}", launch.log.display()),
-            source,
-        })?;
+        let log = open()
+            .map_err(|source| StartError::Io { what: format!("cannot write {}", launch.log.display()), source })?;
         let mut command = launch.command(guard::guarded(launch.run_arguments()));
         // A group of its own: a Ctrl-C at the terminal is for the harness, which then stops its nodes in order.
         command.stdout(Stdio::null()).stderr(log).process_group(0);
-        let child = command.spawn().map_err(|source| StartError::Io {
-            what: format!("cannot run {}", launch.program.display()),
-            source,
-        })?;
+        let child = command
+            .spawn()
+            .map_err(|source| StartError::Io { what: format!("cannot run {}", launch.program.display()), source })?;
         self.child = Some(child);
         Ok(())
     }
 
     /// Looks until found, and gives up early if the process ends.
-    async fn await_from_child<T>(
-        &mut self,
-        mut look: impl AsyncFnMut() -> Result<T, String>,
-    ) -> Result<T, StartError> {
+    async fn await_from_child<T>(&mut self, mut look: impl AsyncFnMut() -> Result<T, String>) -> Result<T, StartError> {
         let Some(mut child) = self.child.take() else {
             return Err(StartError::Io {
                 what: format!("cannot wait for {}", self.launch.name),
@@ -231,35 +220,20 @@ impl Node {
     fn ended(&self, status: io::Result<ExitStatus>) -> StartError {
         let Launch { name, log, .. } = self.launch.clone();
         match status {
-            Ok(status) => StartError::Ended {
-                name,
-                status,
-                tail: tail(&log),
-                log,
-            },
-            Err(source) => StartError::Io {
-                what: format!("cannot wait for {name}"),
-                source,
-            },
+            Ok(status) => StartError::Ended { name, status, tail: tail(&log), log },
+            Err(source) => StartError::Io { what: format!("cannot wait for {name}"), source },
         }
     }
 
     fn too_slow(&self, late: deadline::TimedOut) -> StartError {
         let Launch { name, log, .. } = self.launch.clone();
-        StartError::TooSlow {
-            name,
-            late,
-            tail: tail(&log),
-            log,
-        }
+        StartError::TooSlow { name, late, tail: tail(&log), log }
     }
 
     fn read(&self, file: &str) -> Result<String, StartError> {
         let path = self.launch.dir.join(file);
-        fs::read_to_string(&path).map_err(|source| StartError::Io {
-            what: format!("cannot read {}", path.display()),
-            source,
-        })
+        fs::read_to_string(&path)
+            .map_err(|source| StartError::Io { what: format!("cannot read {}", path.display()), source })
     }
 
     /// Kills the process (SIGKILL) and waits until the system has cleared it away.
@@ -325,9 +299,7 @@ mod tests {
     async fn a_program_that_ends_early_is_reported_with_its_log() {
         let dir = tempfile::tempdir().expect("directory");
         let mut launch = Launch::new("/bin/sh", "broken", dir.path());
-        launch.within = ["/bin/sh", "-c", "echo no such option >&2; exit 2"]
-            .map(OsString::from)
-            .to_vec();
+        launch.within = ["/bin/sh", "-c", "echo no such option >&2; exit 2"].map(OsString::from).to_vec();
         let error = Node::new(launch).start().await.expect_err("it ended");
         let text = error.to_string();
         assert!(text.contains("broken ended with exit status: 2"), "{text}");

@@ -24,35 +24,20 @@ pub struct Row {
 pub fn render(rows: &[Row]) -> String {
     let heading = ["NODE", "PID", "HTTP", "PEERS", "ENTRIES", "ROOT"].map(str::to_owned);
     let cells: Vec<[String; 6]> = std::iter::once(heading).chain(rows.iter().map(cells)).collect();
-    let width = |column: usize| {
-        cells
-            .iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or_default()
-    };
+    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; 6] = std::array::from_fn(width);
     let line = |row: &[String; 6]| {
-        let padded = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:<width$}"));
+        let padded = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
         format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
     };
     let table: String = cells.iter().map(line).collect();
-    format!(
-        "{table}peers: connected/lattice/mesh/in sync; {}\n",
-        summary(rows)
-    )
+    format!("{table}peers: connected/lattice/mesh/in sync; {}\n", summary(rows))
 }
 
 /// One line: how many nodes run, and whether they agree.
 pub fn summary(rows: &[Row]) -> String {
     let heard: Vec<&Status> = rows.iter().filter_map(|row| row.status.as_ref().ok()).collect();
-    let states: BTreeSet<_> = heard
-        .iter()
-        .map(|status| (&status.state_root, status.entries))
-        .collect();
+    let states: BTreeSet<_> = heard.iter().map(|status| (&status.state_root, status.entries)).collect();
     let agreement = match (states.len(), states.first()) {
         (0, _) | (_, None) => "none answers".to_owned(),
         (1, Some((root, entries))) => format!("all roots equal: {} with {entries} entries", short(root)),
@@ -64,16 +49,8 @@ pub fn summary(rows: &[Row]) -> String {
 fn cells(row: &Row) -> [String; 6] {
     let pid = row.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
     let [peers, entries, root] = match &row.status {
-        Ok(Status {
-            peers,
-            entries,
-            state_root,
-            ..
-        }) => [
-            format!(
-                "{}/{}/{}/{}",
-                peers.connected, peers.lattice, peers.mesh, peers.in_sync
-            ),
+        Ok(Status { peers, entries, state_root, .. }) => [
+            format!("{}/{}/{}/{}", peers.connected, peers.lattice, peers.mesh, peers.in_sync),
             entries.to_string(),
             short(state_root).to_owned(),
         ],
@@ -92,13 +69,7 @@ mod tests {
     use crate::client::PeerCounts;
 
     fn row(name: &str, status: Result<&str, &str>) -> Row {
-        let peers = PeerCounts {
-            configured: 1,
-            connected: 4,
-            lattice: 3,
-            mesh: 2,
-            in_sync: 1,
-        };
+        let peers = PeerCounts { configured: 1, connected: 4, lattice: 3, mesh: 2, in_sync: 1 };
         let status = status.map_err(str::to_owned).map(|root| Status {
             name: name.into(),
             peer_id: "p".into(),
@@ -112,12 +83,7 @@ mod tests {
             divergences: 0,
             addresses: Vec::new(),
         });
-        Row {
-            name: name.into(),
-            pid: status.is_ok().then_some(41),
-            http: "127.0.0.1:1".into(),
-            status,
-        }
+        Row { name: name.into(), pid: status.is_ok().then_some(41), http: "127.0.0.1:1".into(), status }
     }
 
     #[test]

@@ -40,11 +40,7 @@ pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     // Listening comes first: a Ctrl-C during the start must clean up too.
     let mut asked = StopRequest::listen()?;
     let home = Home::new(options)?;
-    say(&format!(
-        "starting {} nodes in {}",
-        options.nodes,
-        home.path().display()
-    ));
+    say(&format!("starting {} nodes in {}", options.nodes, home.path().display()));
     let program = std::env::current_exe()?;
     let started = tokio::select! {
         started = Cluster::start(&program, home.path(), options.nodes.into()) => started,
@@ -57,10 +53,7 @@ pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(3));
         }
     };
-    say(&format!(
-        "ask one: lattice status --dir {}",
-        cluster.nodes()[0].dir().display()
-    ));
+    say(&format!("ask one: lattice status --dir {}", cluster.nodes()[0].dir().display()));
     let shown = show(&mut cluster, &mut asked).await;
     stop(&mut cluster).await;
     shown?;
@@ -77,10 +70,7 @@ impl Home {
     fn new(options: &Options) -> io::Result<Self> {
         let Some(dir) = &options.dir else {
             let mut builder = tempfile::Builder::new();
-            let dir = builder
-                .prefix("lattice-testnet-")
-                .disable_cleanup(options.keep)
-                .tempdir()?;
+            let dir = builder.prefix("lattice-testnet-").disable_cleanup(options.keep).tempdir()?;
             return Ok(Self::Temporary(dir));
         };
         std::fs::create_dir_all(dir)?;
@@ -114,16 +104,11 @@ async fn show(cluster: &mut Cluster, asked: &mut StopRequest) -> io::Result<()> 
 async fn rows(cluster: &mut Cluster) -> Vec<Row> {
     let statuses = cluster::statuses(cluster.nodes()).await;
     let row = |(node, status): (&mut crate::process::Node, Result<_, String>)| {
-        let ended = node
-            .ended_by_itself()
-            .map(|status| Err(format!("ended with {status}")));
+        let ended = node.ended_by_itself().map(|status| Err(format!("ended with {status}")));
         Row {
             name: node.name().to_owned(),
             pid: node.pid(),
-            http: node
-                .reached()
-                .and_then(|reached| reached.run.http.into_iter().next())
-                .unwrap_or_default(),
+            http: node.reached().and_then(|reached| reached.run.http.into_iter().next()).unwrap_or_default(),
             status: ended.unwrap_or(status),
         }
     };
@@ -161,20 +146,13 @@ struct Screen {
 impl Screen {
     fn new() -> Self {
         let is_terminal = io::stdout().is_terminal();
-        Self {
-            is_terminal,
-            lines_drawn: 0,
-            last_line: String::new(),
-            unchanged: 0,
-        }
+        Self { is_terminal, lines_drawn: 0, last_line: String::new(), unchanged: 0 }
     }
 
     fn show(&mut self, rows: &[Row]) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if !self.is_terminal {
-            return self
-                .line_if_due(table::summary(rows))
-                .map_or(Ok(()), |line| writeln!(out, "{line}"));
+            return self.line_if_due(table::summary(rows)).map_or(Ok(()), |line| writeln!(out, "{line}"));
         }
         let text = table::render(rows);
         if self.lines_drawn > 0 {
@@ -187,11 +165,7 @@ impl Screen {
     }
 
     fn line_if_due(&mut self, line: String) -> Option<String> {
-        self.unchanged = if line == self.last_line {
-            self.unchanged + 1
-        } else {
-            0
-        };
+        self.unchanged = if line == self.last_line { self.unchanged + 1 } else { 0 };
         let due = self.unchanged.is_multiple_of(REPEAT_AFTER);
         self.last_line.clone_from(&line);
         due.then_some(line)
@@ -204,17 +178,10 @@ mod tests {
 
     #[test]
     fn without_a_terminal_a_line_comes_when_something_changed_or_after_a_while() {
-        let mut screen = Screen {
-            is_terminal: false,
-            lines_drawn: 0,
-            last_line: String::new(),
-            unchanged: 0,
-        };
+        let mut screen = Screen { is_terminal: false, lines_drawn: 0, last_line: String::new(), unchanged: 0 };
         let lines = ["a", "a", "b"].map(|line| screen.line_if_due(line.into()));
         assert_eq!(lines, [Some("a".into()), None, Some("b".into())]);
-        let repeated = (0..REPEAT_AFTER)
-            .filter_map(|_| screen.line_if_due("b".into()))
-            .count();
+        let repeated = (0..REPEAT_AFTER).filter_map(|_| screen.line_if_due("b".into())).count();
         assert_eq!(repeated, 1);
     }
 }

@@ -10,19 +10,11 @@ fn world() -> (NodeKeys, Genesis) {
 }
 
 fn draft(genesis: &Genesis) -> Draft {
-    Draft {
-        lattice: genesis.id(),
-        term: 0,
-        seq: 1,
-        prev: CommitId::ZERO,
-        time: Timestamp::from_millis(1),
-    }
+    Draft { lattice: genesis.id(), term: 0, seq: 1, prev: CommitId::ZERO, time: Timestamp::from_millis(1) }
 }
 
 fn ops(n: usize) -> Vec<Op> {
-    (0..n)
-        .map(|i| Op::put(&format!("key/{i}"), &[i as u8; 20]).expect("small"))
-        .collect()
+    (0..n).map(|i| Op::put(&format!("key/{i}"), &[i as u8; 20]).expect("small")).collect()
 }
 
 #[test]
@@ -35,16 +27,10 @@ fn a_commit_round_trips_whole_and_in_part() {
     let mut part = whole.clone();
     part.slots[1] = OpSlot::Dead(part.slots[1].hash());
     part.slots[4] = OpSlot::Dead(part.slots[4].hash());
-    let part = Commit::decode(&part.encode())
-        .expect("well-formed")
-        .verify(&genesis)
-        .expect("still signed");
+    let part = Commit::decode(&part.encode()).expect("well-formed").verify(&genesis).expect("still signed");
     assert_eq!(part.id(), whole.id());
     assert!(!part.is_whole());
-    assert_eq!(
-        part.live_ops().map(|(index, _)| index).collect::<Vec<_>>(),
-        [0, 2, 3]
-    );
+    assert_eq!(part.live_ops().map(|(index, _)| index).collect::<Vec<_>>(), [0, 2, 3]);
 }
 
 #[test]
@@ -55,10 +41,7 @@ fn inner_hashes_do_not_pass_for_dead_operations() {
     let hashes: Vec<_> = whole.slots().iter().map(|slot| slot.hash().0).collect();
     let inner = [0, 2].map(|at| OpSlot::Dead(OpHash(merkle::node_hash(&hashes[at], &hashes[at + 1]))));
     let forged = Commit::from_parts(whole.signed().clone(), inner.into());
-    assert_eq!(
-        forged.verify(&genesis),
-        Err(VerifyError::WrongOps { id: whole.id() })
-    );
+    assert_eq!(forged.verify(&genesis), Err(VerifyError::WrongOps { id: whole.id() }));
 }
 
 #[test]
@@ -79,13 +62,7 @@ fn another_lattice_is_named_in_the_refusal() {
     let other = Genesis::founded_by("other", "one", &keys, vec![1; 38]);
     let commit = draft(&other).sign(&keys.author, ops(1));
     let refused = commit.verify(&genesis);
-    assert_eq!(
-        refused,
-        Err(VerifyError::OtherLattice {
-            found: other.id(),
-            ours: genesis.id()
-        })
-    );
+    assert_eq!(refused, Err(VerifyError::OtherLattice { found: other.id(), ours: genesis.id() }));
 }
 
 #[test]
@@ -94,29 +71,9 @@ fn limits_of_the_genesis_are_judged() {
     genesis.limits.commit_ops = 3;
     genesis.limits.value_bytes = 19;
     let too_many = draft(&genesis).sign(&keys.author, ops(4)).verify(&genesis);
-    assert!(
-        matches!(
-            too_many,
-            Err(VerifyError::BeyondLimit {
-                found: 4,
-                limit: 3,
-                ..
-            })
-        ),
-        "{too_many:?}"
-    );
+    assert!(matches!(too_many, Err(VerifyError::BeyondLimit { found: 4, limit: 3, .. })), "{too_many:?}");
     let too_long = draft(&genesis).sign(&keys.author, ops(1)).verify(&genesis);
-    assert!(
-        matches!(
-            too_long,
-            Err(VerifyError::BeyondLimit {
-                found: 20,
-                limit: 19,
-                ..
-            })
-        ),
-        "{too_long:?}"
-    );
+    assert!(matches!(too_long, Err(VerifyError::BeyondLimit { found: 20, limit: 19, .. })), "{too_long:?}");
 }
 
 #[test]
@@ -127,21 +84,13 @@ fn narrow_limits_leave_room_for_membership_changes() {
     let change = Op::put(&format!("{MEMBER_PREFIX}{}", "0".repeat(64)), &[0; 300]).expect("small");
     let commit = draft(&genesis).sign(&keys.author, vec![change]);
     assert!(commit.verify(&genesis).is_ok());
-    assert!(
-        draft(&genesis)
-            .sign(&keys.author, ops(1))
-            .verify(&genesis)
-            .is_err()
-    );
+    assert!(draft(&genesis).sign(&keys.author, ops(1)).verify(&genesis).is_err());
 }
 
 #[test]
 fn a_key_twice_in_one_commit_is_refused() {
     let (keys, genesis) = world();
-    let twice = vec![
-        Op::put("k", b"1").expect("small"),
-        Op::delete("k").expect("small"),
-    ];
+    let twice = vec![Op::put("k", b"1").expect("small"), Op::delete("k").expect("small")];
     let refused = draft(&genesis).sign(&keys.author, twice).verify(&genesis);
     assert_eq!(refused, Err(VerifyError::RepeatedKey("k".into())));
 }

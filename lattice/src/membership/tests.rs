@@ -36,10 +36,7 @@ fn world() -> World {
     genesis.admins = (0..3).map(author).collect();
     genesis.members = (0..5).map(member).collect();
     genesis.members.sort_by_key(|member| member.author);
-    World {
-        lattice: genesis.id(),
-        genesis,
-    }
+    World { lattice: genesis.id(), genesis }
 }
 
 impl World {
@@ -82,11 +79,7 @@ impl World {
             let signature = Change::approve_fall(&keys(*by).author, self.lattice, author(admin), last_seq);
             (author(*by), signature)
         };
-        Change::Fall {
-            admin: author(admin),
-            last_seq,
-            approvals: approved_by.iter().map(approve).collect(),
-        }
+        Change::Fall { admin: author(admin), last_seq, approvals: approved_by.iter().map(approve).collect() }
     }
 }
 
@@ -99,10 +92,7 @@ fn put(key: &str) -> Op {
 }
 
 fn revoke(n: u8, last_seq: u64) -> Change {
-    Change::Revoke {
-        author: author(n),
-        last_seq,
-    }
+    Change::Revoke { author: author(n), last_seq }
 }
 
 fn assert_bad_change(judged: Result<(), NotAdmitted>, what: &str) {
@@ -154,17 +144,9 @@ fn the_lowest_cut_wins_and_a_cut_author_never_returns() {
     assert!(membership.member(&author(3)).is_some(), "still known, by name");
     assert_eq!(world.judge(&membership, 3, 4, vec![put("k")]), Ok(()));
     let refused = world.judge(&membership, 3, 5, vec![put("k")]);
-    let beyond = NotAdmitted::BeyondCut {
-        author: author(3),
-        last_seq: 4,
-        seq: 5,
-    };
+    let beyond = NotAdmitted::BeyondCut { author: author(3), last_seq: 4, seq: 5 };
     assert_eq!(refused, Err(beyond.clone()));
-    assert_eq!(
-        beyond.fault(),
-        Fault::Nobody,
-        "who sent it may not know of the cut yet"
-    );
+    assert_eq!(beyond.fault(), Fault::Nobody, "who sent it may not know of the cut yet");
 }
 
 #[test]
@@ -179,10 +161,7 @@ fn a_cut_that_comes_before_the_addition_holds() {
 fn a_stranger_may_write_once_it_was_added() {
     let world = world();
     let unknown = NotAdmitted::UnknownAuthor { author: author(5) };
-    assert_eq!(
-        world.judge(&world.founders(), 5, 1, vec![put("k")]),
-        Err(unknown.clone())
-    );
+    assert_eq!(world.judge(&world.founders(), 5, 1, vec![put("k")]), Err(unknown.clone()));
     assert_eq!(unknown.fault(), Fault::Nobody, "the addition may be on its way");
     let membership = world.after(&[Change::Add(member(5))]);
     assert!(membership.is_active(&author(5)));
@@ -210,10 +189,7 @@ fn only_admins_add_and_cut() {
         assert_eq!(world.judge_change(admin, &Change::Add(member(5))), Ok(()));
         assert_eq!(world.judge_change(admin, &revoke(4, 1)), Ok(()));
     }
-    assert_bad_change(
-        world.judge_change(3, &Change::Add(member(5))),
-        "a plain member adds",
-    );
+    assert_bad_change(world.judge_change(3, &Change::Add(member(5))), "a plain member adds");
     assert_bad_change(world.judge_change(3, &revoke(4, 1)), "a plain member cuts");
     assert_bad_change(world.judge_change(3, &revoke(3, 1)), "a plain member cuts itself");
 }
@@ -231,25 +207,12 @@ fn a_fall_needs_more_than_half_of_the_admins() {
     assert_bad_change(world.judge_change(0, &world.fall(1, 4, &[])), "nobody");
     assert_bad_change(world.judge_change(0, &world.fall(1, 4, &[0])), "one of three");
     assert_eq!(world.judge_change(0, &world.fall(1, 4, &[0, 2])), Ok(()));
-    assert_eq!(
-        world.judge_change(3, &world.fall(1, 4, &[0, 2])),
-        Ok(()),
-        "any member carries it"
-    );
-    assert_bad_change(
-        world.judge_change(0, &world.fall(1, 4, &[0, 3, 4])),
-        "members are no admins",
-    );
-    assert_bad_change(
-        world.judge_change(0, &world.fall(3, 4, &[0, 1, 2])),
-        "who falls is an admin",
-    );
+    assert_eq!(world.judge_change(3, &world.fall(1, 4, &[0, 2])), Ok(()), "any member carries it");
+    assert_bad_change(world.judge_change(0, &world.fall(1, 4, &[0, 3, 4])), "members are no admins");
+    assert_bad_change(world.judge_change(0, &world.fall(3, 4, &[0, 1, 2])), "who falls is an admin");
     world.genesis.admins.insert(author(3));
     world.lattice = world.genesis.id();
-    assert_bad_change(
-        world.judge_change(0, &world.fall(1, 4, &[0, 2])),
-        "half is not more than half",
-    );
+    assert_bad_change(world.judge_change(0, &world.fall(1, 4, &[0, 2])), "half is not more than half");
     assert_eq!(world.judge_change(0, &world.fall(1, 4, &[0, 2, 3])), Ok(()));
 }
 
@@ -260,21 +223,11 @@ fn approvals_of_something_else_do_not_count() {
         unreachable!("a fall");
     };
     for (admin, last_seq, what) in [(1, 3, "another cut"), (2, 4, "another admin")] {
-        let change = Change::Fall {
-            admin: author(admin),
-            last_seq,
-            approvals: approvals.clone(),
-        };
+        let change = Change::Fall { admin: author(admin), last_seq, approvals: approvals.clone() };
         assert_bad_change(world.judge_change(0, &change), what);
     }
-    let elsewhere = World {
-        lattice: LatticeId([1; 32]),
-        genesis: world.genesis.clone(),
-    };
-    assert_bad_change(
-        world.judge_change(0, &elsewhere.fall(1, 4, &[0, 2])),
-        "another lattice",
-    );
+    let elsewhere = World { lattice: LatticeId([1; 32]), genesis: world.genesis.clone() };
+    assert_bad_change(world.judge_change(0, &elsewhere.fall(1, 4, &[0, 2])), "another lattice");
 }
 
 #[test]
@@ -282,17 +235,10 @@ fn a_fallen_admin_is_cut_as_author_and_as_admin() {
     let world = world();
     let membership = world.after(&[world.fall(1, 4, &[0, 2])]);
     assert_eq!(membership.last_seq(&author(1)), Some(4));
-    assert!(
-        world
-            .judge(&membership, 1, 4, vec![op(&Change::Add(member(5)))])
-            .is_ok()
-    );
+    assert!(world.judge(&membership, 1, 4, vec![op(&Change::Add(member(5)))]).is_ok());
     for change in [Change::Add(member(5)), revoke(3, 0)] {
         let refused = world.judge(&membership, 1, 5, vec![op(&change)]);
-        assert!(
-            matches!(refused, Err(NotAdmitted::BeyondCut { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(NotAdmitted::BeyondCut { .. })), "{refused:?}");
     }
 }
 
@@ -305,11 +251,7 @@ fn two_admins_who_bring_each_other_down_both_fall_on_every_node() {
         let mut membership = world.founders();
         for at in order {
             let (by, change) = &carried[at];
-            assert_eq!(
-                world.judge(&membership, *by, 9, vec![op(change)]),
-                Ok(()),
-                "{order:?}"
-            );
+            assert_eq!(world.judge(&membership, *by, 9, vec![op(change)]), Ok(()), "{order:?}");
             membership.join(change.clone());
         }
         assert_eq!(membership.last_seq(&author(0)), Some(3));
@@ -327,24 +269,12 @@ fn beyond_a_cut_a_fall_must_be_valid_and_come_alone() {
     assert_bad_change(judge(vec![op(&world.fall(1, 4, &[0]))]), "one of three");
     for others in [put("k"), op(&revoke(4, 0)), op(&Change::Add(member(5)))] {
         let refused = judge(vec![op(&fall), others]);
-        assert!(
-            matches!(refused, Err(NotAdmitted::BeyondCut { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(NotAdmitted::BeyondCut { .. })), "{refused:?}");
     }
     let whole = world.signed(3, 1, 0, vec![op(&fall)]);
-    let dead = whole
-        .slots()
-        .iter()
-        .map(|slot| OpSlot::Dead(slot.hash()))
-        .collect();
-    let empty = Commit::from_parts(whole.signed().clone(), dead)
-        .verify(&world.genesis)
-        .expect("signed");
-    assert!(
-        membership.admit(&world.genesis, world.lattice, &empty).is_err(),
-        "no operation at all"
-    );
+    let dead = whole.slots().iter().map(|slot| OpSlot::Dead(slot.hash())).collect();
+    let empty = Commit::from_parts(whole.signed().clone(), dead).verify(&world.genesis).expect("signed");
+    assert!(membership.admit(&world.genesis, world.lattice, &empty).is_err(), "no operation at all");
 }
 
 #[test]
@@ -353,28 +283,13 @@ fn a_change_stands_at_the_hash_of_its_value() {
     let value = revoke(3, 1).encode();
     let right = op(&revoke(3, 1));
     let elsewhere = op(&revoke(3, 2));
-    for key in [
-        elsewhere.key().as_str(),
-        "@member/",
-        "@member/x",
-        &right.key().as_str().to_uppercase(),
-    ] {
-        let judged = world.judge(
-            &world.founders(),
-            0,
-            1,
-            vec![Op::put(key, &value).expect("small")],
-        );
+    for key in [elsewhere.key().as_str(), "@member/", "@member/x", &right.key().as_str().to_uppercase()] {
+        let judged = world.judge(&world.founders(), 0, 1, vec![Op::put(key, &value).expect("small")]);
         assert!(judged.is_err(), "{key}");
     }
     let more = format!("{}/x", right.key());
     assert_bad_change(
-        world.judge(
-            &world.founders(),
-            0,
-            1,
-            vec![Op::put(&more, &value).expect("small")],
-        ),
+        world.judge(&world.founders(), 0, 1, vec![Op::put(&more, &value).expect("small")]),
         "a longer key",
     );
 }
@@ -395,14 +310,8 @@ fn a_change_is_never_deleted_or_garbage() {
 fn a_cut_is_a_number_that_a_header_can_have() {
     // 2^64 - 1 stood for "no cut" in `last_seq`, so a revocation that said so left its author active.
     for last_seq in [1 << 63, u64::MAX] {
-        assert!(
-            Change::decode(&revoke(3, last_seq).encode()).is_err(),
-            "{last_seq}"
-        );
-        assert!(
-            Change::decode(&world().fall(1, last_seq, &[0, 2]).encode()).is_err(),
-            "{last_seq}"
-        );
+        assert!(Change::decode(&revoke(3, last_seq).encode()).is_err(), "{last_seq}");
+        assert!(Change::decode(&world().fall(1, last_seq, &[0, 2]).encode()).is_err(), "{last_seq}");
     }
     let greatest = revoke(3, i64::MAX as u64);
     assert_eq!(Change::decode(&greatest.encode()), Ok(greatest.clone()));
@@ -413,10 +322,7 @@ fn a_cut_is_a_number_that_a_header_can_have() {
 fn a_change_comes_with_nothing_but_changes() {
     let world = world();
     let (add, cut) = (op(&Change::Add(member(5))), op(&revoke(3, 1)));
-    assert_eq!(
-        world.judge(&world.founders(), 0, 1, vec![add.clone(), cut]),
-        Ok(())
-    );
+    assert_eq!(world.judge(&world.founders(), 0, 1, vec![add.clone(), cut]), Ok(()));
     let mixed = world.judge(&world.founders(), 0, 1, vec![add, put("k")]);
     assert_eq!(mixed, Err(NotAdmitted::MixedChange));
     assert_eq!(NotAdmitted::MixedChange.fault(), Fault::Sender);
@@ -433,32 +339,19 @@ fn keys_of_later_features_are_refused_without_blame() {
         ("green/x", "green/"),
         ("green/", "green/"),
     ] {
-        let refused = NotAdmitted::Reserved {
-            prefix: prefix.into(),
-        };
-        assert_eq!(
-            world.judge(&world.founders(), 0, 1, vec![put(key)]),
-            Err(refused.clone()),
-            "{key}"
-        );
+        let refused = NotAdmitted::Reserved { prefix: prefix.into() };
+        assert_eq!(world.judge(&world.founders(), 0, 1, vec![put(key)]), Err(refused.clone()), "{key}");
         assert_eq!(refused.fault(), Fault::Nobody);
     }
     for key in ["green", "greens/x", "a@b", "x/green/y", " @member/x"] {
-        assert_eq!(
-            world.judge(&world.founders(), 0, 1, vec![put(key)]),
-            Ok(()),
-            "{key}"
-        );
+        assert_eq!(world.judge(&world.founders(), 0, 1, vec![put(key)]), Ok(()), "{key}");
     }
 }
 
 #[test]
 fn a_commit_of_a_term_has_no_place_yet() {
     let world = world();
-    let commit = world
-        .signed(0, 1, 7, vec![put("green/x")])
-        .verify(&world.genesis)
-        .expect("signed");
+    let commit = world.signed(0, 1, 7, vec![put("green/x")]).verify(&world.genesis).expect("signed");
     let refused = world.founders().admit(&world.genesis, world.lattice, &commit);
     assert_eq!(refused, Err(NotAdmitted::NoSeat { term: 7 }));
     assert_eq!(NotAdmitted::NoSeat { term: 7 }.fault(), Fault::Nobody);

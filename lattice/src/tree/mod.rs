@@ -48,9 +48,7 @@ pub struct StateTree<T> {
 
 impl<T> Default for StateTree<T> {
     fn default() -> Self {
-        Self {
-            top: Arc::new(Node::empty()),
-        }
+        Self { top: Arc::new(Node::empty()) }
     }
 }
 
@@ -98,9 +96,7 @@ impl<T: Copy> StateTree<T> {
 
     /// The leaves under `prefix` in key-hash order.
     pub fn leaves_under(&self, prefix: &Prefix) -> impl Iterator<Item = &Leaf<T>> {
-        self.top
-            .leaves_from(prefix.first_key())
-            .take_while(move |leaf| prefix.covers(&leaf.key))
+        self.top.leaves_from(prefix.first_key()).take_while(move |leaf| prefix.covers(&leaf.key))
     }
 
     /// The leaves at or after `key` in key-hash order.

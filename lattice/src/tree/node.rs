@@ -11,25 +11,14 @@ use crate::merkle::{self, Digest};
 #[derive(Debug, Clone)]
 pub(super) enum Node<T> {
     /// At most [`PAGE_ENTRIES_MAX`] leaves, sorted by key.
-    Page {
-        leaves: Vec<Leaf<T>>,
-        hash: OnceLock<Digest>,
-    },
+    Page { leaves: Vec<Leaf<T>>, hash: OnceLock<Digest> },
     /// More leaves than a page holds, split by the bit at this depth.
-    Branch {
-        sides: [Arc<Node<T>>; 2],
-        len: usize,
-        hash: OnceLock<Digest>,
-    },
+    Branch { sides: [Arc<Node<T>>; 2], len: usize, hash: OnceLock<Digest> },
 }
 
 /// The hash of a page over its leaf hashes in key order.
 pub(super) fn page_hash(leaves: &[Digest]) -> Digest {
-    sha256(&[
-        &[0x02],
-        &(leaves.len() as u64).to_be_bytes(),
-        &merkle::root(leaves),
-    ])
+    sha256(&[&[0x02], &(leaves.len() as u64).to_be_bytes(), &merkle::root(leaves)])
 }
 
 /// The hash of a branch.
@@ -43,10 +32,7 @@ impl<T> Node<T> {
     }
 
     fn page(leaves: Vec<Leaf<T>>) -> Self {
-        Self::Page {
-            leaves,
-            hash: OnceLock::new(),
-        }
+        Self::Page { leaves, hash: OnceLock::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -66,30 +52,21 @@ impl<T: Copy> Node<T> {
         let split = leaves.partition_point(|leaf| bit(&leaf.key, depth) == 0);
         let (left, right) = leaves.split_at(split);
         let sides = [left, right].map(|side| Arc::new(Self::build(side, depth + 1)));
-        Self::Branch {
-            sides,
-            len: leaves.len(),
-            hash: OnceLock::new(),
-        }
+        Self::Branch { sides, len: leaves.len(), hash: OnceLock::new() }
     }
 
     pub(super) fn hash(&self) -> Digest {
         match self {
             Self::Page { leaves, hash } => *hash.get_or_init(|| page_hash_of(leaves)),
-            Self::Branch {
-                sides: [left, right],
-                hash,
-                ..
-            } => *hash.get_or_init(|| branch_hash(&left.hash(), &right.hash())),
+            Self::Branch { sides: [left, right], hash, .. } => {
+                *hash.get_or_init(|| branch_hash(&left.hash(), &right.hash()))
+            }
         }
     }
 
     pub(super) fn get(&self, key: &KeyHash, depth: usize) -> Option<&Leaf<T>> {
         match self {
-            Self::Page { leaves, .. } => leaves
-                .binary_search_by_key(key, |leaf| leaf.key)
-                .ok()
-                .map(|at| &leaves[at]),
+            Self::Page { leaves, .. } => leaves.binary_search_by_key(key, |leaf| leaf.key).ok().map(|at| &leaves[at]),
             Self::Branch { sides, .. } => sides[bit(key, depth)].get(key, depth + 1),
         }
     }
@@ -194,9 +171,7 @@ impl<T: Copy> Node<T> {
                 }
             }
         };
-        first
-            .iter()
-            .chain(std::iter::from_fn(move || next_page(&mut stack)).flatten())
+        first.iter().chain(std::iter::from_fn(move || next_page(&mut stack)).flatten())
     }
 }
 
@@ -205,9 +180,7 @@ fn next_page<'a, T>(stack: &mut Vec<&'a Node<T>>) -> Option<&'a [Leaf<T>]> {
     loop {
         match node {
             Node::Page { leaves, .. } => return Some(leaves),
-            Node::Branch {
-                sides: [left, right], ..
-            } => {
+            Node::Branch { sides: [left, right], .. } => {
                 stack.push(right);
                 node = left;
             }

@@ -20,10 +20,7 @@ pub struct Prefix {
 
 impl Prefix {
     /// The whole tree.
-    pub const ALL: Self = Self {
-        key: KeyHash::ZERO,
-        bits: 0,
-    };
+    pub const ALL: Self = Self { key: KeyHash::ZERO, bits: 0 };
 
     /// The first `bits` bits of `key`; more than 256 are 256.
     pub fn of(key: &KeyHash, bits: usize) -> Self {
@@ -33,10 +30,7 @@ impl Prefix {
         if !bits.is_multiple_of(8) {
             cut[bits / 8] = key.0[bits / 8] & (0xff << (8 - bits % 8));
         }
-        Self {
-            key: KeyHash(cut),
-            bits: bits as u16,
-        }
+        Self { key: KeyHash(cut), bits: bits as u16 }
     }
 
     /// Number of bits.
@@ -71,20 +65,14 @@ impl Prefix {
                         key.0[at / 8] |= 1 << (7 - at % 8);
                     }
                 }
-                Self {
-                    key,
-                    bits: bits as u16,
-                }
+                Self { key, bits: bits as u16 }
             })
         })
     }
 
     /// The wire form: `[bits, the bytes that hold them]`.
     pub fn to_wire(&self) -> PrefixWire<'_> {
-        PrefixWire(
-            u64::from(self.bits),
-            Bytes::new(&self.key.0[..self.bits().div_ceil(8)]),
-        )
+        PrefixWire(u64::from(self.bits), Bytes::new(&self.key.0[..self.bits().div_ceil(8)]))
     }
 }
 
@@ -96,19 +84,14 @@ impl TryFrom<&PrefixWire<'_>> for Prefix {
     type Error = DecodeError;
 
     fn try_from(wire: &PrefixWire<'_>) -> Result<Self, DecodeError> {
-        let invalid =
-            DecodeError::Invalid("a prefix is up to 256 bits in as many bytes as hold them, the rest zero");
+        let invalid = DecodeError::Invalid("a prefix is up to 256 bits in as many bytes as hold them, the rest zero");
         if wire.0 > 256 || wire.1.len() != (wire.0 as usize).div_ceil(8) {
             return Err(invalid);
         }
         let mut key = [0; 32];
         key[..wire.1.len()].copy_from_slice(wire.1);
         let prefix = Self::of(&KeyHash(key), wire.0 as usize);
-        if prefix.key.0 == key {
-            Ok(prefix)
-        } else {
-            Err(invalid)
-        }
+        if prefix.key.0 == key { Ok(prefix) } else { Err(invalid) }
     }
 }
 
@@ -123,11 +106,7 @@ mod tests {
             let parent = Prefix::of(&key, bits);
             let children: Vec<_> = parent.children(4).expect("within 256 bits").collect();
             assert_eq!(children.len(), 16);
-            assert_eq!(
-                children.iter().filter(|child| child.covers(&key)).count(),
-                1,
-                "{bits}"
-            );
+            assert_eq!(children.iter().filter(|child| child.covers(&key)).count(), 1, "{bits}");
             assert!(children.windows(2).all(|pair| pair[0] < pair[1]), "in order");
             assert!(children.iter().all(|child| parent.covers(&child.first_key())));
         }

@@ -74,9 +74,8 @@ impl EntryProof {
         if self.page_len > PAGE_ENTRIES_MAX as u64 || self.page_len > self.entries {
             return Err(Refuted::Shape);
         }
-        let page_root =
-            merkle::root_from_path(&entry.leaf().0, self.page_index, self.page_len, &self.page_path)
-                .ok_or(Refuted::Shape)?;
+        let page_root = merkle::root_from_path(&entry.leaf().0, self.page_index, self.page_len, &self.page_path)
+            .ok_or(Refuted::Shape)?;
         let page = sha256(&[&[0x02], &self.page_len.to_be_bytes(), &page_root]);
         climb(page, &entry.key_hash(), &self.siblings, self.entries, root)
     }
@@ -89,10 +88,7 @@ impl AbsenceProof {
     ///
     /// [`Refuted`] says what does not hold.
     pub fn verify(&self, root: &StateRoot, key: &KeyHash) -> Result<(), Refuted> {
-        if self.page.len() > PAGE_ENTRIES_MAX
-            || self.page.len() as u64 > self.entries
-            || self.siblings.len() > 256
-        {
+        if self.page.len() > PAGE_ENTRIES_MAX || self.page.len() as u64 > self.entries || self.siblings.len() > 256 {
             return Err(Refuted::Shape);
         }
         let keys: Vec<_> = self.page.iter().map(Entry::key_hash).collect();
@@ -108,30 +104,14 @@ impl AbsenceProof {
 }
 
 /// Walks from a page up to the top, taking sides by the bits of `key`, and compares the root.
-fn climb(
-    page: Digest,
-    key: &KeyHash,
-    siblings: &[Digest],
-    entries: u64,
-    root: &StateRoot,
-) -> Result<(), Refuted> {
+fn climb(page: Digest, key: &KeyHash, siblings: &[Digest], entries: u64, root: &StateRoot) -> Result<(), Refuted> {
     if siblings.len() > 256 {
         return Err(Refuted::Shape);
     }
     let top =
-        siblings
-            .iter()
-            .enumerate()
-            .rev()
-            .fold(page, |hash, (depth, sibling)| {
-                match super::prefix::bit(key, depth) {
-                    0 => branch_hash(&hash, sibling),
-                    _ => branch_hash(sibling, &hash),
-                }
-            });
-    if state_root(entries, &top) == *root {
-        Ok(())
-    } else {
-        Err(Refuted::OtherRoot)
-    }
+        siblings.iter().enumerate().rev().fold(page, |hash, (depth, sibling)| match super::prefix::bit(key, depth) {
+            0 => branch_hash(&hash, sibling),
+            _ => branch_hash(sibling, &hash),
+        });
+    if state_root(entries, &top) == *root { Ok(()) } else { Err(Refuted::OtherRoot) }
 }

@@ -4,11 +4,7 @@ use super::*;
 use crate::limits::PAGE_ENTRIES_MAX;
 
 fn leaf(n: u32) -> Leaf<u32> {
-    Leaf {
-        key: KeyHash(sha256(&[&n.to_be_bytes()])),
-        leaf: LeafHash(sha256(&[b"leaf", &n.to_be_bytes()])),
-        tag: n,
-    }
+    Leaf { key: KeyHash(sha256(&[&n.to_be_bytes()])), leaf: LeafHash(sha256(&[b"leaf", &n.to_be_bytes()])), tag: n }
 }
 
 fn tree(numbers: impl IntoIterator<Item = u32>) -> StateTree<u32> {
@@ -39,11 +35,7 @@ fn a_snapshot_does_not_see_what_happens_later() {
     assert_eq!(snapshot.len(), 500);
     assert_eq!(tags(snapshot.leaves()), (0..500).collect::<Vec<_>>());
     assert_eq!(snapshot.page_of(&leaf(7).key).0, page);
-    assert_eq!(
-        tree(0..500).root(),
-        root,
-        "the hashes kept in shared nodes are still the set's"
-    );
+    assert_eq!(tree(0..500).root(), root, "the hashes kept in shared nodes are still the set's");
 }
 
 #[test]
@@ -142,10 +134,6 @@ fn the_whole_tree_and_one_leaf_are_prefixes_too() {
     assert_eq!(tree.leaves_under(&exact).collect::<Vec<_>>(), [&one]);
     assert_eq!(tree.subtree_hash(&exact), node::page_hash(&[one.leaf.0]));
     let nowhere = Prefix::of(&leaf(999).key, 256);
-    assert_eq!(
-        tree.subtree_hash(&nowhere),
-        node::page_hash(&[]),
-        "an empty side is a page of no entries"
-    );
+    assert_eq!(tree.subtree_hash(&nowhere), node::page_hash(&[]), "an empty side is a page of no entries");
     assert_eq!(tree.leaves_from(&KeyHash([0xff; 32])).count(), 0);
 }

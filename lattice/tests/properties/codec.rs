@@ -34,19 +34,11 @@ struct Decoder {
 
 impl Decoder {
     const fn of(name: &'static str, again: fn(&[u8]) -> Option<Vec<u8>>) -> Self {
-        Self {
-            name,
-            again,
-            has_extensions: false,
-        }
+        Self { name, again, has_extensions: false }
     }
 
     const fn extensible(name: &'static str, again: fn(&[u8]) -> Option<Vec<u8>>) -> Self {
-        Self {
-            name,
-            again,
-            has_extensions: true,
-        }
+        Self { name, again, has_extensions: true }
     }
 
     /// The law: an error, or the same bytes again.
@@ -61,11 +53,7 @@ impl Decoder {
             && *map == 0xa0
             && bytes.starts_with(before)
             && bytes.get(before.len()).is_some_and(|head| head & 0xe0 == 0xa0);
-        assert!(
-            differs_in_extensions_alone,
-            "{} takes another form: {bytes:02x?}",
-            self.name
-        );
+        assert!(differs_in_extensions_alone, "{} takes another form: {bytes:02x?}", self.name);
     }
 }
 
@@ -75,15 +63,11 @@ const DECODERS: [Decoder; 16] = [
     Decoder::of("op", |b| Op::decode(b).ok().map(|v| v.encode())),
     Decoder::of("entry", |b| Entry::decode(b).ok().map(|v| v.encode())),
     Decoder::of("genesis", |b| Genesis::decode(b).ok().map(|v| v.encode())),
-    Decoder::of("membership change", |b| {
-        Change::decode(b).ok().map(|v| v.encode())
-    }),
+    Decoder::of("membership change", |b| Change::decode(b).ok().map(|v| v.encode())),
     Decoder::of("chain", |b| Chain::decode(b).ok().map(|v| v.encode())),
     Decoder::of("head", |b| SignedHead::decode(b).ok().map(|v| v.encode())),
     Decoder::of("record", |b| Record::decode(b).ok().map(|v| v.encode())),
-    Decoder::of("equivocation", |b| {
-        Equivocation::decode(b).ok().map(|v| v.encode())
-    }),
+    Decoder::of("equivocation", |b| Equivocation::decode(b).ok().map(|v| v.encode())),
     Decoder::of("join answer", |b| JoinAnswer::decode(b).ok().map(|v| v.encode())),
     Decoder::of("ticket", |b| {
         let text = std::str::from_utf8(b).ok()?;
@@ -97,16 +81,11 @@ const DECODERS: [Decoder; 16] = [
     }),
     Decoder::extensible("frame", |b| Frame::decode(b).ok().map(|v| v.encode())),
     Decoder::extensible("hello", |b| Hello::decode(b).ok().map(|v| v.encode())),
-    Decoder::extensible("join request", |b| {
-        JoinRequest::decode(b).ok().map(|v| v.encode())
-    }),
+    Decoder::extensible("join request", |b| JoinRequest::decode(b).ok().map(|v| v.encode())),
 ];
 
 fn decoder(name: &str) -> &'static Decoder {
-    DECODERS
-        .iter()
-        .find(|decoder| decoder.name == name)
-        .expect("in the table")
+    DECODERS.iter().find(|decoder| decoder.name == name).expect("in the table")
 }
 
 fn hash() -> impl Strategy<Value = [u8; 32]> {
@@ -115,63 +94,34 @@ fn hash() -> impl Strategy<Value = [u8; 32]> {
 
 /// Small ones and those around every width of a CBOR integer.
 fn number() -> impl Strategy<Value = u64> {
-    prop_oneof![
-        0u64..30,
-        250u64..260,
-        65_530u64..65_540,
-        (1u64 << 32) - 2..(1 << 32) + 2,
-        0..1u64 << 63
-    ]
+    prop_oneof![0u64..30, 250u64..260, 65_530u64..65_540, (1u64 << 32) - 2..(1 << 32) + 2, 0..1u64 << 63]
 }
 
 fn text(bytes: usize) -> impl Strategy<Value = String> {
-    vec(
-        prop_oneof![prop::char::range('a', 'z'), Just('é'), Just('日'), Just('🟢')],
-        1..bytes / 4,
-    )
-    .prop_map(|chars| chars.into_iter().collect())
+    vec(prop_oneof![prop::char::range('a', 'z'), Just('é'), Just('日'), Just('🟢')], 1..bytes / 4)
+        .prop_map(|chars| chars.into_iter().collect())
 }
 
 fn member() -> impl Strategy<Value = Member> {
     let roles = btree_set(prop_oneof![Just(Role::Witness), Just(Role::Voter)], 0..3);
-    (text(64), hash(), hash(), vec(any::<u8>(), 1..64), roles).prop_map(
-        |(name, author, log, peer_id, roles)| Member {
-            name,
-            author: AuthorId(author),
-            log_key: LogKey(log),
-            peer_id,
-            roles,
-        },
-    )
+    (text(64), hash(), hash(), vec(any::<u8>(), 1..64), roles).prop_map(|(name, author, log, peer_id, roles)| Member {
+        name,
+        author: AuthorId(author),
+        log_key: LogKey(log),
+        peer_id,
+        roles,
+    })
 }
 
 fn genesis() -> impl Strategy<Value = Genesis> {
     let admins = btree_set(hash().prop_map(AuthorId), 1..4);
     let prefixes = btree_set(text(40).prop_map(|text| text + "/"), 0..3);
-    let limits = (
-        72u64..=512,
-        0u64..=65_536,
-        1u64..=1024,
-        1024u64..=262_144,
-        1u64..=86_400_000,
-    );
+    let limits = (72u64..=512, 0u64..=65_536, 1u64..=1024, 1024u64..=262_144, 1u64..=86_400_000);
     (text(64), admins, vec(member(), 0..4), prefixes, limits).prop_map(|(name, admins, members, seats, l)| {
         let mut members = members;
         members.sort_by_key(|member| member.author);
-        let limits = Limits {
-            key_bytes: l.0,
-            value_bytes: l.1,
-            commit_ops: l.2,
-            commit_bytes: l.3,
-            max_drift_ms: l.4,
-        };
-        Genesis {
-            name,
-            admins,
-            members,
-            seat_prefixes: seats,
-            limits,
-        }
+        let limits = Limits { key_bytes: l.0, value_bytes: l.1, commit_ops: l.2, commit_bytes: l.3, max_drift_ms: l.4 };
+        Genesis { name, admins, members, seat_prefixes: seats, limits }
     })
 }
 
@@ -201,10 +151,7 @@ fn change() -> impl Strategy<Value = Change> {
     let approvals = btree_map(hash().prop_map(AuthorId), signature, 0..4);
     prop_oneof![
         member().prop_map(Change::Add),
-        (hash(), number()).prop_map(|(author, last_seq)| Change::Revoke {
-            author: AuthorId(author),
-            last_seq
-        }),
+        (hash(), number()).prop_map(|(author, last_seq)| Change::Revoke { author: AuthorId(author), last_seq }),
         (hash(), number(), approvals).prop_map(|(admin, last_seq, approvals)| Change::Fall {
             admin: AuthorId(admin),
             last_seq,
@@ -215,18 +162,11 @@ fn change() -> impl Strategy<Value = Change> {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        (hash(), hash()).prop_map(|(lattice, author)| Event::Opened {
-            lattice: LatticeId(lattice),
-            author: AuthorId(author)
-        }),
+        (hash(), hash())
+            .prop_map(|(lattice, author)| Event::Opened { lattice: LatticeId(lattice), author: AuthorId(author) }),
         vec(hash().prop_map(CommitId), 0..20).prop_map(|commits| Event::Applied { commits }),
         (hash(), text(20), number(), number()).prop_map(|(peer, outcome, received, sent)| {
-            Event::Reconciled {
-                peer: AuthorId(peer),
-                outcome,
-                received,
-                sent,
-            }
+            Event::Reconciled { peer: AuthorId(peer), outcome, received, sent }
         }),
         (text(20), text(80)).prop_map(|(mode, reason)| Event::Mode { mode, reason }),
         (vec(hash().prop_map(ValueHash), 0..20), number())
@@ -235,14 +175,12 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn record() -> impl Strategy<Value = Record> {
-    (number(), hash(), hash(), number(), event()).prop_map(|(time_ms, before, after, entries, event)| {
-        Record {
-            time_ms,
-            before: StateRoot(before),
-            after: StateRoot(after),
-            entries,
-            event,
-        }
+    (number(), hash(), hash(), number(), event()).prop_map(|(time_ms, before, after, entries, event)| Record {
+        time_ms,
+        before: StateRoot(before),
+        after: StateRoot(after),
+        entries,
+        event,
     })
 }
 
@@ -251,15 +189,7 @@ fn head() -> impl Strategy<Value = SignedHead> {
         let key = &world().keys[0].author;
         let lattice = world().genesis.id();
         let root = StateRoot(root);
-        let head = Head {
-            lattice,
-            author: key.id(),
-            time_ms,
-            root,
-            entries,
-            frontier,
-            checkpoint_size: size,
-        };
+        let head = Head { lattice, author: key.id(), time_ms, root, entries, frontier, checkpoint_size: size };
         head.sign(key)
     })
 }
@@ -286,12 +216,7 @@ fn chain() -> impl Strategy<Value = Chain> {
     vec((2u64..9, 1u64..9), 0..6).prop_map(|steps| {
         let mut chain = Chain::default();
         for (seq, millis) in steps {
-            let step = crate::generate::Step {
-                author: 0,
-                seq,
-                millis,
-                ops: vec![Op::delete("k").expect("small")],
-            };
+            let step = crate::generate::Step { author: 0, seq, millis, ops: vec![Op::delete("k").expect("small")] };
             chain.note(step.sign().signed());
         }
         chain
@@ -343,55 +268,32 @@ fn what_was_encoded_decodes_to_the_same_value() {
         }
     });
     for_all(60, &op(), |op| assert_eq!(Op::decode(&op.encode()), Ok(op)));
-    for_all(100, &entry(), |entry| {
-        assert_eq!(Entry::decode(&entry.encode()), Ok(entry))
-    });
-    for_all(60, &genesis(), |genesis| {
-        assert_eq!(Genesis::decode(&genesis.encode()), Ok(genesis))
-    });
-    for_all(60, &change(), |change| {
-        assert_eq!(Change::decode(&change.encode()), Ok(change))
-    });
-    for_all(60, &record(), |record| {
-        assert_eq!(Record::decode(&record.encode()), Ok(record))
-    });
+    for_all(100, &entry(), |entry| assert_eq!(Entry::decode(&entry.encode()), Ok(entry)));
+    for_all(60, &genesis(), |genesis| assert_eq!(Genesis::decode(&genesis.encode()), Ok(genesis)));
+    for_all(60, &change(), |change| assert_eq!(Change::decode(&change.encode()), Ok(change)));
+    for_all(60, &record(), |record| assert_eq!(Record::decode(&record.encode()), Ok(record)));
     for_all(60, &prefix(), |prefix| {
         let bytes = codec::encode(&prefix.to_wire());
-        assert_eq!(
-            Prefix::try_from(&codec::decode::<PrefixWire<'_>>(&bytes, 64).expect("wire")),
-            Ok(prefix)
-        );
+        assert_eq!(Prefix::try_from(&codec::decode::<PrefixWire<'_>>(&bytes, 64).expect("wire")), Ok(prefix));
     });
 }
 
 #[test]
 fn what_is_sent_decodes_to_the_same_value() {
-    for_all(30, &chain(), |chain| {
-        assert_eq!(Chain::decode(&chain.encode()), Ok(chain))
-    });
-    for_all(30, &head(), |head| {
-        assert_eq!(SignedHead::decode(&head.encode()), Ok(head))
-    });
-    for_all(30, &frame(), |frame| {
-        assert_eq!(Frame::decode(&frame.encode()), Ok(frame))
-    });
+    for_all(30, &chain(), |chain| assert_eq!(Chain::decode(&chain.encode()), Ok(chain)));
+    for_all(30, &head(), |head| assert_eq!(SignedHead::decode(&head.encode()), Ok(head)));
+    for_all(30, &frame(), |frame| assert_eq!(Frame::decode(&frame.encode()), Ok(frame)));
     for_all(30, &equivocation(), |pair| {
         assert!(pair.is_proven());
         assert_eq!(Equivocation::decode(&pair.encode()), Ok(pair));
     });
-    for_all(30, &hello(), |hello| {
-        assert_eq!(Hello::decode(&hello.encode()), Ok(hello))
-    });
+    for_all(30, &hello(), |hello| assert_eq!(Hello::decode(&hello.encode()), Ok(hello)));
     for_all(30, &join_request(), |bytes| {
         let request = JoinRequest::decode(&bytes).ok().filter(JoinRequest::is_signed);
         assert_eq!(request.map(|request| request.encode()), Some(bytes));
     });
-    for_all(30, &join_answer(), |answer| {
-        assert_eq!(JoinAnswer::decode(&answer.encode()), Ok(answer))
-    });
-    for_all(30, &ticket(), |ticket| {
-        assert_eq!(ticket.to_string().parse(), Ok(ticket))
-    });
+    for_all(30, &join_answer(), |answer| assert_eq!(JoinAnswer::decode(&answer.encode()), Ok(answer)));
+    for_all(30, &ticket(), |ticket| assert_eq!(ticket.to_string().parse(), Ok(ticket)));
 }
 
 /// An encoding of some type, with the name of its decoder.
@@ -448,8 +350,7 @@ impl Mutation {
         let len = bytes.len();
         match self {
             Self::Insert(at, byte) => bytes.insert(at.index(len + 1), *byte),
-            Self::Set(..) | Self::Flip(..) | Self::Remove(_) | Self::Truncate(_) | Self::LongHead(_)
-                if len == 0 => {}
+            Self::Set(..) | Self::Flip(..) | Self::Remove(_) | Self::Truncate(_) | Self::LongHead(_) if len == 0 => {}
             Self::Set(at, byte) => bytes[at.index(len)] = *byte,
             Self::Flip(at, bit) => bytes[at.index(len)] ^= 1 << bit,
             Self::Remove(at) => {
@@ -470,18 +371,14 @@ impl Mutation {
 
 #[test]
 fn of_altered_bytes_a_decoder_takes_only_its_own_form() {
-    for_all(
-        6_000,
-        &(encoding(), vec(mutation(), 1..4)),
-        |((name, bytes), mutations)| {
-            let mut bytes = bytes;
-            assert_eq!((decoder(name).again)(&bytes).as_ref(), Some(&bytes), "{name}");
-            for mutation in &mutations {
-                mutation.apply(&mut bytes);
-                decoder(name).judge(&bytes);
-            }
-        },
-    );
+    for_all(6_000, &(encoding(), vec(mutation(), 1..4)), |((name, bytes), mutations)| {
+        let mut bytes = bytes;
+        assert_eq!((decoder(name).again)(&bytes).as_ref(), Some(&bytes), "{name}");
+        for mutation in &mutations {
+            mutation.apply(&mut bytes);
+            decoder(name).judge(&bytes);
+        }
+    });
 }
 
 #[test]
@@ -501,10 +398,7 @@ fn no_head_of_an_encoding_has_a_longer_form() {
 #[test]
 fn arbitrary_bytes_are_refused_or_canonical() {
     // Mostly short lists, which get past the first byte.
-    let bytes = (
-        0x80u8..0x89,
-        vec(prop_oneof![Just(0u8), Just(1), 0x40..0x46u8, any::<u8>()], 0..60),
-    );
+    let bytes = (0x80u8..0x89, vec(prop_oneof![Just(0u8), Just(1), 0x40..0x46u8, any::<u8>()], 0..60));
     for_all(10_000, &bytes, |(first, rest)| {
         let bytes = [&[first], rest.as_slice()].concat();
         for decoder in &DECODERS {
@@ -516,9 +410,7 @@ fn arbitrary_bytes_are_refused_or_canonical() {
 
 #[test]
 fn every_encoding_is_refused_by_the_decoders_of_other_types_or_means_the_same_bytes() {
-    for_all(400, &encoding(), |(_, bytes)| {
-        DECODERS.iter().for_each(|decoder| decoder.judge(&bytes))
-    });
+    for_all(400, &encoding(), |(_, bytes)| DECODERS.iter().for_each(|decoder| decoder.judge(&bytes)));
 }
 
 #[test]
@@ -528,14 +420,8 @@ fn fields_of_later_versions_are_taken_and_bounded() {
     let one = with(&[0xa1, 0x61, b'x', 0x41, 0x00]);
     assert_eq!(Hello::decode(&one), Hello::decode(&empty));
     for (map, why) in [
-        (
-            &[0xa2, 0x61, b'x', 0x41, 0x00, 0x61, b'x', 0x41, 0x01][..],
-            "a field twice",
-        ),
-        (
-            &[0xa2, 0x61, b'y', 0x41, 0x00, 0x61, b'x', 0x41, 0x01],
-            "fields out of order",
-        ),
+        (&[0xa2, 0x61, b'x', 0x41, 0x00, 0x61, b'x', 0x41, 0x01][..], "a field twice"),
+        (&[0xa2, 0x61, b'y', 0x41, 0x00, 0x61, b'x', 0x41, 0x01], "fields out of order"),
         (&[0xa1, 0x61, b'x', 0x01], "a field that is not bytes"),
         (&[0xbf, 0x61, b'x', 0x41, 0x00, 0xff], "an indefinite map"),
     ] {
@@ -552,9 +438,7 @@ fn lists_are_bounded() {
         before: StateRoot::ZERO,
         after: StateRoot::ZERO,
         entries: 1,
-        event: Event::Applied {
-            commits: vec![CommitId::ZERO; count],
-        },
+        event: Event::Applied { commits: vec![CommitId::ZERO; count] },
     };
     assert!(Record::decode(&commits(1024).encode()).is_ok());
     assert!(Record::decode(&commits(1025).encode()).is_err());
@@ -566,12 +450,7 @@ fn lists_are_bounded() {
     };
     assert!(Change::decode(&approved(256).encode()).is_ok());
 
-    let step = crate::generate::Step {
-        author: 0,
-        seq: 1,
-        millis: 1,
-        ops: vec![Op::delete("k").expect("small")],
-    };
+    let step = crate::generate::Step { author: 0, seq: 1, millis: 1, ops: vec![Op::delete("k").expect("small")] };
     let commit = step.sign();
     assert!(Frame::decode(&Frame::Commits(vec![commit.clone(); 600]).encode()).is_ok());
     assert!(Frame::decode(&Frame::Commits(vec![commit; 1025]).encode()).is_err());

@@ -19,13 +19,7 @@ fn chain() -> Vec<SignedHeader> {
     let mut prev = CommitId::ZERO;
     (1..=LENGTH as u64)
         .map(|seq| {
-            let draft = Draft {
-                lattice: world().genesis.id(),
-                term: 0,
-                seq,
-                prev,
-                time: Timestamp::from_millis(seq),
-            };
+            let draft = Draft { lattice: world().genesis.id(), term: 0, seq, prev, time: Timestamp::from_millis(seq) };
             let commit = draft.sign(&world().keys[0].author, vec![Op::delete("k").expect("small")]);
             prev = commit.id();
             commit.signed().clone()
@@ -43,27 +37,19 @@ fn noted<'a>(headers: impl IntoIterator<Item = &'a SignedHeader>) -> Chain {
 fn a_chain_knows_exactly_what_was_noted_in_any_order_and_however_often() {
     let headers = chain();
     let some = prop::collection::vec(0..LENGTH, 0..40);
-    for_all(
-        400,
-        &some.prop_flat_map(|some| (Just(some.clone()), Just(some).prop_shuffle())),
-        |(some, other)| {
-            let chain = noted(some.iter().map(|&at| &headers[at]));
-            assert_eq!(
-                chain,
-                noted(other.iter().map(|&at| &headers[at])),
-                "another order"
-            );
-            assert_eq!(Chain::decode(&chain.encode()), Ok(chain.clone()));
+    for_all(400, &some.prop_flat_map(|some| (Just(some.clone()), Just(some).prop_shuffle())), |(some, other)| {
+        let chain = noted(some.iter().map(|&at| &headers[at]));
+        assert_eq!(chain, noted(other.iter().map(|&at| &headers[at])), "another order");
+        assert_eq!(Chain::decode(&chain.encode()), Ok(chain.clone()));
 
-            let set: BTreeSet<u64> = some.iter().map(|&at| at as u64 + 1).collect();
-            let contiguous = (1..).take_while(|seq| set.contains(seq)).count() as u64;
-            assert_eq!(chain.seq(), contiguous);
-            assert_eq!(chain.highest(), set.last().copied().unwrap_or(0));
-            for seq in 1..=LENGTH as u64 + 1 {
-                assert_eq!(chain.covers(seq), set.contains(&seq), "{seq}");
-            }
-        },
-    );
+        let set: BTreeSet<u64> = some.iter().map(|&at| at as u64 + 1).collect();
+        let contiguous = (1..).take_while(|seq| set.contains(seq)).count() as u64;
+        assert_eq!(chain.seq(), contiguous);
+        assert_eq!(chain.highest(), set.last().copied().unwrap_or(0));
+        for seq in 1..=LENGTH as u64 + 1 {
+            assert_eq!(chain.covers(seq), set.contains(&seq), "{seq}");
+        }
+    });
 }
 
 #[test]
@@ -82,20 +68,12 @@ fn raising_one_chain_to_another_is_as_if_all_of_both_had_been_noted() {
 fn forked() -> Vec<[SignedHeader; 2]> {
     let fork = |header: &SignedHeader| {
         let header = header.header();
-        let draft = Draft {
-            lattice: header.lattice,
-            term: header.term,
-            seq: header.seq,
-            prev: header.prev,
-            time: header.time,
-        };
+        let draft =
+            Draft { lattice: header.lattice, term: header.term, seq: header.seq, prev: header.prev, time: header.time };
         let other = draft.sign(&world().keys[0].author, vec![Op::delete("fork").expect("small")]);
         other.signed().clone()
     };
-    chain()
-        .iter()
-        .map(|header| [header.clone(), fork(header)])
-        .collect()
+    chain().iter().map(|header| [header.clone(), fork(header)]).collect()
 }
 
 #[test]
@@ -122,8 +100,6 @@ fn looking_at_a_chain_does_not_change_the_digest() {
     let mut looked = Frontier::default();
     looked.chain_mut(&world().keys[0].author.id(), 0);
     assert_eq!(looked.digest(), Frontier::default().digest());
-    looked
-        .chain_mut(&world().keys[0].author.id(), 0)
-        .note(&chain()[1]);
+    looked.chain_mut(&world().keys[0].author.id(), 0).note(&chain()[1]);
     assert_ne!(looked.digest(), Frontier::default().digest());
 }

@@ -25,9 +25,7 @@ pub(crate) struct World {
 pub(crate) fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
-        let keys: Vec<_> = (1..=AUTHORS as u8)
-            .map(|seed| NodeKeys::from_seed([seed; 32]))
-            .collect();
+        let keys: Vec<_> = (1..=AUTHORS as u8).map(|seed| NodeKeys::from_seed([seed; 32])).collect();
         let mut genesis = Genesis::founded_by("random", "first", &keys[0], vec![1; 38]);
         genesis.members = keys.iter().map(member).collect();
         genesis.members.sort_by_key(|member| member.author);
@@ -79,25 +77,17 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
 }
 
 pub(crate) fn step() -> impl Strategy<Value = Step> {
-    (0..AUTHORS, 1u64..4, 1u64..4, prop::collection::vec(op(), 1..5)).prop_map(
-        |(author, seq, millis, ops)| {
-            let mut ops = ops;
-            ops.sort_by(|a, b| a.key().cmp(b.key()));
-            ops.dedup_by(|a, b| a.key() == b.key());
-            Step {
-                author,
-                seq,
-                millis,
-                ops,
-            }
-        },
-    )
+    (0..AUTHORS, 1u64..4, 1u64..4, prop::collection::vec(op(), 1..5)).prop_map(|(author, seq, millis, ops)| {
+        let mut ops = ops;
+        ops.sort_by(|a, b| a.key().cmp(b.key()));
+        ops.dedup_by(|a, b| a.key() == b.key());
+        Step { author, seq, millis, ops }
+    })
 }
 
 /// Verified commits, forks and ties among them.
 pub(crate) fn history() -> impl Strategy<Value = Vec<VerifiedCommit>> {
-    prop::collection::vec(step(), 1..10)
-        .prop_map(|steps| steps.iter().map(|step| verified(step.sign())).collect())
+    prop::collection::vec(step(), 1..10).prop_map(|steps| steps.iter().map(|step| verified(step.sign())).collect())
 }
 
 pub(crate) fn verified(commit: Commit) -> VerifiedCommit {

@@ -13,11 +13,7 @@ use crate::state::State;
 
 #[test]
 fn any_order_repetition_and_batching_gives_the_same_root() {
-    let deliveries = (
-        history(),
-        any::<Index>(),
-        prop::collection::vec((any::<Index>(), 1usize..4), 0..12),
-    );
+    let deliveries = (history(), any::<Index>(), prop::collection::vec((any::<Index>(), 1usize..4), 0..12));
     for_all(500, &deliveries, |(history, rotation, repeats)| {
         let expected = State::of(&history);
         // Everything once, rotated, and then some of it again, in batches of one to three.
@@ -51,10 +47,8 @@ fn every_permutation_of_a_short_history_gives_the_same_root() {
 #[test]
 fn commits_in_part_add_up_to_the_whole() {
     for_all(200, &(history(), any::<u8>()), |(history, mask)| {
-        let halves: Vec<_> = history
-            .iter()
-            .flat_map(|commit| [in_part(commit, !mask), in_part(commit, mask)])
-            .collect();
+        let halves: Vec<_> =
+            history.iter().flat_map(|commit| [in_part(commit, !mask), in_part(commit, mask)]).collect();
         assert_eq!(State::of(&halves).root(), State::of(&history).root());
     });
 }
@@ -69,11 +63,7 @@ fn states_join_commutatively_associatively_and_idempotently() {
     for_all(200, &(history(), history(), history()), |(a, b, c)| {
         let (a, b, c) = (State::of(&a), State::of(&b), State::of(&c));
         assert_eq!(join(&a, &b).root(), join(&b, &a).root(), "commutative");
-        assert_eq!(
-            join(&join(&a, &b), &c).root(),
-            join(&a, &join(&b, &c)).root(),
-            "associative"
-        );
+        assert_eq!(join(&join(&a, &b), &c).root(), join(&a, &join(&b, &c)).root(), "associative");
         assert_eq!(join(&a, &a).root(), a.root(), "idempotent");
     });
 }
@@ -92,11 +82,7 @@ fn ranked<'a>(history: &'a [VerifiedCommit], key: &Key) -> Vec<(&'a VerifiedComm
         let ordinary = (header.time, header.author);
         let seat = (header.term, header.seq);
         (
-            if is_seat {
-                (seat.0, seat.1)
-            } else {
-                (ordinary.0.0, 0)
-            },
+            if is_seat { (seat.0, seat.1) } else { (ordinary.0.0, 0) },
             if is_seat { AuthorId::ZERO } else { ordinary.1 },
             commit.id(),
             *index,
@@ -112,11 +98,7 @@ fn the_greatest_operation_stands_and_a_tombstone_never_resurrects() {
         let mut state = State::of(&history);
         for (key, entry) in state.entries.clone() {
             let (commit, index, is_delete) = ranked(&history, &key)[0];
-            assert_eq!(
-                (entry.version.commit, entry.version.op_index),
-                (commit.id(), index),
-                "{key}"
-            );
+            assert_eq!((entry.version.commit, entry.version.op_index), (commit.id(), index), "{key}");
             assert_eq!(entry.value.is_none(), is_delete, "{key}");
         }
         // Whatever comes late again, whole or in part, a deleted key stays deleted.
@@ -131,15 +113,13 @@ fn the_greatest_operation_stands_and_a_tombstone_never_resurrects() {
 
 fn version() -> impl Strategy<Value = Version> {
     let few = || 0u64..2;
-    (few(), 0u8..2, few(), few(), 0u8..3, 0u32..2).prop_map(|(time, author, term, seq, commit, op_index)| {
-        Version {
-            time: lattice::clock::Timestamp(time),
-            author: AuthorId([author; 32]),
-            term,
-            seq,
-            commit: CommitId([commit; 32]),
-            op_index,
-        }
+    (few(), 0u8..2, few(), few(), 0u8..3, 0u32..2).prop_map(|(time, author, term, seq, commit, op_index)| Version {
+        time: lattice::clock::Timestamp(time),
+        author: AuthorId([author; 32]),
+        term,
+        seq,
+        commit: CommitId([commit; 32]),
+        op_index,
     })
 }
 

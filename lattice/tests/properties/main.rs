@@ -16,16 +16,10 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 /// A runner for `cases` random cases whose seed is known before the first one.
 fn runner(cases: u32) -> TestRunner {
-    let mut config = Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let mut config = Config { cases, failure_persistence: None, ..Config::default() };
     let seed = match config.rng_seed {
         RngSeed::Fixed(seed) => seed,
-        RngSeed::Random => std::collections::hash_map::RandomState::new()
-            .build_hasher()
-            .finish(),
+        RngSeed::Random => std::collections::hash_map::RandomState::new().build_hasher().finish(),
     };
     config.rng_seed = RngSeed::Fixed(seed);
     println!("PROPTEST_RNG_SEED={seed} repeats this run");

@@ -48,40 +48,22 @@ fn shown() -> &'static Shown {
             let hash = Key::new(key).expect("small").hash();
             hash.0[0] == 0x5a && hash.0[1] & 0xc0 == 0x40
         };
-        let crowd: Vec<_> = (0..)
-            .map(|n| format!("crowd/{n}"))
-            .filter(crowded)
-            .take(70)
-            .collect();
+        let crowd: Vec<_> = (0..).map(|n| format!("crowd/{n}")).filter(crowded).take(70).collect();
         let (crowd, absent_crowd) = crowd.split_at(60);
         let names = (0..240).map(|n| format!("key/{n}")).chain(crowd.iter().cloned());
-        let entries: BTreeMap<_, _> = names
-            .map(|key| entry(&key))
-            .map(|entry| (entry.key_hash(), entry))
-            .collect();
+        let entries: BTreeMap<_, _> = names.map(|key| entry(&key)).map(|entry| (entry.key_hash(), entry)).collect();
         let mut tree = StateTree::default();
         for entry in entries.values() {
             tree.insert(leaf(entry));
         }
-        let absent = (0..100)
-            .map(|n| format!("absent/{n}"))
-            .chain(absent_crowd.iter().cloned());
-        Shown {
-            root: tree.root(),
-            absent: absent.map(|key| Key::new(&key).expect("small")).collect(),
-            entries,
-            tree,
-        }
+        let absent = (0..100).map(|n| format!("absent/{n}")).chain(absent_crowd.iter().cloned());
+        Shown { root: tree.root(), absent: absent.map(|key| Key::new(&key).expect("small")).collect(), entries, tree }
     })
 }
 
 fn absence(tree: &StateTree<()>, entries: &BTreeMap<KeyHash, Entry>, key: &KeyHash) -> AbsenceProof {
     let (page, siblings) = tree.page_of(key);
-    AbsenceProof {
-        entries: tree.len(),
-        page: page.iter().map(|leaf| entries[&leaf.key].clone()).collect(),
-        siblings,
-    }
+    AbsenceProof { entries: tree.len(), page: page.iter().map(|leaf| entries[&leaf.key].clone()).collect(), siblings }
 }
 
 #[test]
@@ -95,10 +77,7 @@ fn every_entry_and_every_absence_is_shown() {
         assert!(refuted.is_err(), "{} is there", entry.key);
         deepest = deepest.max(proof.siblings.len());
     }
-    assert!(
-        deepest > 10,
-        "the crowd must split deep, but the deepest page stands at {deepest}"
-    );
+    assert!(deepest > 10, "the crowd must split deep, but the deepest page stands at {deepest}");
     for key in &shown.absent {
         assert_eq!(EntryProof::make(&shown.tree, &key.hash()), None);
         let proof = absence(&shown.tree, &shown.entries, &key.hash());
@@ -116,10 +95,7 @@ fn a_page_of_one_and_an_empty_state_show_what_they_hold() {
     tree.insert(leaf(&only));
     let proof = EntryProof::make(&tree, &only.key_hash()).expect("it is there");
     assert_eq!(proof.verify(&tree.root(), &only), Ok(()));
-    assert!(
-        nothing.verify(&tree.root(), &absent).is_err(),
-        "the state has grown"
-    );
+    assert!(nothing.verify(&tree.root(), &absent).is_err(), "the state has grown");
 }
 
 /// One change to a list of hashes.
@@ -193,41 +169,33 @@ fn an_altered_entry_proof_is_refused() {
             ProofChange::Path(change) => change.apply(&mut proof.page_path),
             ProofChange::Siblings(change) => change.apply(&mut proof.siblings),
         }
-        assert_eq!(
-            proof.verify(&shown.root, entry).is_ok(),
-            proof == truth,
-            "{proof:?}"
-        );
+        assert_eq!(proof.verify(&shown.root, entry).is_ok(), proof == truth, "{proof:?}");
     });
 }
 
 #[test]
 fn an_entry_proof_shows_no_other_entry_and_no_other_state() {
     let shown = shown();
-    for_all(
-        200,
-        &(any::<Index>(), any::<Index>(), 0..7),
-        |(which, other, field)| {
-            let entries: Vec<_> = shown.entries.values().collect();
-            let (entry, other) = (*which.get(&entries), *other.get(&entries));
-            let proof = EntryProof::make(&shown.tree, &entry.key_hash()).expect("it is there");
-            assert_eq!(proof.verify(&shown.root, other).is_ok(), entry == other);
-            let mut altered = entry.clone();
-            match field {
-                0 => altered.version.time.0 += 1,
-                1 => altered.version.author.0[0] ^= 1,
-                2 => altered.version.term += 1,
-                3 => altered.version.seq += 1,
-                4 => altered.version.op_index += 1,
-                5 => altered.value = altered.value.xor(Some(ValueHash::ZERO)),
-                _ => altered.key = Key::new("other").expect("small"),
-            }
-            assert!(proof.verify(&shown.root, &altered).is_err(), "field {field}");
-            let mut elsewhere = shown.tree.clone();
-            elsewhere.insert(leaf(&altered));
-            assert!(proof.verify(&elsewhere.root(), entry).is_err(), "another state");
-        },
-    );
+    for_all(200, &(any::<Index>(), any::<Index>(), 0..7), |(which, other, field)| {
+        let entries: Vec<_> = shown.entries.values().collect();
+        let (entry, other) = (*which.get(&entries), *other.get(&entries));
+        let proof = EntryProof::make(&shown.tree, &entry.key_hash()).expect("it is there");
+        assert_eq!(proof.verify(&shown.root, other).is_ok(), entry == other);
+        let mut altered = entry.clone();
+        match field {
+            0 => altered.version.time.0 += 1,
+            1 => altered.version.author.0[0] ^= 1,
+            2 => altered.version.term += 1,
+            3 => altered.version.seq += 1,
+            4 => altered.version.op_index += 1,
+            5 => altered.value = altered.value.xor(Some(ValueHash::ZERO)),
+            _ => altered.key = Key::new("other").expect("small"),
+        }
+        assert!(proof.verify(&shown.root, &altered).is_err(), "field {field}");
+        let mut elsewhere = shown.tree.clone();
+        elsewhere.insert(leaf(&altered));
+        assert!(proof.verify(&elsewhere.root(), entry).is_err(), "another state");
+    });
 }
 
 #[derive(Debug, Clone)]
@@ -259,9 +227,7 @@ impl PageChange {
         let page = &mut proof.page;
         match self {
             Self::Foreign(which) => {
-                let foreign = which
-                    .get(&shown().entries.values().collect::<Vec<_>>())
-                    .to_owned();
+                let foreign = which.get(&shown().entries.values().collect::<Vec<_>>()).to_owned();
                 let place = page.partition_point(|entry| entry.key_hash() < foreign.key_hash());
                 page.insert(place, foreign.clone());
             }
@@ -295,11 +261,7 @@ fn an_altered_absence_proof_is_refused() {
         let truth = absence(&shown.tree, &shown.entries, &key);
         let mut proof = truth.clone();
         change.apply(&mut proof);
-        assert_eq!(
-            proof.verify(&shown.root, &key).is_ok(),
-            proof == truth,
-            "{change:?}"
-        );
+        assert_eq!(proof.verify(&shown.root, &key).is_ok(), proof == truth, "{change:?}");
     });
 }
 

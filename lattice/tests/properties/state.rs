@@ -50,9 +50,5 @@ impl State {
 }
 
 pub(crate) fn leaf(entry: &Entry) -> Leaf<()> {
-    Leaf {
-        key: entry.key_hash(),
-        leaf: entry.leaf(),
-        tag: (),
-    }
+    Leaf { key: entry.key_hash(), leaf: entry.leaf(), tag: () }
 }

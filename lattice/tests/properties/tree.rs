@@ -41,11 +41,7 @@ fn by_definition(leaves: &[(KeyHash, LeafHash)], depth: usize) -> Digest {
         return sha256(&[&[2], &(leaves.len() as u64).to_be_bytes(), &rfc6962(&hashes)]);
     }
     let (right, left): (Vec<_>, Vec<_>) = leaves.iter().partition(|(key, _)| bit(key, depth));
-    sha256(&[
-        &[1],
-        &by_definition(&left, depth + 1),
-        &by_definition(&right, depth + 1),
-    ])
+    sha256(&[&[1], &by_definition(&left, depth + 1), &by_definition(&right, depth + 1)])
 }
 
 fn listed(set: &Set) -> Vec<(KeyHash, LeafHash)> {
@@ -60,11 +56,7 @@ fn assert_is(tree: &StateTree<u32>, set: &Set) {
 
 fn leaf(key: KeyHash, version: u32) -> Leaf<u32> {
     let hash = LeafHash(sha256(&[&key.0, &version.to_be_bytes()]));
-    Leaf {
-        key,
-        leaf: hash,
-        tag: version,
-    }
+    Leaf { key, leaf: hash, tag: version }
 }
 
 /// The `n`th key; those of a crowd share all bits but 24, so that pages split deep below empty sides.
@@ -81,8 +73,8 @@ fn key(crowded: bool, n: u32) -> KeyHash {
 /// Insert or replace (`Some`), or remove, one of `keys` keys, a part of them crowded.
 fn changes(keys: u32, len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<(KeyHash, Option<u32>)>> {
     let version = prop_oneof![3 => (0u32..3).prop_map(Some), 1 => Just(None)];
-    let change = (prop::bool::weighted(0.3), 0..keys, version)
-        .prop_map(|(crowded, n, version)| (key(crowded, n), version));
+    let change =
+        (prop::bool::weighted(0.3), 0..keys, version).prop_map(|(crowded, n, version)| (key(crowded, n), version));
     prop::collection::vec(change, len)
 }
 
@@ -181,25 +173,12 @@ fn subtrees_are_what_a_filter_finds() {
     for_all(30, &cases, |(changes, prefixes)| {
         let (tree, set) = grown(&changes);
         for prefix in prefixes {
-            let inside: Vec<_> = listed(&set)
-                .into_iter()
-                .filter(|(key, _)| prefix.covers(key))
-                .collect();
+            let inside: Vec<_> = listed(&set).into_iter().filter(|(key, _)| prefix.covers(key)).collect();
             assert_eq!(tree.subtree_len(&prefix), inside.len() as u64, "{prefix:?}");
-            assert_eq!(
-                tree.subtree_hash(&prefix),
-                by_definition(&inside, prefix.bits()),
-                "{prefix:?}"
-            );
-            let under: Vec<_> = tree
-                .leaves_under(&prefix)
-                .map(|leaf| (leaf.key, leaf.leaf))
-                .collect();
+            assert_eq!(tree.subtree_hash(&prefix), by_definition(&inside, prefix.bits()), "{prefix:?}");
+            let under: Vec<_> = tree.leaves_under(&prefix).map(|leaf| (leaf.key, leaf.leaf)).collect();
             assert_eq!(under, inside, "{prefix:?}");
-            let from: Vec<_> = tree
-                .leaves_from(&prefix.first_key())
-                .map(|leaf| leaf.key)
-                .collect();
+            let from: Vec<_> = tree.leaves_from(&prefix.first_key()).map(|leaf| leaf.key).collect();
             let expected: Vec<_> = set.range(prefix.first_key()..).map(|(key, _)| *key).collect();
             assert_eq!(from, expected, "{prefix:?}");
         }
@@ -208,13 +187,7 @@ fn subtrees_are_what_a_filter_finds() {
 
 #[test]
 fn a_prefix_covers_what_starts_with_its_bits() {
-    let cases = (
-        any::<[u8; 32]>(),
-        any::<[u8; 32]>(),
-        0usize..=256,
-        0usize..=256,
-        0usize..10,
-    );
+    let cases = (any::<[u8; 32]>(), any::<[u8; 32]>(), 0usize..=256, 0usize..=256, 0usize..10);
     for_all(300, &cases, |(a, b, bits, shared, more)| {
         let a = KeyHash(a);
         // The second key shares some first bits with the first.

@@ -65,10 +65,8 @@ pub(crate) fn chains_file() -> Value {
 }
 
 pub(crate) fn equivocations_file() -> Value {
-    let (a, b) = (
-        commit(4, CommitId([4; 32]), 10, vec![put("k", b"one")]),
-        commit(4, CommitId([4; 32]), 10, vec![delete("k")]),
-    );
+    let (a, b) =
+        (commit(4, CommitId([4; 32]), 10, vec![put("k", b"one")]), commit(4, CommitId([4; 32]), 10, vec![delete("k")]));
     let pair = Equivocation::of(a.signed(), b.signed()).expect("one place, two headers");
     assert!(pair.is_proven());
     json!({
@@ -115,55 +113,33 @@ pub(crate) fn records_file() -> Value {
     let events = [
         (
             "a log is opened",
-            Event::Opened {
-                lattice: founded().id(),
-                author,
-            },
+            Event::Opened { lattice: founded().id(), author },
             json!({ "opened": [json::hex(founded().id().0), json::hex(author.0)] }),
         ),
         (
             "commits are applied",
-            Event::Applied {
-                commits: vec![CommitId([3; 32]), CommitId([1; 32])],
-            },
+            Event::Applied { commits: vec![CommitId([3; 32]), CommitId([1; 32])] },
             json!({ "applied": [json::hex([3; 32]), json::hex([1; 32])] }),
         ),
         (
             "a reconcile ended",
-            Event::Reconciled {
-                peer: author,
-                outcome: "equal".into(),
-                received: 12,
-                sent: 300,
-            },
+            Event::Reconciled { peer: author, outcome: "equal".into(), received: 12, sent: 300 },
             json!({ "reconciled": [json::hex(author.0), "equal", 12, 300] }),
         ),
         (
             "the road changed",
-            Event::Mode {
-                mode: "http".into(),
-                reason: "no peer for 60 s".into(),
-            },
+            Event::Mode { mode: "http".into(), reason: "no peer for 60 s".into() },
             json!({ "mode": ["http", "no peer for 60 s"] }),
         ),
         (
             "members changed",
-            Event::Membership {
-                changes: vec![ValueHash([5; 32])],
-                removed: 7,
-            },
+            Event::Membership { changes: vec![ValueHash([5; 32])], removed: 7 },
             json!({ "membership": [[json::hex([5; 32])], 7] }),
         ),
     ];
     let case = |(name, event, told): (&str, Event, Value)| {
         let (before, after) = (StateRoot([6; 32]), StateRoot([7; 32]));
-        let record = Record {
-            time_ms: 1_700_000_000_456,
-            before,
-            after,
-            entries: 8,
-            event,
-        };
+        let record = Record { time_ms: 1_700_000_000_456, before, after, entries: 8, event };
         json!({
             "name": name,
             "time_ms": record.time_ms,

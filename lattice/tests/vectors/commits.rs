@@ -43,13 +43,7 @@ pub(crate) fn ops_file() -> Value {
 
 /// A commit of node 1 in the founded lattice.
 pub(crate) fn commit(seq: u64, prev: CommitId, millis: u64, ops: Vec<Op>) -> Commit {
-    let draft = Draft {
-        lattice: founded().id(),
-        term: 0,
-        seq,
-        prev,
-        time: Timestamp::from_millis(millis),
-    };
+    let draft = Draft { lattice: founded().id(), term: 0, seq, prev, time: Timestamp::from_millis(millis) };
     draft.sign(&keys(1).author, ops)
 }
 
@@ -96,13 +90,7 @@ pub(crate) fn commits_file() -> Value {
     let third = commit(3, second.id(), 1_700_000_000_000, some_ops(5));
     let part = in_part(&third, &[1, 4]);
     let hashes = in_part(&third, &[0, 1, 2, 3, 4]);
-    let term = Draft {
-        lattice: founded().id(),
-        term: 7,
-        seq: 1,
-        prev: CommitId::ZERO,
-        time: Timestamp(65_537),
-    };
+    let term = Draft { lattice: founded().id(), term: 7, seq: 1, prev: CommitId::ZERO, time: Timestamp(65_537) };
     let term = term.sign(&keys(1).author, vec![put("green/light", b"on")]);
     json!({
         "author_seed": json::hex([1; 32]),

@@ -79,9 +79,7 @@ pub(crate) fn join_requests_file() -> Value {
 }
 
 pub(crate) fn join_answers_file() -> Value {
-    let case = |name: &str, kind: u64, reason: &str, answer: JoinAnswer| {
-        json!({ "name": name, "kind": kind, "reason": reason, "bytes": json::hex(answer.encode()) })
-    };
+    let case = |name: &str, kind: u64, reason: &str, answer: JoinAnswer| json!({ "name": name, "kind": kind, "reason": reason, "bytes": json::hex(answer.encode()) });
     let (refused, not_now) = ("this invitation was used already", "the disk is full");
     json!({
         "cases": [
@@ -95,10 +93,7 @@ pub(crate) fn join_answers_file() -> Value {
 pub(crate) fn tickets_file() -> Value {
     let ticket = Ticket {
         genesis: founded(),
-        addresses: vec![
-            "/ip4/192.0.2.1/tcp/4001".into(),
-            "/dns4/example.org/udp/4001/quic-v1".into(),
-        ],
+        addresses: vec!["/ip4/192.0.2.1/tcp/4001".into(), "/dns4/example.org/udp/4001/quic-v1".into()],
         secret: [9; 16],
     };
     let text = ticket.to_string();

@@ -12,9 +12,7 @@ pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> Value {
 }
 
 pub(crate) fn bytes(hex: &Value) -> Vec<u8> {
-    let text = hex
-        .as_str()
-        .unwrap_or_else(|| panic!("expected hex, found {hex}"));
+    let text = hex.as_str().unwrap_or_else(|| panic!("expected hex, found {hex}"));
     HEXLOWER.decode(text.as_bytes()).expect("hex")
 }
 

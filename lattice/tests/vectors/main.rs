@@ -33,26 +33,15 @@ use serde_json::Value;
 
 /// Compares a file with what the code says today, or writes it.
 fn assert_file(name: &str, expected: &Value) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("vectors")
-        .join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors").join(name);
     if std::env::var_os("LATTICE_WRITE_VECTORS").is_some_and(|value| value == "1") {
         let text = serde_json::to_string_pretty(expected).expect("plain JSON");
         std::fs::write(&path, text + "\n").expect("the vectors folder can be written");
     }
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let found: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-    assert_eq!(
-        found["cases"].as_array().map(Vec::len),
-        expected["cases"].as_array().map(Vec::len),
-        "{name}"
-    );
-    for (found, expected) in found["cases"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .zip(cases(expected))
-    {
+    assert_eq!(found["cases"].as_array().map(Vec::len), expected["cases"].as_array().map(Vec::len), "{name}");
+    for (found, expected) in found["cases"].as_array().into_iter().flatten().zip(cases(expected)) {
         assert_eq!(found, expected, "{name}");
     }
     assert_eq!(&found, expected, "{name}");
@@ -85,9 +74,7 @@ fn again(kind: &str, bytes: &[u8]) -> Option<Vec<u8>> {
         }
         "prefix" => {
             let wire: PrefixWire<'_> = codec::decode(bytes, 64).ok()?;
-            Prefix::try_from(&wire)
-                .ok()
-                .map(|prefix| codec::encode(&prefix.to_wire()))
+            Prefix::try_from(&wire).ok().map(|prefix| codec::encode(&prefix.to_wire()))
         }
         other => panic!("no decoder is called {other:?}"),
     }
@@ -115,25 +102,13 @@ fn every_file_says_what_the_code_does() {
         ("prefixes.json", Some("prefix"), states::prefixes_file()),
         ("membership.json", Some("change"), membership::file()),
         ("chains.json", Some("chain"), chains::chains_file()),
-        (
-            "equivocations.json",
-            Some("equivocation"),
-            chains::equivocations_file(),
-        ),
+        ("equivocations.json", Some("equivocation"), chains::equivocations_file()),
         ("heads.json", Some("head"), chains::heads_file()),
         ("records.json", Some("record"), chains::records_file()),
         ("frames.json", Some("frame"), handshake::frames_file()),
         ("hellos.json", Some("hello"), handshake::hellos_file()),
-        (
-            "join_requests.json",
-            Some("join request"),
-            handshake::join_requests_file(),
-        ),
-        (
-            "join_answers.json",
-            Some("join answer"),
-            handshake::join_answers_file(),
-        ),
+        ("join_requests.json", Some("join request"), handshake::join_requests_file()),
+        ("join_answers.json", Some("join answer"), handshake::join_answers_file()),
         ("tickets.json", None, handshake::tickets_file()),
         ("refused.json", None, refused::file()),
     ] {

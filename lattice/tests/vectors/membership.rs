@@ -14,11 +14,7 @@ fn change(change: &Change) -> Value {
         Change::Revoke { author, last_seq } => {
             json!({ "revoke": json::hex(author.0), "last_seq": last_seq })
         }
-        Change::Fall {
-            admin,
-            last_seq,
-            approvals,
-        } => {
+        Change::Fall { admin, last_seq, approvals } => {
             let lattice = written().id();
             json!({
                 "fall": json::hex(admin.0),
@@ -41,12 +37,7 @@ pub(crate) fn file() -> Value {
         last_seq: 41,
         approvals: by
             .iter()
-            .map(|n| {
-                (
-                    author(*n),
-                    Change::approve_fall(&keys(*n).author, lattice, admin, 41),
-                )
-            })
+            .map(|n| (author(*n), Change::approve_fall(&keys(*n).author, lattice, admin, 41)))
             .collect(),
     };
     let case = |(name, of): (&str, Change)| {
@@ -60,20 +51,8 @@ pub(crate) fn file() -> Value {
     let cases = [
         ("an addition", Change::Add(member(5, &[Role::Witness]))),
         ("an addition without roles", Change::Add(member(6, &[]))),
-        (
-            "a revocation",
-            Change::Revoke {
-                author: author(4),
-                last_seq: 12,
-            },
-        ),
-        (
-            "a revocation of all",
-            Change::Revoke {
-                author: author(4),
-                last_seq: 0,
-            },
-        ),
+        ("a revocation", Change::Revoke { author: author(4), last_seq: 12 }),
+        ("a revocation of all", Change::Revoke { author: author(4), last_seq: 0 }),
         ("a fall", fall(author(3), &[1, 2])),
     ];
     let cases = cases.map(case);

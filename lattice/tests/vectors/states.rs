@@ -19,10 +19,7 @@ use crate::world::founded;
 
 fn entries_of(commit: &Commit) -> Vec<Entry> {
     let verified = commit.clone().verify(&founded()).expect("made to be valid");
-    verified
-        .live_ops()
-        .map(|(index, op)| Entry::of(op, Version::of(verified.header(), verified.id(), index)))
-        .collect()
+    verified.live_ops().map(|(index, op)| Entry::of(op, Version::of(verified.header(), verified.id(), index))).collect()
 }
 
 pub(crate) fn entries_file() -> Value {
@@ -53,21 +50,13 @@ pub(crate) fn join_file() -> Value {
     let changes: [(&str, Change); 10] = [
         ("the same operation", |_| {}),
         ("a later time", |v| v.time.0 += 1),
-        ("a later time of a smaller author", |v| {
-            (v.time.0, v.author) = (v.time.0 + 1, AuthorId::ZERO)
-        }),
+        ("a later time of a smaller author", |v| (v.time.0, v.author) = (v.time.0 + 1, AuthorId::ZERO)),
         ("a greater author", |v| v.author = AuthorId([6; 32])),
         ("a greater commit id", |v| v.commit = CommitId([6; 32])),
         ("a greater op index", |v| v.op_index = 6),
-        ("a greater term at an earlier time", |v| {
-            (v.term, v.time) = (6, Timestamp(0))
-        }),
-        ("a greater number at an earlier time", |v| {
-            (v.seq, v.time) = (6, Timestamp(0))
-        }),
-        ("a greater term with a smaller number", |v| {
-            (v.term, v.seq) = (6, 1)
-        }),
+        ("a greater term at an earlier time", |v| (v.term, v.time) = (6, Timestamp(0))),
+        ("a greater number at an earlier time", |v| (v.seq, v.time) = (6, Timestamp(0))),
+        ("a greater term with a smaller number", |v| (v.term, v.seq) = (6, 1)),
         ("a smaller commit id", |v| v.commit = CommitId::ZERO),
     ];
     let mut cases = Vec::new();
@@ -128,13 +117,7 @@ pub(crate) fn trees_file() -> Value {
 fn shown() -> (BTreeMap<KeyHash, Entry>, StateTree<()>) {
     let entries = entries_of(&commit(9, CommitId([3; 32]), 77_000, some_ops(50)));
     let tree = tree(entries.iter().map(|entry| (entry.key_hash(), entry.leaf())));
-    (
-        entries
-            .into_iter()
-            .map(|entry| (entry.key_hash(), entry))
-            .collect(),
-        tree,
-    )
+    (entries.into_iter().map(|entry| (entry.key_hash(), entry)).collect(), tree)
 }
 
 fn hexes(hashes: &[[u8; 32]]) -> Vec<Value> {
@@ -175,11 +158,7 @@ pub(crate) fn proofs_file() -> Value {
     let proof = EntryProof::make(&tree, &key("key/4")).expect("it is there");
     let (page, siblings) = tree.page_of(&key("absent"));
     let page = page.iter().map(|leaf| entries[&leaf.key].clone()).collect();
-    let absence = AbsenceProof {
-        entries: tree.len(),
-        page,
-        siblings,
-    };
+    let absence = AbsenceProof { entries: tree.len(), page, siblings };
     let entry = &entries[&key("key/4")];
     let tombstone = EntryProof::make(&tree, &key("key/2")).expect("it is there");
     let mut cases = vec![
@@ -193,9 +172,7 @@ pub(crate) fn proofs_file() -> Value {
         ("another place in the page", |p| p.page_index ^= 1),
         ("another length of the page", |p| p.page_len += 1),
         ("a spare hash in the page", |p| p.page_path.push([0; 32])),
-        ("a hash of the path missing", |p| {
-            p.siblings.truncate(p.siblings.len() - 1)
-        }),
+        ("a hash of the path missing", |p| p.siblings.truncate(p.siblings.len() - 1)),
         ("a changed bit", |p| p.siblings[0][31] ^= 1),
     ];
     for (name, alter) in alterations {
@@ -203,12 +180,7 @@ pub(crate) fn proofs_file() -> Value {
         alter(&mut altered);
         cases.push(entry_case(&root, entry, &altered, name));
     }
-    cases.push(entry_case(
-        &root,
-        &entries[&key("key/2")],
-        &proof,
-        "another entry",
-    ));
+    cases.push(entry_case(&root, &entries[&key("key/2")], &proof, "another entry"));
     let alterations: [(&str, Alter<AbsenceProof>); 3] = [
         ("a page without one of its entries", |p| drop(p.page.remove(0))),
         ("a page out of order", |p| p.page.swap(0, 1)),
@@ -220,12 +192,7 @@ pub(crate) fn proofs_file() -> Value {
         cases.push(absence_case(&root, "absent", &altered, name));
     }
     let held = absence.page[0].key.clone();
-    cases.push(absence_case(
-        &root,
-        held.as_str(),
-        &absence,
-        "a key that the page holds",
-    ));
+    cases.push(absence_case(&root, held.as_str(), &absence, "a key that the page holds"));
     assert_eq!(cases.iter().filter(|case| case["holds"] == true).count(), 3);
     json!({ "root": json::hex(root.0), "cases": cases })
 }

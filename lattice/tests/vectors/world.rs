@@ -50,13 +50,7 @@ pub(crate) fn written() -> Genesis {
         admins: [1, 2, 3].map(|n| keys(n).author.id()).into(),
         members,
         seat_prefixes: ["green/".to_owned(), "blue/".to_owned()].into(),
-        limits: Limits {
-            key_bytes: 200,
-            value_bytes: 1_000,
-            commit_ops: 10,
-            commit_bytes: 4_096,
-            max_drift_ms: 5_000,
-        },
+        limits: Limits { key_bytes: 200, value_bytes: 1_000, commit_ops: 10, commit_bytes: 4_096, max_drift_ms: 5_000 },
     }
 }
 

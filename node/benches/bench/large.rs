@@ -47,7 +47,12 @@ fn tree_update() {
         tree.insert(leaf(key(i * 37), ENTRIES + i));
         std::hint::black_box((tree.root(), before));
     }
-    row("state root after one update at 1M entries", started.elapsed().as_secs_f64() * 1e6 / UPDATES as f64, "us", 20.0);
+    row(
+        "state root after one update at 1M entries",
+        started.elapsed().as_secs_f64() * 1e6 / UPDATES as f64,
+        "us",
+        20.0,
+    );
 }
 
 async fn fill(dir: &Path) -> anyhow::Result<()> {

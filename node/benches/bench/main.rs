@@ -4,8 +4,8 @@
 //! minute, says the best could be; only the ratio travels between machines.
 
 mod ingest;
-mod latency;
 mod large;
+mod latency;
 mod probes;
 mod world;
 

@@ -39,9 +39,7 @@ pub fn judge(
     match membership.admit(genesis, lattice, commit) {
         Err(NotAdmitted::UnknownAuthor { .. }) => Admission::Later(Wait::Author),
         Err(refused) => Admission::Never(refused),
-        Ok(()) if time.ahead_of(now_ms) > max_drift_ms => {
-            Admission::Later(Wait::Until(time.millis() - max_drift_ms))
-        }
+        Ok(()) if time.ahead_of(now_ms) > max_drift_ms => Admission::Later(Wait::Until(time.millis() - max_drift_ms)),
         Ok(()) => Admission::Now,
     }
 }

@@ -105,12 +105,7 @@ pub fn plan<'a>(
     for winner in winners.values() {
         rows.entry(winner.commit).or_insert((CommitRow(0), 0)).1 += 1;
     }
-    let mut plan = Plan {
-        tree: tree.clone(),
-        commits: Vec::new(),
-        entries: Vec::new(),
-        next,
-    };
+    let mut plan = Plan { tree: tree.clone(), commits: Vec::new(), entries: Vec::new(), next };
     let mut first_entry = next.entry;
     for (&index, (row, live)) in &mut rows {
         *row = plan.next.commit;
@@ -126,28 +121,13 @@ pub fn plan<'a>(
 }
 
 impl<'a> Plan<'a> {
-    fn write_entry(
-        &mut self,
-        winner: Winner<'a>,
-        commit: CommitRow,
-        standing: &BTreeMap<EntryRow, Standing>,
-    ) {
+    fn write_entry(&mut self, winner: Winner<'a>, commit: CommitRow, standing: &BTreeMap<EntryRow, Standing>) {
         let row = self.next.entry;
         self.next.entry.0 += 1;
         let entry = Entry::of(winner.op, winner.version);
-        let replaced = self.tree.insert(Leaf {
-            key: winner.key,
-            leaf: entry.leaf(),
-            tag: row,
-        });
+        let replaced = self.tree.insert(Leaf { key: winner.key, leaf: entry.leaf(), tag: row });
         let replaces = replaced.and_then(|leaf| standing.get(&leaf.tag).map(|old| (leaf.tag, old.commit)));
-        self.entries.push(EntryWrite {
-            row,
-            op: winner.op,
-            op_index: winner.version.op_index,
-            commit,
-            replaces,
-        });
+        self.entries.push(EntryWrite { row, op: winner.op, op_index: winner.version.op_index, commit, replaces });
     }
 }
 
@@ -172,27 +152,14 @@ fn winners<'a>(
         for (op_index, op) in verified.live_ops() {
             let key = op.key().hash();
             let version = Version::of(verified.header(), verified.id(), op_index);
-            let stored = tree
-                .get(&key)
-                .and_then(|leaf| standing.get(&leaf.tag))
-                .map(|old| old.version);
+            let stored = tree.get(&key).and_then(|leaf| standing.get(&leaf.tag)).map(|old| old.version);
             let rival = best.get(&key).map(|winner| winner.version).or(stored);
             if rival.is_none_or(|rival| wins(genesis, op.key(), &version, &rival)) {
-                best.insert(
-                    key,
-                    Winner {
-                        key,
-                        version,
-                        op,
-                        commit,
-                    },
-                );
+                best.insert(key, Winner { key, version, op, commit });
             }
         }
     }
-    best.into_values()
-        .map(|winner| ((winner.commit, winner.version.op_index), winner))
-        .collect()
+    best.into_values().map(|winner| ((winner.commit, winner.version.op_index), winner)).collect()
 }
 
 #[cfg(test)]

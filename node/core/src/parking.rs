@@ -79,12 +79,7 @@ impl Parking {
     }
 
     fn release(&mut self, ready: impl Fn(Wait) -> bool) -> Vec<VerifiedCommit> {
-        let ids: Vec<_> = self
-            .waiting
-            .iter()
-            .filter(|(_, (_, wait, _))| ready(*wait))
-            .map(|(id, _)| *id)
-            .collect();
+        let ids: Vec<_> = self.waiting.iter().filter(|(_, (_, wait, _))| ready(*wait)).map(|(id, _)| *id).collect();
         ids.into_iter()
             .filter_map(|id| self.waiting.remove(&id))
             .map(|(commit, _, bytes)| {
@@ -115,10 +110,7 @@ mod tests {
                 prev: CommitId::ZERO,
                 time: Timestamp::from_millis(i as u64),
             };
-            draft.sign(
-                &keys.author,
-                vec![Op::put("k", &vec![0; value_bytes]).expect("small")],
-            )
+            draft.sign(&keys.author, vec![Op::put("k", &vec![0; value_bytes]).expect("small")])
         };
         (0..n).map(|i| sign(i).verify(&genesis).expect("ours")).collect()
     }
@@ -139,10 +131,7 @@ mod tests {
     fn a_full_table_drops_and_room_comes_back() {
         let mut parking = Parking::default();
         let many = commits(300, 60_000);
-        let full = many
-            .iter()
-            .filter(|c| parking.park((*c).clone(), Wait::Author) == Parked::Full)
-            .count();
+        let full = many.iter().filter(|c| parking.park((*c).clone(), Wait::Author) == Parked::Full).count();
         assert!(full > 0, "16 MiB hold fewer than 300 commits of 60 kB");
         assert_eq!(parking.park(many[0].clone(), Wait::Author), Parked::Already);
         assert_eq!(parking.release_authors().len(), 300 - full);

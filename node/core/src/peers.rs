@@ -126,9 +126,7 @@ impl Redial {
 
     /// Doubles the pause, with up to a quarter of jitter so that nodes don't dial in step.
     fn failed(&mut self, now_ms: u64, random: u64) {
-        let pause = REDIAL_FIRST_MS
-            .saturating_mul(1 << self.failures.min(16))
-            .min(REDIAL_LAST_MS);
+        let pause = REDIAL_FIRST_MS.saturating_mul(1 << self.failures.min(16)).min(REDIAL_LAST_MS);
         self.failures += 1;
         self.dialling = false;
         self.next_ms = now_ms + pause + random % (pause / 4 + 1);
@@ -148,12 +146,7 @@ pub struct PeerBook {
 impl PeerBook {
     /// An empty book of the node `own`.
     pub fn new(own: PeerName, membership: Arc<Membership>) -> Self {
-        Self {
-            own,
-            membership,
-            peers: BTreeMap::new(),
-            targets: BTreeMap::new(),
-        }
+        Self { own, membership, peers: BTreeMap::new(), targets: BTreeMap::new() }
     }
 
     /// Puts a configured peer in the book.
@@ -171,9 +164,7 @@ impl PeerBook {
 
     /// Remembers an address of a peer.
     pub fn learn(&mut self, peer: PeerName, address: String) {
-        if peer == self.own
-            || (self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&peer) && !self.make_room())
-        {
+        if peer == self.own || (self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&peer) && !self.make_room()) {
             return;
         }
         let known = &mut self.peer(&peer).addresses;
@@ -186,15 +177,8 @@ impl PeerBook {
 
     /// Forgets one peer that is neither connected, configured nor a member; `false` if there is none.
     fn make_room(&mut self) -> bool {
-        let members: BTreeSet<_> = self
-            .membership
-            .members()
-            .map(|m| PeerName::from(m.peer_id.as_slice()))
-            .collect();
-        let spare = self
-            .peers
-            .iter()
-            .find(|(name, p)| p.links.is_empty() && !p.configured && !members.contains(name));
+        let members: BTreeSet<_> = self.membership.members().map(|m| PeerName::from(m.peer_id.as_slice())).collect();
+        let spare = self.peers.iter().find(|(name, p)| p.links.is_empty() && !p.configured && !members.contains(name));
         let spare = spare.map(|(name, _)| name.clone());
         spare.is_some_and(|name| self.peers.remove(&name).is_some())
     }
@@ -232,10 +216,7 @@ impl PeerBook {
             peer.rtt_ms = None;
             peer.in_sync_at_ms = None;
             peer.hello_at_ms = None;
-            peer.redial = Redial {
-                next_ms: now_ms + REDIAL_FIRST_MS,
-                ..Redial::default()
-            };
+            peer.redial = Redial { next_ms: now_ms + REDIAL_FIRST_MS, ..Redial::default() };
         }
     }
 
@@ -333,16 +314,12 @@ impl PeerBook {
 
     /// Whether a connection from this peer is closed at once.
     pub fn is_banned(&self, now_ms: u64, name: &PeerName) -> bool {
-        self.peers
-            .get(name)
-            .is_some_and(|peer| now_ms < peer.banned_until_ms)
+        self.peers.get(name).is_some_and(|peer| now_ms < peer.banned_until_ms)
     }
 
     /// The member behind a connected peer, if its handshake proved it.
     pub fn author(&self, name: &PeerName) -> Option<AuthorId> {
-        self.peers
-            .get(name)
-            .and_then(|peer| self.member_behind(name, peer))
+        self.peers.get(name).and_then(|peer| self.member_behind(name, peer))
     }
 
     fn member_behind(&self, name: &PeerName, peer: &Peer) -> Option<AuthorId> {
@@ -356,21 +333,14 @@ impl PeerBook {
         let Some(peer) = self.peers.get(name) else {
             return false;
         };
-        let equal = peer
-            .head
-            .is_some_and(|(head, at)| head.root == *our_root && now_ms - at.min(now_ms) < IN_SYNC_MS);
-        let lately = peer
-            .in_sync_at_ms
-            .is_some_and(|at| now_ms.saturating_sub(at) < IN_SYNC_MS);
+        let equal = peer.head.is_some_and(|(head, at)| head.root == *our_root && now_ms - at.min(now_ms) < IN_SYNC_MS);
+        let lately = peer.in_sync_at_ms.is_some_and(|at| now_ms.saturating_sub(at) < IN_SYNC_MS);
         self.member_behind(name, peer).is_some() && (equal || lately)
     }
 
     /// The five counts.
     pub fn counts(&self, now_ms: u64, our_root: &StateRoot) -> Counts {
-        let mut counts = Counts {
-            configured: self.targets.len() as u64,
-            ..Counts::default()
-        };
+        let mut counts = Counts { configured: self.targets.len() as u64, ..Counts::default() };
         for (name, peer) in &self.peers {
             let is_lattice = self.member_behind(name, peer).is_some();
             let answers_target = self.targets.values().any(|(_, at)| at.as_ref() == Some(name));
@@ -390,10 +360,7 @@ impl PeerBook {
 
     /// Members with their addresses, to be remembered over a restart.
     pub fn addresses(&self) -> BTreeMap<PeerName, Vec<String>> {
-        let members = self
-            .membership
-            .members()
-            .map(|member| PeerName::from(member.peer_id.as_slice()));
+        let members = self.membership.members().map(|member| PeerName::from(member.peer_id.as_slice()));
         members
             .filter_map(|name| self.peers.get(&name).map(|peer| (name, peer.addresses.clone())))
             .filter(|(_, addresses)| !addresses.is_empty())
@@ -412,19 +379,13 @@ impl PeerBook {
     fn close_silent(&self, now_ms: u64, actions: &mut Vec<Action>) {
         for (name, peer) in self.peers.iter().filter(|(_, peer)| !peer.links.is_empty()) {
             if self.is_banned(now_ms, name) {
-                actions.push(Action::Close(
-                    name.clone(),
-                    "sent too much that no honest peer sends",
-                ));
+                actions.push(Action::Close(name.clone(), "sent too much that no honest peer sends"));
             } else if now_ms.saturating_sub(peer.heard_at_ms) >= SILENT_MS {
                 actions.push(Action::Close(name.clone(), "silent for 15 s"));
             } else if self.member_behind(name, peer).is_none()
                 && now_ms.saturating_sub(peer.connected_at_ms) >= STRANGER_MS
             {
-                actions.push(Action::Close(
-                    name.clone(),
-                    "did not prove this lattice within 60 s",
-                ));
+                actions.push(Action::Close(name.clone(), "did not prove this lattice within 60 s"));
             }
         }
     }
@@ -441,27 +402,17 @@ impl PeerBook {
 
     /// Dials configured peers and members that are not connected, one dial per peer at a time.
     fn dial(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        let mut room =
-            CONNECTIONS_WANTED.saturating_sub(self.peers.values().filter(|p| !p.links.is_empty()).count());
+        let mut room = CONNECTIONS_WANTED.saturating_sub(self.peers.values().filter(|p| !p.links.is_empty()).count());
         let own = &self.own;
-        let active = self
-            .membership
-            .members()
-            .filter(|member| self.membership.is_active(&member.author));
-        let members: BTreeSet<PeerName> = active
-            .map(|member| PeerName::from(member.peer_id.as_slice()))
-            .filter(|name| name != own)
-            .collect();
+        let active = self.membership.members().filter(|member| self.membership.is_active(&member.author));
+        let members: BTreeSet<PeerName> =
+            active.map(|member| PeerName::from(member.peer_id.as_slice())).filter(|name| name != own).collect();
         for name in &members {
             self.peers.entry(name.clone()).or_default();
         }
         for (name, peer) in &mut self.peers {
             let wanted = peer.configured || members.contains(name);
-            if room > 0
-                && wanted
-                && peer.links.is_empty()
-                && peer.redial.due(now_ms)
-                && now_ms >= peer.banned_until_ms
+            if room > 0 && wanted && peer.links.is_empty() && peer.redial.due(now_ms) && now_ms >= peer.banned_until_ms
             {
                 room -= 1;
                 peer.redial.dialling = true;
@@ -470,10 +421,7 @@ impl PeerBook {
         }
         let peers = &self.peers;
         for (address, (redial, at)) in &mut self.targets {
-            let connected = at
-                .as_ref()
-                .and_then(|name| peers.get(name))
-                .is_some_and(|peer| !peer.links.is_empty());
+            let connected = at.as_ref().and_then(|name| peers.get(name)).is_some_and(|peer| !peer.links.is_empty());
             if !connected && redial.due(now_ms) {
                 redial.dialling = true;
                 actions.push(Action::DialAddress(address.clone()));

@@ -77,13 +77,7 @@ impl Schedule {
 
     /// A peer proved the lattice: reconcile with it as soon as possible.
     pub fn joined(&mut self, peer: PeerName) {
-        self.plans.insert(
-            peer,
-            Plan {
-                fresh: true,
-                ..Plan::default()
-            },
-        );
+        self.plans.insert(peer, Plan { fresh: true, ..Plan::default() });
     }
 
     /// A peer is no longer connected.
@@ -111,9 +105,7 @@ impl Schedule {
             return None;
         }
         let due = |plan: &Plan| {
-            let strange = plan
-                .differs_since_ms
-                .is_some_and(|since| now_ms >= since + PATIENCE_MS);
+            let strange = plan.differs_since_ms.is_some_and(|since| now_ms >= since + PATIENCE_MS);
             now_ms >= plan.not_before_ms && (plan.fresh || strange)
         };
         // The one that waits longest first; fresh ones before all.
@@ -135,15 +127,10 @@ impl Schedule {
         match ended {
             Ended::Well => {
                 let not_before_ms = now_ms + REST_MS;
-                *plan = Plan {
-                    not_before_ms,
-                    ..Plan::default()
-                };
+                *plan = Plan { not_before_ms, ..Plan::default() };
             }
             Ended::Badly => {
-                let pause = BACKOFF_FIRST_MS
-                    .saturating_mul(1 << plan.failures.min(16))
-                    .min(BACKOFF_LAST_MS);
+                let pause = BACKOFF_FIRST_MS.saturating_mul(1 << plan.failures.min(16)).min(BACKOFF_LAST_MS);
                 plan.failures += 1;
                 plan.not_before_ms = now_ms + pause + random % (pause / 4 + 1);
             }
@@ -156,10 +143,7 @@ mod tests {
     use super::*;
     use lattice::ids::{AuthorId, LatticeId};
 
-    const OURS: Ours = Ours {
-        root: StateRoot([1; 32]),
-        frontier: [1; 32],
-    };
+    const OURS: Ours = Ours { root: StateRoot([1; 32]), frontier: [1; 32] };
 
     fn peer(n: u8) -> PeerName {
         PeerName([n; 4].into())
@@ -200,11 +184,7 @@ mod tests {
             let mut schedule = settled(&peer(1));
             schedule.head(REST_MS, &peer(1), &head(root, frontier), &OURS);
             assert_eq!(schedule.next(REST_MS + PATIENCE_MS), Some(peer(1)));
-            assert_eq!(
-                schedule.next(REST_MS + PATIENCE_MS),
-                None,
-                "one session at a time"
-            );
+            assert_eq!(schedule.next(REST_MS + PATIENCE_MS), None, "one session at a time");
         }
     }
 
@@ -222,10 +202,7 @@ mod tests {
             pauses.push(now - started);
             schedule.ended(now, &peer(1), Ended::Badly, 0);
         }
-        assert!(
-            pauses.windows(2).all(|pair| pair[0] <= pair[1]) && pauses[9] >= BACKOFF_LAST_MS,
-            "{pauses:?}"
-        );
+        assert!(pauses.windows(2).all(|pair| pair[0] <= pair[1]) && pauses[9] >= BACKOFF_LAST_MS, "{pauses:?}");
         schedule.joined(peer(2));
         assert_eq!(schedule.next(now), Some(peer(2)));
     }

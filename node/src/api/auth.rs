@@ -79,9 +79,7 @@ impl FromRequestParts<ApiState> for Authorized {
         match bearer(header.as_bytes()) {
             None => refused("the Authorization header is not of the form \"Bearer TOKEN\""),
             Some(shown) if state.token.is(shown) => Ok(Self),
-            Some(_) => {
-                refused("that is not this node's token; it is in the file api.token of the node's directory")
-            }
+            Some(_) => refused("that is not this node's token; it is in the file api.token of the node's directory"),
         }
     }
 }
@@ -89,9 +87,7 @@ impl FromRequestParts<ApiState> for Authorized {
 /// The credentials of a `Bearer` header (RFC 6750); the scheme's name is of any case.
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, credentials) = header.split_at_checked("bearer ".len())?;
-    scheme
-        .eq_ignore_ascii_case(b"bearer ")
-        .then(|| credentials.trim_ascii())
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| credentials.trim_ascii())
 }
 
 #[cfg(test)]

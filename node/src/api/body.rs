@@ -36,10 +36,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
             Ok(Err(refused)) => Err(Problem::new(Kind::BadRequest, refused.body_text())),
             Err(_elapsed) => Err(Problem::new(
                 Kind::RequestTimeout,
-                format!(
-                    "the body did not arrive within {} seconds",
-                    BODY_TIMEOUT.as_secs()
-                ),
+                format!("the body did not arrive within {} seconds", BODY_TIMEOUT.as_secs()),
             )),
         }
     }
@@ -52,9 +49,7 @@ pub(super) fn limit() -> DefaultBodyLimit {
 
 /// Whether the body says that it is JSON.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let named = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let named = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = named.and_then(|value| value.split(';').next()).unwrap_or("");
     essence.trim().eq_ignore_ascii_case("application/json")
 }
@@ -65,12 +60,8 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 ///
 /// A [`Problem`] that names line and column.
 pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| {
-        Problem::new(
-            Kind::BadRequest,
-            format!("the JSON body is not as expected: {error}"),
-        )
-    })
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::new(Kind::BadRequest, format!("the JSON body is not as expected: {error}")))
 }
 
 /// The bytes of a value given as text or as base64, exactly one of the two.
@@ -95,10 +86,7 @@ pub(super) fn value_bytes(text: Option<String>, base64: Option<String>) -> Resul
 ///
 /// A [`Problem`] that names the `field`.
 pub(super) fn from_base64(field: &str, encoded: &str) -> Result<Vec<u8>, Problem> {
-    BASE64.decode(encoded.as_bytes()).map_err(|error| {
-        Problem::new(
-            Kind::BadRequest,
-            format!("{field} is not base64 (standard, padded): {error}"),
-        )
-    })
+    BASE64
+        .decode(encoded.as_bytes())
+        .map_err(|error| Problem::new(Kind::BadRequest, format!("{field} is not base64 (standard, padded): {error}")))
 }

@@ -113,10 +113,7 @@ async fn post(
         }
         (None, Some(commits)) => {
             let submitted = service.submit(decoded_commits(&commits)?).await;
-            let results = submitted
-                .into_iter()
-                .map(|(id, outcome)| result(id.to_string(), outcome))
-                .collect();
+            let results = submitted.into_iter().map(|(id, outcome)| result(id.to_string(), outcome)).collect();
             Ok(Json(Results { results }).into_response())
         }
         (Some(_), Some(_)) | (None, None) => {
@@ -128,18 +125,14 @@ async fn post(
 
 fn checked_ops(ops: Vec<NewOp>) -> Result<Vec<Op>, Problem> {
     match ops.len() {
-        0 => Err(Problem::new(
-            Kind::Unprocessable,
-            "a commit needs at least one operation",
-        )),
+        0 => Err(Problem::new(Kind::Unprocessable, "a commit needs at least one operation")),
         1..=COMMIT_OPS_MAX => ops
             .into_iter()
             .enumerate()
             .map(|(index, op)| checked_op(op).map_err(|problem| problem.within(&format!("ops[{index}]"))))
             .collect(),
         count => {
-            let detail =
-                format!("a commit of {count} operations is beyond the {COMMIT_OPS_MAX} allowed; split it");
+            let detail = format!("a commit of {count} operations is beyond the {COMMIT_OPS_MAX} allowed; split it");
             Err(Problem::new(Kind::TooLarge, detail))
         }
     }
@@ -147,11 +140,7 @@ fn checked_ops(ops: Vec<NewOp>) -> Result<Vec<Op>, Problem> {
 
 fn checked_op(op: NewOp) -> Result<Op, Problem> {
     match op {
-        NewOp::Put {
-            key,
-            value,
-            value_base64,
-        } => Ok(Op::put(&key, &body::value_bytes(value, value_base64)?)?),
+        NewOp::Put { key, value, value_base64 } => Ok(Op::put(&key, &body::value_bytes(value, value_base64)?)?),
         NewOp::Delete { key } => Ok(Op::delete(&key)?),
     }
 }
@@ -159,10 +148,7 @@ fn checked_op(op: NewOp) -> Result<Op, Problem> {
 /// All or none: one commit that does not decode has no id to report a result under, so nothing is handed in.
 fn decoded_commits(commits: &[String]) -> Result<Vec<Commit>, Problem> {
     if commits.len() > COMMITS_MAX {
-        let detail = format!(
-            "{} commits are more than the {COMMITS_MAX} taken at once",
-            commits.len()
-        );
+        let detail = format!("{} commits are more than the {COMMITS_MAX} taken at once", commits.len());
         return Err(Problem::new(Kind::TooLarge, detail));
     }
     let decoded = commits.iter().enumerate().map(|(index, encoded)| {
@@ -175,23 +161,14 @@ fn decoded_commits(commits: &[String]) -> Result<Vec<Commit>, Problem> {
 
 fn result(commit: String, outcome: Submitted) -> CommitResult {
     let (outcome, detail) = match outcome {
-        Submitted::Applied => (
-            "applied",
-            "its effect is in the state and durable here".to_owned(),
-        ),
-        Submitted::Waiting => (
-            "waiting",
-            "kept for a while: its author is not known here yet, or its time is ahead".to_owned(),
-        ),
-        Submitted::Dropped => (
-            "dropped",
-            "as waiting, but there is no room to keep it; hand it in again later".to_owned(),
-        ),
+        Submitted::Applied => ("applied", "its effect is in the state and durable here".to_owned()),
+        Submitted::Waiting => {
+            ("waiting", "kept for a while: its author is not known here yet, or its time is ahead".to_owned())
+        }
+        Submitted::Dropped => {
+            ("dropped", "as waiting, but there is no room to keep it; hand it in again later".to_owned())
+        }
         Submitted::Refused(refused) => ("refused", refused.to_string()),
     };
-    CommitResult {
-        commit,
-        outcome: outcome.to_owned(),
-        detail,
-    }
+    CommitResult { commit, outcome: outcome.to_owned(), detail }
 }

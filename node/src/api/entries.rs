@@ -64,9 +64,11 @@ enum Answer {
 }
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(list_or_get, put_by_query, delete_by_query))
-        .routes(routes!(get_by_path, put_by_path, delete_by_path))
+    OpenApiRouter::new().routes(routes!(list_or_get, put_by_query, delete_by_query)).routes(routes!(
+        get_by_path,
+        put_by_path,
+        delete_by_path
+    ))
 }
 
 /// One entry.
@@ -184,19 +186,11 @@ async fn get(service: &Service, key: &str) -> Result<Json<Entry>, Problem> {
     let stored = service.get(&Key::new(key)?).await?;
     match stored.filter(|entry| entry.value.is_some()) {
         Some(entry) => Ok(Json(shown::entry(entry))),
-        None => Err(Problem::new(
-            Kind::NoSuchEntry,
-            format!("there is no entry {key:?}"),
-        )),
+        None => Err(Problem::new(Kind::NoSuchEntry, format!("there is no entry {key:?}"))),
     }
 }
 
-async fn put(
-    service: &Service,
-    key: &str,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Json<Receipt>, Problem> {
+async fn put(service: &Service, key: &str, headers: &HeaderMap, body: &[u8]) -> Result<Json<Receipt>, Problem> {
     let op = if body::is_json(headers) {
         let NewValue { value, value_base64 } = body::json(body)?;
         Op::put(key, &body::value_bytes(value, value_base64)?)?
@@ -208,20 +202,13 @@ async fn put(
 }
 
 async fn delete(service: &Service, key: &str, headers: &HeaderMap) -> Result<Json<Receipt>, Problem> {
-    let written = service
-        .write(vec![Op::delete(key)?], idempotency_key(headers)?)
-        .await?;
+    let written = service.write(vec![Op::delete(key)?], idempotency_key(headers)?).await?;
     Ok(Json(shown::receipt(written)))
 }
 
 /// Collects a page in chunks, so that it can end by its bytes too, and looks one entry further to know the
 /// end.
-async fn list(
-    service: &Service,
-    prefix: &str,
-    after: Option<String>,
-    limit: usize,
-) -> Result<Listing, Problem> {
+async fn list(service: &Service, prefix: &str, after: Option<String>, limit: usize) -> Result<Listing, Problem> {
     let mut page: Vec<StoredEntry> = Vec::new();
     let mut bytes = 0;
     loop {
@@ -245,8 +232,5 @@ async fn list(
 
 fn listing(page: Vec<StoredEntry>, more: bool) -> Listing {
     let next = page.last().filter(|_| more).map(|entry| entry.key.to_string());
-    Listing {
-        entries: page.into_iter().map(shown::entry).collect(),
-        next,
-    }
+    Listing { entries: page.into_iter().map(shown::entry).collect(), next }
 }

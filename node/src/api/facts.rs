@@ -49,17 +49,13 @@ async fn status(State(service): State<Service>) -> Json<Status> {
 /// Each peer as this node sees it.
 #[utoipa::path(get, path = "/api/v1/peers", tag = "facts", responses((status = OK, body = Peers)))]
 async fn peers(State(service): State<Service>) -> Json<Peers> {
-    Json(Peers {
-        peers: service.peers(),
-    })
+    Json(Peers { peers: service.peers() })
 }
 
 /// Whether the process answers at all. Restart it if not.
 #[utoipa::path(get, path = "/health", tag = "facts", responses((status = OK, body = Wellbeing)))]
 async fn health() -> Json<Wellbeing> {
-    Json(Wellbeing {
-        status: "alive".to_owned(),
-    })
+    Json(Wellbeing { status: "alive".to_owned() })
 }
 
 /// Whether the node serves right answers now. Send it no clients if not.
@@ -67,9 +63,7 @@ async fn health() -> Json<Wellbeing> {
     responses((status = OK, body = Wellbeing), (status = SERVICE_UNAVAILABLE, body = ProblemView)))]
 async fn ready(State(service): State<Service>) -> Result<Json<Wellbeing>, Problem> {
     match service.ready() {
-        Ok(()) => Ok(Json(Wellbeing {
-            status: "ready".to_owned(),
-        })),
+        Ok(()) => Ok(Json(Wellbeing { status: "ready".to_owned() })),
         Err(reason) => Err(Problem::new(Kind::NotReady, reason)),
     }
 }

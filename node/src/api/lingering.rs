@@ -32,11 +32,7 @@ pub(super) struct Lingering {
 
 impl Lingering {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            until: None,
-            discarded_bytes: 0,
-        }
+        Self { stream, until: None, discarded_bytes: 0 }
     }
 
     /// Reads until the other side closes or a bound is reached.
@@ -45,9 +41,7 @@ impl Lingering {
         while self.discarded_bytes < LINGER_BYTES_MAX {
             let mut read = ReadBuf::new(&mut buffer);
             match Pin::new(&mut self.stream).poll_read(context, &mut read) {
-                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
-                    self.discarded_bytes += read.filled().len()
-                }
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => self.discarded_bytes += read.filled().len(),
                 Poll::Ready(Ok(()) | Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
@@ -67,11 +61,7 @@ impl AsyncRead for Lingering {
 }
 
 impl AsyncWrite for Lingering {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -84,15 +74,8 @@ impl AsyncWrite for Lingering {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
             self.until = Some(Box::pin(tokio::time::sleep(LINGER)));
         }
-        let late = self
-            .until
-            .as_mut()
-            .is_some_and(|until| until.as_mut().poll(context).is_ready());
-        if late || self.poll_discard(context).is_ready() {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
-        }
+        let late = self.until.as_mut().is_some_and(|until| until.as_mut().poll(context).is_ready());
+        if late || self.poll_discard(context).is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -127,10 +110,7 @@ mod tests {
         };
         let ask = async {
             let mut stream = TcpStream::connect(address).await.expect("accepted");
-            stream
-                .write_all(&vec![0; 4 * 1024 * 1024])
-                .await
-                .expect("taken to the last byte");
+            stream.write_all(&vec![0; 4 * 1024 * 1024]).await.expect("taken to the last byte");
             let mut text = String::new();
             stream.read_to_string(&mut text).await.expect("no reset");
             assert_eq!(text, "too long");

@@ -72,11 +72,7 @@ impl FromRef<ApiState> for Service {
 
 /// All routes of a node. Whoever shows `token` may write.
 pub fn router(service: Service, token: ApiToken) -> Router {
-    let state = ApiState {
-        service,
-        token: Arc::new(token),
-        watch_slots: Arc::new(Semaphore::new(watch::STREAMS_MAX)),
-    };
+    let state = ApiState { service, token: Arc::new(token), watch_slots: Arc::new(Semaphore::new(watch::STREAMS_MAX)) };
     openapi::documented(state)
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
@@ -85,22 +81,13 @@ pub fn router(service: Service, token: ApiToken) -> Router {
 }
 
 async fn no_such_route(uri: Uri) -> Problem {
-    Problem::new(
-        Kind::NoSuchRoute,
-        format!(
-            "nothing is served at {}; see /openapi.json for what is",
-            uri.path()
-        ),
-    )
+    Problem::new(Kind::NoSuchRoute, format!("nothing is served at {}; see /openapi.json for what is", uri.path()))
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
     Problem::new(
         Kind::MethodNotAllowed,
-        format!(
-            "{} does not answer {method}; see /openapi.json for what it answers",
-            uri.path()
-        ),
+        format!("{} does not answer {method}; see /openapi.json for what it answers", uri.path()),
     )
 }
 
@@ -111,9 +98,7 @@ async fn closed_after_refusal(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let refused = response.status().is_client_error() || response.status().is_server_error();
     if has_body && refused {
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

@@ -26,10 +26,7 @@ struct Token;
 impl utoipa::Modify for Token {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("token", bearer);
+        document.components.get_or_insert_default().add_security_scheme("token", bearer);
     }
 }
 
@@ -48,18 +45,12 @@ pub(super) fn documented(state: ApiState) -> Router {
     template_wildcards(&mut document);
     let text: axum::body::Bytes = document.to_json().unwrap_or_default().into();
     routes
-        .route(
-            "/openapi.json",
-            get(async move || ([(CONTENT_TYPE, "application/json")], text.clone())),
-        )
+        .route("/openapi.json", get(async move || ([(CONTENT_TYPE, "application/json")], text.clone())))
         .layer(body::limit())
 }
 
 /// OpenAPI knows no wildcards: the rest of a path is one parameter there.
 fn template_wildcards(document: &mut utoipa::openapi::OpenApi) {
     let paths = std::mem::take(&mut document.paths.paths);
-    document.paths.paths = paths
-        .into_iter()
-        .map(|(path, item)| (path.replace("{*", "{"), item))
-        .collect();
+    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
 }

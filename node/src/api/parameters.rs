@@ -69,11 +69,7 @@ impl Parameters {
     pub(super) fn number(&mut self, name: &str) -> Result<Option<u64>, Problem> {
         let text = self.0.remove(name);
         text.map(|text| {
-            text.parse().map_err(|_| {
-                bad(format!(
-                    "query parameter {name:?} must be a whole number, not {text:?}"
-                ))
-            })
+            text.parse().map_err(|_| bad(format!("query parameter {name:?} must be a whole number, not {text:?}")))
         })
         .transpose()
     }
@@ -86,9 +82,7 @@ impl Parameters {
     pub(super) fn expect_none_beside(&self, name: &str) -> Result<(), Problem> {
         match self.0.keys().next() {
             None => Ok(()),
-            Some(other) => Err(bad(format!(
-                "query parameter {other:?} means nothing beside {name:?}"
-            ))),
+            Some(other) => Err(bad(format!("query parameter {other:?} means nothing beside {name:?}"))),
         }
     }
 }
@@ -107,27 +101,20 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyK
     let key = value.to_str().ok().filter(visible).and_then(IdempotencyKey::new);
     match (key, values.next()) {
         (Some(key), None) => Ok(Some(key)),
-        _ => Err(bad(
-            "the Idempotency-Key header must be 1 to 128 visible ASCII characters, given once".to_owned(),
-        )),
+        _ => Err(bad("the Idempotency-Key header must be 1 to 128 visible ASCII characters, given once".to_owned())),
     }
 }
 
 fn decoded(part: &str) -> Result<String, Problem> {
     let spaced = part.replace('+', " ");
-    let text = percent_decode_str(&spaced)
-        .decode_utf8()
-        .map_err(|_| not_utf8("the query"))?;
+    let text = percent_decode_str(&spaced).decode_utf8().map_err(|_| not_utf8("the query"))?;
     Ok(text.into_owned())
 }
 
 fn unknown(name: &str, known: &[&str]) -> Problem {
     bad(match known {
         [] => format!("query parameter {name:?} is not known here, where none is"),
-        _ => format!(
-            "query parameter {name:?} is not known here; known are {}",
-            known.join(", ")
-        ),
+        _ => format!("query parameter {name:?} is not known here; known are {}", known.join(", ")),
     })
 }
 
@@ -149,10 +136,7 @@ mod tests {
         let table = [
             ("", Ok(vec![])),
             ("key=a", Ok(vec![("key", "a")])),
-            (
-                "key=a%2Fb+c%2Bd&&limit=",
-                Ok(vec![("key", "a/b c+d"), ("limit", "")]),
-            ),
+            ("key=a%2Fb+c%2Bd&&limit=", Ok(vec![("key", "a/b c+d"), ("limit", "")])),
             ("key=a=b", Ok(vec![("key", "a=b")])),
             ("kez=a", Err("known are key, limit")),
             ("key=a&key=a", Err("twice")),
@@ -188,10 +172,7 @@ mod tests {
         let key = |values: &[&[u8]]| {
             let mut headers = HeaderMap::new();
             for value in values {
-                headers.append(
-                    IDEMPOTENCY_HEADER,
-                    axum::http::HeaderValue::from_bytes(value).expect("a header"),
-                );
+                headers.append(IDEMPOTENCY_HEADER, axum::http::HeaderValue::from_bytes(value).expect("a header"));
             }
             idempotency_key(&headers)
         };
@@ -199,13 +180,7 @@ mod tests {
         let longest = "x".repeat(128);
         assert_eq!(key(&[longest.as_bytes()]), Ok(IdempotencyKey::new(&longest)));
         let too_long = "x".repeat(129);
-        for bad in [
-            &[b"".as_slice()][..],
-            &[b"a b"],
-            &["ä".as_bytes()],
-            &[b"a", b"a"],
-            &[too_long.as_bytes()],
-        ] {
+        for bad in [&[b"".as_slice()][..], &[b"a b"], &["ä".as_bytes()], &[b"a", b"a"], &[too_long.as_bytes()]] {
             assert!(key(bad).is_err(), "{bad:?}");
         }
     }

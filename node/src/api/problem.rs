@@ -51,18 +51,12 @@ pub struct Problem {
 impl Problem {
     /// A problem of this kind; `detail` says what is wrong this time and what to do.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            detail: detail.into(),
-        }
+        Self { kind, detail: detail.into() }
     }
 
     /// The same problem, found in this part of the request.
     pub fn within(self, part: &str) -> Self {
-        Self {
-            detail: format!("{part}: {}", self.detail),
-            ..self
-        }
+        Self { detail: format!("{part}: {}", self.detail), ..self }
     }
 
     /// The HTTP status.
@@ -91,10 +85,7 @@ impl IntoResponse for Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.kind == Kind::Unauthorized {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"lattice\""),
-            );
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"lattice\""));
         }
         response
     }

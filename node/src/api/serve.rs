@@ -63,31 +63,20 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
 }
 
 /// Waits for a free place first, so that a connection is never accepted only to be turned away.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;
     Ok((stream, slot))
 }
 
-async fn connection(
-    stream: TcpStream,
-    router: Router,
-    shutdown: CancellationToken,
-    _slot: OwnedSemaphorePermit,
-) {
+async fn connection(stream: TcpStream, router: Router, shutdown: CancellationToken, _slot: OwnedSemaphorePermit) {
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(
-                TokioIo::new(Lingering::new(stream)),
-                TowerToHyperService::new(router)
-            )
+            .serve_connection(TokioIo::new(Lingering::new(stream)), TowerToHyperService::new(router))
     );
     let result = tokio::select! {
         result = connection.as_mut() => result,

@@ -19,44 +19,18 @@ fn write_errors() -> Vec<(WriteError, u16)> {
     let author = AuthorId([1; 32]);
     let id = CommitId([2; 32]);
     vec![
-        (
-            verify(VerifyError::OtherLattice {
-                found: LatticeId([1; 32]),
-                ours: LatticeId([2; 32]),
-            }),
-            422,
-        ),
+        (verify(VerifyError::OtherLattice { found: LatticeId([1; 32]), ours: LatticeId([2; 32]) }), 422),
         (verify(VerifyError::WrongSignature { id }), 422),
         (verify(VerifyError::WrongOps { id }), 422),
-        (
-            verify(VerifyError::BeyondLimit {
-                what: "a key's length",
-                found: 9,
-                limit: 8,
-            }),
-            413,
-        ),
+        (verify(VerifyError::BeyondLimit { what: "a key's length", found: 9, limit: 8 }), 413),
         (verify(VerifyError::RepeatedKey("k".into())), 422),
         (refused(NotAdmitted::UnknownAuthor { author }), 409),
-        (
-            refused(NotAdmitted::BeyondCut {
-                author,
-                last_seq: 1,
-                seq: 2,
-            }),
-            403,
-        ),
+        (refused(NotAdmitted::BeyondCut { author, last_seq: 1, seq: 2 }), 403),
         (refused(NotAdmitted::Reserved { prefix: "@".into() }), 403),
         (refused(NotAdmitted::NoSeat { term: 1 }), 409),
         (refused(NotAdmitted::MixedChange), 422),
         (refused(NotAdmitted::BadChange("why")), 422),
-        (
-            WriteError::Clock(ClockBehind {
-                behind_ms: 9,
-                max_drift_ms: 8,
-            }),
-            503,
-        ),
+        (WriteError::Clock(ClockBehind { behind_ms: 9, max_drift_ms: 8 }), 503),
         (WriteError::Store(StoreError::Full), 507),
         (WriteError::Store(StoreError::ReadOnly), 507),
         (WriteError::Store(StoreError::Damaged("a page".into())), 500),
@@ -88,11 +62,7 @@ fn a_write_error_has_the_status_of_the_one_at_fault() {
         };
         assert!(fits, "{text}: {fault:?} and {status}");
         let response = problem.into_response();
-        assert_eq!(
-            response.headers().contains_key("retry-after"),
-            status >= 500,
-            "{text}"
-        );
+        assert_eq!(response.headers().contains_key("retry-after"), status >= 500, "{text}");
     }
 }
 

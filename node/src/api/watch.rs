@@ -59,9 +59,7 @@ async fn watch(
         None => parameters.number("from")?,
     };
     let prefix = parameters.text("prefix").unwrap_or_default();
-    let stream = Watch::open(state.service, state.watch_slots, prefix, from)
-        .await?
-        .into_stream();
+    let stream = Watch::open(state.service, state.watch_slots, prefix, from).await?.into_stream();
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
@@ -71,10 +69,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     };
     let position = header.to_str().ok().and_then(|text| text.parse().ok());
     position.map(Some).ok_or_else(|| {
-        Problem::new(
-            Kind::BadRequest,
-            "the Last-Event-ID header must be the log position of an earlier event's id",
-        )
+        Problem::new(Kind::BadRequest, "the Last-Event-ID header must be the log position of an earlier event's id")
     })
 }
 
@@ -93,15 +88,9 @@ struct Watch {
 }
 
 impl Watch {
-    async fn open(
-        service: Service,
-        slots: Arc<Semaphore>,
-        prefix: String,
-        from: Option<u64>,
-    ) -> Result<Self, Problem> {
+    async fn open(service: Service, slots: Arc<Semaphore>, prefix: String, from: Option<u64>) -> Result<Self, Problem> {
         let slot = slots.try_acquire_owned().map_err(|_| {
-            let detail =
-                format!("all {STREAMS_MAX} streams of this node are taken; close one, or ask another node");
+            let detail = format!("all {STREAMS_MAX} streams of this node are taken; close one, or ask another node");
             Problem::new(Kind::Busy, detail)
         })?;
         let mut states = service.states();
@@ -109,15 +98,7 @@ impl Watch {
         let now = states.borrow_and_update().log_size;
         let position = from.unwrap_or(now);
         let cursor = service.cursor_at(position).await?;
-        Ok(Self {
-            service,
-            states,
-            prefix,
-            position,
-            cursor,
-            idle_since: None,
-            _slot: slot,
-        })
+        Ok(Self { service, states, prefix, position, cursor, idle_since: None, _slot: slot })
     }
 
     /// Begins with an event without data, which readers do not show: it carries the position to resume from.
@@ -140,21 +121,14 @@ impl Watch {
         while !self.service.stopped().is_cancelled() {
             // What is durable by now is read now, so it need not wake the stream again.
             self.states.mark_unchanged();
-            let changes = self
-                .service
-                .changes(&self.prefix, self.cursor, BATCH_ENTRIES_MAX)
-                .await?;
+            let changes = self.service.changes(&self.prefix, self.cursor, BATCH_ENTRIES_MAX).await?;
             self.cursor = changes.cursor;
             self.position = self.position.max(changes.upto);
             if !changes.entries.is_empty() {
                 let last = changes.entries.len() - 1;
                 let events = changes.entries.into_iter().enumerate().map(|(index, entry)| {
                     let event = event(entry);
-                    Ok(if index == last {
-                        event.id(self.position.to_string())
-                    } else {
-                        event
-                    })
+                    Ok(if index == last { event.id(self.position.to_string()) } else { event })
                 });
                 return Ok(Some(events.collect()));
             }

@@ -80,12 +80,7 @@ impl Client {
             .read_timeout(SILENCE_TIMEOUT)
             .build()
             .map_err(|error| Failure::CouldNotTell(format!("can't make an HTTP client: {error}")))?;
-        Ok(Self {
-            http,
-            base: target.base_url()?,
-            token: target.token()?,
-            advice: target.advice(),
-        })
+        Ok(Self { http, base: target.base_url()?, token: target.token()?, advice: target.advice() })
     }
 
     /// A request that reads.
@@ -116,11 +111,7 @@ impl Client {
     /// [`ClientError`].
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let response = request.send().await.map_err(|error| self.broken(&error))?;
-        if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(self.refusal(response).await)
-        }
+        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
     }
 
     /// Sends a request and reads the JSON of its answer.
@@ -157,21 +148,12 @@ impl Client {
         let status = response.status();
         let retry_after = response.headers().get(header::RETRY_AFTER);
         let retry_after_seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
-        let problem = response
-            .bytes()
-            .await
-            .ok()
-            .and_then(|body| serde_json::from_slice::<ProblemView>(&body).ok());
+        let problem = response.bytes().await.ok().and_then(|body| serde_json::from_slice::<ProblemView>(&body).ok());
         match problem {
-            Some(problem) => ClientError::Refused {
-                status: status.as_u16(),
-                detail: problem.detail,
-                retry_after_seconds,
-            },
-            None => ClientError::BadAnswer(format!(
-                "{} answered {status}, but not as a lattice node does",
-                self.base
-            )),
+            Some(problem) => {
+                ClientError::Refused { status: status.as_u16(), detail: problem.detail, retry_after_seconds }
+            }
+            None => ClientError::BadAnswer(format!("{} answered {status}, but not as a lattice node does", self.base)),
         }
     }
 }

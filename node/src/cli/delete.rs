@@ -20,8 +20,6 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let client = Client::of(&args.target)?;
-    let receipt = client
-        .ask(client.write(Method::DELETE, &entry_path(&args.key), None))
-        .await?;
+    let receipt = client.ask(client.write(Method::DELETE, &entry_path(&args.key), None)).await?;
     put::tell(&receipt, &args.key, args.json)
 }

@@ -62,10 +62,7 @@ async fn write_lines(pages: &mut Pages<'_>, out: impl Write) -> Result<u64, Fail
     let mut out = BufWriter::new(out);
     let mut count = 0;
     while let Some(entries) = pages.next().await? {
-        for entry in entries
-            .iter()
-            .filter(|entry| !entry.key.starts_with(RESERVED_PREFIX))
-        {
+        for entry in entries.iter().filter(|entry| !entry.key.starts_with(RESERVED_PREFIX)) {
             serde_json::to_writer(&mut out, &line(entry)).map_err(std::io::Error::from)?;
             out.write_all(b"\n")?;
             count += 1;
@@ -78,9 +75,5 @@ async fn write_lines(pages: &mut Pages<'_>, out: impl Write) -> Result<u64, Fail
 /// Who wrote an entry and when is left out: an import signs it anew. What the lattice itself keeps under `@`
 /// is left out by the caller: it belongs to this lattice and can't be imported into another.
 fn line(entry: &Entry) -> Line<'_> {
-    Line {
-        key: &entry.key,
-        value: entry.value.as_deref(),
-        value_base64: entry.value_base64.as_deref(),
-    }
+    Line { key: &entry.key, value: entry.value.as_deref(), value_base64: entry.value_base64.as_deref() }
 }

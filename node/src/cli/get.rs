@@ -38,12 +38,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 pub(super) fn value_of(entry: &Entry) -> Result<Vec<u8>, ClientError> {
     match (&entry.value, &entry.value_base64) {
         (Some(text), _) => Ok(text.as_bytes().to_vec()),
-        (None, Some(encoded)) => data_encoding::BASE64.decode(encoded.as_bytes()).map_err(|error| {
-            ClientError::BadAnswer(format!("the value of {:?} is not base64: {error}", entry.key))
-        }),
-        (None, None) => Err(ClientError::BadAnswer(format!(
-            "entry {:?} came without a value",
-            entry.key
-        ))),
+        (None, Some(encoded)) => data_encoding::BASE64
+            .decode(encoded.as_bytes())
+            .map_err(|error| ClientError::BadAnswer(format!("the value of {:?} is not base64: {error}", entry.key))),
+        (None, None) => Err(ClientError::BadAnswer(format!("entry {:?} came without a value", entry.key))),
     }
 }

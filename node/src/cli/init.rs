@@ -53,8 +53,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let (founder, peer_id) = founder(args.name.as_str(), &keys)?;
     let genesis = genesis(args.genesis.as_deref(), args.lattice.as_ref(), founder)?;
     Home::create(&dir, &seed, &genesis, None)?;
-    file::write_first(&dir, &args.name, &[])
-        .map_err(|error| Failure::No(format!("{}: {error}", dir.display())))?;
+    file::write_first(&dir, &args.name, &[]).map_err(|error| Failure::No(format!("{}: {error}", dir.display())))?;
     let founded = Founded {
         dir,
         lattice_id: genesis.id().to_string(),
@@ -65,14 +64,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn genesis(file: Option<&Path>, name: Option<&NodeName>, founder: Member) -> Result<Genesis, Failure> {
-    let founding = file
-        .map(Founding::read)
-        .transpose()
-        .map_err(usage)?
-        .unwrap_or_default();
-    founding
-        .into_genesis(name.map(NodeName::as_str), founder)
-        .map_err(usage)
+    let founding = file.map(Founding::read).transpose().map_err(usage)?.unwrap_or_default();
+    founding.into_genesis(name.map(NodeName::as_str), founder).map_err(usage)
 }
 
 /// The node that founds, as a member.
@@ -81,9 +74,7 @@ fn founder(name: &str, keys: &NodeKeys) -> Result<(Member, PeerId), Failure> {
     let peer_id = p2p.public().to_peer_id();
     let alone = Genesis::founded_by(name, name, keys, peer_id.to_bytes());
     let founder = alone.members.into_iter().next();
-    founder
-        .map(|member| (member, peer_id))
-        .ok_or_else(|| Failure::No("a genesis has its founder".to_owned()))
+    founder.map(|member| (member, peer_id)).ok_or_else(|| Failure::No("a genesis has its founder".to_owned()))
 }
 
 fn tell(founded: &Founded, lattice_name: &str, json: bool) -> Result<(), Failure> {
@@ -92,19 +83,13 @@ fn tell(founded: &Founded, lattice_name: &str, json: bool) -> Result<(), Failure
         return Ok(writeln!(out, "{}", as_json(founded))?);
     }
     let rows = [
-        (
-            "lattice",
-            format!("{} {}", visible(lattice_name), founded.lattice_id),
-        ),
+        ("lattice", format!("{} {}", visible(lattice_name), founded.lattice_id)),
         ("author", founded.author.clone()),
         ("peer id", founded.peer_id.clone()),
         ("directory", founded.dir.display().to_string()),
         ("next", format!("lattice run --dir {}", founded.dir.display())),
     ];
-    let rows: Vec<_> = rows
-        .into_iter()
-        .map(|(name, value)| vec![name.to_owned(), value])
-        .collect();
+    let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     Ok(out.write_all(table(&rows).as_bytes())?)
 }
 

@@ -21,9 +21,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let client = Client::of(&args.target)?;
-    let invitation: Invitation = client
-        .ask(client.write(Method::POST, "/api/v1/invitations", None))
-        .await?;
+    let invitation: Invitation = client.ask(client.write(Method::POST, "/api/v1/invitations", None)).await?;
     let mut out = std::io::stdout();
     if args.json {
         writeln!(out, "{}", as_json(&invitation))?;

@@ -60,26 +60,18 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 
 /// A node that only joins dials and listens nowhere; it knows whom to ask.
 fn settings(dir: &Path, name: NodeName) -> Result<Settings, Failure> {
-    let typed = Typed {
-        name: Some(name),
-        mdns: Some(false),
-        ..Typed::default()
-    };
+    let typed = Typed { name: Some(name), mdns: Some(false), ..Typed::default() };
     let settings = Settings::resolve(dir.to_owned(), typed, true).map_err(usage)?;
-    Ok(Settings {
-        p2p: Vec::new(),
-        http: Vec::new(),
-        ..settings
-    })
+    Ok(Settings { p2p: Vec::new(), http: Vec::new(), ..settings })
 }
 
 fn end(joined: Joined, dir: &Path) -> Result<(), Failure> {
     let dir = dir.display();
     match joined {
         Joined::Member => Ok(()),
-        Joined::Refused(refused) => Err(Failure::No(format!(
-            "{refused}; then join with another directory, or delete {dir} first"
-        ))),
+        Joined::Refused(refused) => {
+            Err(Failure::No(format!("{refused}; then join with another directory, or delete {dir} first")))
+        }
         Joined::Unreachable => Err(Failure::CouldNotTell(format!(
             "the inviting node did not answer yet; `lattice run --dir {dir}` goes on trying"
         ))),
@@ -92,9 +84,7 @@ fn ticket_text(typed: &str) -> Result<String, Failure> {
     }
     let mut text = String::new();
     // Base64 takes four characters for three bytes; anything longer is no ticket.
-    let read = std::io::stdin()
-        .take(2 * TICKET_BYTES_MAX as u64)
-        .read_to_string(&mut text);
+    let read = std::io::stdin().take(2 * TICKET_BYTES_MAX as u64).read_to_string(&mut text);
     read.map_err(|error| usage(format!("standard input: {error}")))?;
     Ok(text)
 }

@@ -65,10 +65,7 @@ fn rows(entries: &[Entry]) -> String {
     let row = |entry: &Entry| {
         let value = match (&entry.value, &entry.value_base64) {
             (Some(text), _) => excerpt(text, VALUE_CHARS_MAX),
-            (None, encoded) => format!(
-                "({} bytes)",
-                encoded.as_ref().map_or(0, |text| text.len() / 4 * 3)
-            ),
+            (None, encoded) => format!("({} bytes)", encoded.as_ref().map_or(0, |text| text.len() / 4 * 3)),
         };
         vec![visible(&entry.key), value]
     };
@@ -86,13 +83,7 @@ pub(super) struct Pages<'a> {
 
 impl<'a> Pages<'a> {
     pub(super) fn new(client: &'a Client, prefix: &str, after: Option<String>, limit: Option<u64>) -> Self {
-        Self {
-            client,
-            prefix: encoded(prefix),
-            after,
-            left: limit,
-            done: false,
-        }
+        Self { client, prefix: encoded(prefix), after, left: limit, done: false }
     }
 
     /// The next page; `None` after the last one.
@@ -101,16 +92,10 @@ impl<'a> Pages<'a> {
             return Ok(None);
         }
         let limit = self.left.unwrap_or(LIST_LIMIT_MAX).min(LIST_LIMIT_MAX);
-        let after = self
-            .after
-            .as_deref()
-            .map(|key| format!("&after={}", encoded(key)))
-            .unwrap_or_default();
+        let after = self.after.as_deref().map(|key| format!("&after={}", encoded(key))).unwrap_or_default();
         let path = format!("/api/v1/entries?prefix={}&limit={limit}{after}", self.prefix);
         let page: Listing = self.client.ask(self.client.get(&path)).await?;
-        self.left = self
-            .left
-            .map(|left| left.saturating_sub(page.entries.len() as u64));
+        self.left = self.left.map(|left| left.saturating_sub(page.entries.len() as u64));
         self.done = page.next.is_none();
         self.after = page.next;
         Ok(Some(page.entries))

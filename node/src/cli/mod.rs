@@ -47,8 +47,7 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 yes, 1 no, 2 wrong usage, 3 could not tell (the node does not answer).";
+const EXIT_CODES: &str = "Exit codes: 0 yes, 1 no, 2 wrong usage, 3 could not tell (the node does not answer).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -107,9 +106,7 @@ async fn do_command(command: Command) -> Result<ExitCode, Failure> {
         Command::Import(args) => import::run(args).await?,
         Command::Export(args) => export::run(args).await?,
         Command::Testnet(args) => {
-            return testnet::cli::run(args)
-                .await
-                .map_err(|error| Failure::No(format!("{error:#}")));
+            return testnet::cli::run(args).await.map_err(|error| Failure::No(format!("{error:#}")));
         }
     }
     Ok(ExitCode::SUCCESS)

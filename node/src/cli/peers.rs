@@ -30,9 +30,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn rows(peers: &[Peer]) -> String {
-    let head = [
-        "PEER", "NAME", "STATE", "MESH", "SYNC", "ROOT", "RTT", "HEARD", "ADDRESS",
-    ];
+    let head = ["PEER", "NAME", "STATE", "MESH", "SYNC", "ROOT", "RTT", "HEARD", "ADDRESS"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(peers.iter().map(row));
     table(&rows)
@@ -52,10 +50,7 @@ fn row(peer: &Peer) -> Vec<String> {
             Some(false) | None => short(root),
         })),
         or_dash(peer.rtt_ms.map(|rtt| format!("{rtt:.1} ms"))),
-        or_dash(
-            peer.head_age_ms
-                .map(|age| format!("{:.1} s ago", age as f64 / 1000.0)),
-        ),
+        or_dash(peer.head_age_ms.map(|age| format!("{:.1} s ago", age as f64 / 1000.0))),
         or_dash(peer.address.as_deref().map(visible)),
     ]
 }

@@ -41,12 +41,7 @@ pub(super) fn tell(receipt: &Receipt, key: &str, json: bool) -> Result<(), Failu
     if json {
         writeln!(out, "{}", as_json(receipt))?;
     } else {
-        let Receipt {
-            commit,
-            seq,
-            log_position,
-            ..
-        } = receipt;
+        let Receipt { commit, seq, log_position, .. } = receipt;
         writeln!(
             out,
             "{}: commit {} (number {seq}), durable at log position {log_position}",
@@ -62,9 +57,7 @@ fn value_bytes(typed: &str) -> Result<Vec<u8>, Failure> {
         _ if typed == "-" => at_most_a_value(std::io::stdin(), "standard input"),
         Some(file) => {
             let opened = std::fs::File::open(Path::new(file)).map_err(|error| {
-                usage(format!(
-                    "{file}: {error}; a value that starts with '@' can be given on standard input, as `-`"
-                ))
+                usage(format!("{file}: {error}; a value that starts with '@' can be given on standard input, as `-`"))
             })?;
             at_most_a_value(opened, file)
         }
@@ -77,9 +70,7 @@ fn at_most_a_value(from: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
     let read = from.take(VALUE_BYTES_MAX as u64 + 1).read_to_end(&mut value);
     read.map_err(|error| usage(format!("{name}: {error}")))?;
     if value.len() > VALUE_BYTES_MAX {
-        return Err(usage(format!(
-            "{name} holds more than the {VALUE_BYTES_MAX} bytes of a value"
-        )));
+        return Err(usage(format!("{name} holds more than the {VALUE_BYTES_MAX} bytes of a value")));
     }
     Ok(value)
 }

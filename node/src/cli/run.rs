@@ -98,19 +98,13 @@ fn settings(args: Args) -> Result<Settings, Failure> {
 fn log_to_standard_error(json: bool) -> Result<(), Failure> {
     let filter = std::env::var("LATTICE_LOG").unwrap_or_else(|_| LOG_FILTER_DEFAULT.to_owned());
     let filter = EnvFilter::try_new(&filter).map_err(|error| {
-        usage(format!(
-            "environment variable LATTICE_LOG: {error}; write one such as {LOG_FILTER_DEFAULT:?}"
-        ))
+        usage(format!("environment variable LATTICE_LOG: {error}; write one such as {LOG_FILTER_DEFAULT:?}"))
     })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if json {
         log.json().init();
     } else {
-        log.with_ansi(std::io::stderr().is_terminal())
-            .with_target(false)
-            .init();
+        log.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
     }
     Ok(())
 }

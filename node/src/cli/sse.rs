@@ -54,8 +54,7 @@ impl SseReader {
                 return Err(BadStream::LongEvent);
             }
             if piece.ends_with(b"\n") {
-                let line =
-                    String::from_utf8(std::mem::take(&mut self.pending)).map_err(|_| BadStream::NotUtf8)?;
+                let line = String::from_utf8(std::mem::take(&mut self.pending)).map_err(|_| BadStream::NotUtf8)?;
                 events.extend(self.line(line.trim_end_matches(['\r', '\n'])));
             }
         }
@@ -80,11 +79,7 @@ impl SseReader {
 
     fn end_of_event(&mut self) -> Option<SseEvent> {
         let (event, data) = (std::mem::take(&mut self.event), std::mem::take(&mut self.data));
-        (!data.is_empty()).then(|| SseEvent {
-            event,
-            data: data.join("\n"),
-            id: self.id,
-        })
+        (!data.is_empty()).then(|| SseEvent { event, data: data.join("\n"), id: self.id })
     }
 }
 
@@ -98,15 +93,9 @@ mod tests {
         let expected = [("entry", "{\"ä\":1}", Some(7)), ("entry", "a\nb", Some(9))];
         for size in 1..text.len() {
             let mut reader = SseReader::default();
-            let events: Vec<_> = text
-                .as_bytes()
-                .chunks(size)
-                .flat_map(|chunk| reader.feed(chunk).expect("well-formed"))
-                .collect();
-            let seen: Vec<_> = events
-                .iter()
-                .map(|e| (e.event.as_str(), e.data.as_str(), e.id))
-                .collect();
+            let events: Vec<_> =
+                text.as_bytes().chunks(size).flat_map(|chunk| reader.feed(chunk).expect("well-formed")).collect();
+            let seen: Vec<_> = events.iter().map(|e| (e.event.as_str(), e.data.as_str(), e.id)).collect();
             assert_eq!(seen, expected, "in pieces of {size}");
         }
     }
@@ -114,13 +103,7 @@ mod tests {
     #[test]
     fn a_stream_without_ends_is_given_up() {
         let mut reader = SseReader::default();
-        assert_eq!(
-            reader.feed(&vec![b'x'; EVENT_BYTES_MAX + 1]),
-            Err(BadStream::LongEvent)
-        );
-        assert_eq!(
-            SseReader::default().feed(b"data: \xff\n"),
-            Err(BadStream::NotUtf8)
-        );
+        assert_eq!(reader.feed(&vec![b'x'; EVENT_BYTES_MAX + 1]), Err(BadStream::LongEvent));
+        assert_eq!(SseReader::default().feed(b"data: \xff\n"), Err(BadStream::NotUtf8));
     }
 }

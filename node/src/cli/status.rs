@@ -20,11 +20,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let client = Client::of(&args.target)?;
     let status: Status = client.ask(client.get("/api/v1/status")).await?;
-    let text = if args.json {
-        format!("{}\n", as_json(&status))
-    } else {
-        block(&status)
-    };
+    let text = if args.json { format!("{}\n", as_json(&status)) } else { block(&status) };
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
@@ -32,33 +28,15 @@ type Line = (&'static str, String);
 
 fn block(status: &Status) -> String {
     let lines = facts(status).into_iter().chain(troubles(status));
-    table(
-        &lines
-            .map(|(name, value)| vec![name.to_owned(), value])
-            .collect::<Vec<_>>(),
-    )
+    table(&lines.map(|(name, value)| vec![name.to_owned(), value]).collect::<Vec<_>>())
 }
 
 /// What every node has to say.
 fn facts(status: &Status) -> Vec<Line> {
-    let running = format!(
-        "for {}, version {}",
-        span(status.uptime_seconds),
-        visible(&status.version)
-    );
+    let running = format!("for {}, version {}", span(status.uptime_seconds), visible(&status.version));
     let mut lines = vec![
-        (
-            "node",
-            format!("{} ({})", visible(&status.name), readiness(status)),
-        ),
-        (
-            "lattice",
-            format!(
-                "{} {}",
-                visible(&status.lattice_name),
-                visible(&status.lattice_id)
-            ),
-        ),
+        ("node", format!("{} ({})", visible(&status.name), readiness(status))),
+        ("lattice", format!("{} {}", visible(&status.lattice_name), visible(&status.lattice_id))),
         ("root", visible(&status.state_root)),
         ("entries", grouped(status.entries)),
         ("peers", peers(&status.peers)),
@@ -70,57 +48,28 @@ fn facts(status: &Status) -> Vec<Line> {
         ("peer id", visible(&status.peer_id)),
         ("running", running),
     ];
-    lines.extend(
-        status
-            .addresses
-            .iter()
-            .map(|address| ("listens on", visible(address))),
-    );
-    lines.extend(
-        status
-            .last_reconcile
-            .as_ref()
-            .map(|last| ("reconcile", reconcile(last))),
-    );
+    lines.extend(status.addresses.iter().map(|address| ("listens on", visible(address))));
+    lines.extend(status.last_reconcile.as_ref().map(|last| ("reconcile", reconcile(last))));
     lines
 }
 
 fn readiness(status: &Status) -> String {
     match &status.not_ready_reason {
         None if status.ready => "ready".to_owned(),
-        reason => format!(
-            "not ready: {}",
-            visible(reason.as_deref().unwrap_or("no reason given"))
-        ),
+        reason => format!("not ready: {}", visible(reason.as_deref().unwrap_or("no reason given"))),
     }
 }
 
 /// The five numbers, each with its name: they are never mixed up.
 fn peers(counts: &PeerCounts) -> String {
-    let PeerCounts {
-        configured,
-        connected,
-        lattice,
-        mesh,
-        in_sync,
-    } = counts;
-    format!(
-        "configured {configured}, connected {connected}, lattice {lattice}, mesh {mesh}, in sync {in_sync}"
-    )
+    let PeerCounts { configured, connected, lattice, mesh, in_sync } = counts;
+    format!("configured {configured}, connected {connected}, lattice {lattice}, mesh {mesh}, in sync {in_sync}")
 }
 
 fn reconcile(last: &ReconcileView) -> String {
     let (received, sent, took_ms) = (grouped(last.received), grouped(last.sent), grouped(last.took_ms));
-    let figures = format!(
-        "{received} received, {sent} sent, {} rounds, {took_ms} ms",
-        last.rounds
-    );
-    visible(&format!(
-        "{} with {}: {figures}; {}",
-        last.outcome,
-        short_peer(&last.peer),
-        last.detail
-    ))
+    let figures = format!("{received} received, {sent} sent, {} rounds, {took_ms} ms", last.rounds);
+    visible(&format!("{} with {}: {figures}; {}", last.outcome, short_peer(&last.peer), last.detail))
 }
 
 /// What a healthy node does not have.
@@ -131,42 +80,21 @@ fn troubles(status: &Status) -> Vec<Line> {
     }
     if status.waiting > 0 {
         let count = grouped(status.waiting);
-        lines.push((
-            "waiting",
-            format!("{count} commits, for their author or their time"),
-        ));
+        lines.push(("waiting", format!("{count} commits, for their author or their time")));
     }
     if status.divergences > 0 {
         let count = grouped(status.divergences);
-        lines.push((
-            "DIVERGENCE",
-            format!("{count} times a peer's root differed at equal frontiers"),
-        ));
+        lines.push(("DIVERGENCE", format!("{count} times a peer's root differed at equal frontiers")));
     }
-    lines.extend(
-        status
-            .equivocations
-            .iter()
-            .map(|evidence| ("EQUIVOCATION", equivocation(evidence))),
-    );
+    lines.extend(status.equivocations.iter().map(|evidence| ("EQUIVOCATION", equivocation(evidence))));
     let refused = |(reason, count): (&String, &u64)| ("refused", visible(&format!("{count} × {reason}")));
     lines.extend(status.refusals.iter().map(refused));
     lines
 }
 
 fn equivocation(evidence: &EquivocationView) -> String {
-    let EquivocationView {
-        author,
-        seq,
-        commits: [one, other],
-        ..
-    } = evidence;
-    format!(
-        "author {} signed two commits {seq}: {} and {}",
-        short(author),
-        short(one),
-        short(other)
-    )
+    let EquivocationView { author, seq, commits: [one, other], .. } = evidence;
+    format!("author {} signed two commits {seq}: {} and {}", short(author), short(one), short(other))
 }
 
 #[cfg(test)]
@@ -189,13 +117,7 @@ mod tests {
             not_ready_reason: None,
             write_refusal: None,
             uptime_seconds: 61,
-            peers: PeerCounts {
-                configured: 1,
-                connected: 2,
-                lattice: 3,
-                mesh: 4,
-                in_sync: 5,
-            },
+            peers: PeerCounts { configured: 1, connected: 2, lattice: 3, mesh: 4, in_sync: 5 },
             members: 3,
             seq: 7,
             waiting: 0,
@@ -210,25 +132,14 @@ mod tests {
     #[test]
     fn the_five_peer_numbers_are_named() {
         let text = block(&healthy());
-        assert!(
-            text.contains("peers        configured 1, connected 2, lattice 3, mesh 4, in sync 5\n"),
-            "{text}"
-        );
+        assert!(text.contains("peers        configured 1, connected 2, lattice 3, mesh 4, in sync 5\n"), "{text}");
         assert!(text.starts_with("node         one (ready)\n"), "{text}");
-        assert!(
-            !text.contains("EQUIVOCATION") && !text.contains("refused"),
-            "{text}"
-        );
+        assert!(!text.contains("EQUIVOCATION") && !text.contains("refused"), "{text}");
     }
 
     #[test]
     fn trouble_is_shown() {
-        let evidence = EquivocationView {
-            author: "dd".repeat(32),
-            term: 0,
-            seq: 9,
-            commits: ["1".into(), "2".into()],
-        };
+        let evidence = EquivocationView { author: "dd".repeat(32), term: 0, seq: 9, commits: ["1".into(), "2".into()] };
         let sick = Status {
             ready: false,
             not_ready_reason: Some("syncing\u{1b}[0m".into()),
@@ -238,12 +149,8 @@ mod tests {
             ..healthy()
         };
         let text = block(&sick);
-        for part in [
-            "not ready: syncing\\u{1b}",
-            "refused: disk full",
-            "signed two commits 9",
-            "2 times a peer's root",
-        ] {
+        for part in ["not ready: syncing\\u{1b}", "refused: disk full", "signed two commits 9", "2 times a peer's root"]
+        {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

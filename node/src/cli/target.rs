@@ -30,15 +30,10 @@ impl Directory {
     ///
     /// [`Failure::Usage`] if none was typed and there is no home directory.
     pub fn path(&self) -> Result<PathBuf, Failure> {
-        match (
-            &self.dir,
-            std::env::var_os("HOME").filter(|home| !home.is_empty()),
-        ) {
+        match (&self.dir, std::env::var_os("HOME").filter(|home| !home.is_empty())) {
             (Some(dir), _) => Ok(dir.clone()),
             (None, Some(home)) => Ok(Path::new(&home).join(".lattice")),
-            (None, None) => Err(Failure::Usage(
-                "there is no home directory to look in; give --dir DIR".to_owned(),
-            )),
+            (None, None) => Err(Failure::Usage("there is no home directory to look in; give --dir DIR".to_owned())),
         }
     }
 }
@@ -98,9 +93,7 @@ impl Target {
         };
         let bad = |why: String| Failure::Usage(format!("token file {}: {why}", file.display()));
         match std::fs::read_to_string(&file) {
-            Ok(text) => ApiToken::from_text(&text)
-                .map(Some)
-                .map_err(|error| bad(error.to_string())),
+            Ok(text) => ApiToken::from_text(&text).map(Some).map_err(|error| bad(error.to_string())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !typed => Ok(None),
             Err(error) => Err(bad(error.to_string())),
         }
@@ -120,8 +113,7 @@ pub struct RunFile {
 
 /// The address under which the node that runs in `dir` answers.
 fn running_in(dir: &Path) -> Result<SocketAddr, ClientError> {
-    let text =
-        std::fs::read_to_string(dir.join(RUN_FILE)).map_err(|_| ClientError::NoNode(dir.to_owned()))?;
+    let text = std::fs::read_to_string(dir.join(RUN_FILE)).map_err(|_| ClientError::NoNode(dir.to_owned()))?;
     let file: RunFile = serde_json::from_str(&text).map_err(|_| ClientError::NoNode(dir.to_owned()))?;
     // Loopback first: an address of another interface may be firewalled even from here.
     let reachable = file.http.iter().copied().map(as_client);

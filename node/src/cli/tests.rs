@@ -74,11 +74,7 @@ fn command_lines_that_are_refused_say_why() {
 
 #[test]
 fn refusals_have_exit_codes() {
-    let refused = |status| client::ClientError::Refused {
-        status,
-        detail: "no".into(),
-        retry_after_seconds: None,
-    };
+    let refused = |status| client::ClientError::Refused { status, detail: "no".into(), retry_after_seconds: None };
     for (error, code) in [
         (refused(404), 1),
         (refused(403), 1),

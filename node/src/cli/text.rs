@@ -7,13 +7,7 @@ const GAP: &str = "  ";
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            rows.iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| width(cell))
-                .max()
-                .unwrap_or(0)
-        })
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max().unwrap_or(0))
         .collect();
     rows.iter().map(|row| line(row, &widths)).collect()
 }
@@ -35,13 +29,7 @@ fn width(cell: &str) -> usize {
 /// sequence in one must not act on the reader's terminal.
 pub fn visible(text: &str) -> String {
     text.chars()
-        .flat_map(|c| {
-            if c.is_control() || is_direction(c) {
-                c.escape_default().collect::<Vec<_>>()
-            } else {
-                vec![c]
-            }
-        })
+        .flat_map(|c| if c.is_control() || is_direction(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
         .collect()
 }
 
@@ -115,12 +103,7 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
         }
-        for (seconds, text) in [
-            (59, "59 s"),
-            (60, "1 min 0 s"),
-            (3_725, "1 h 2 min"),
-            (90_000, "1 d 1 h"),
-        ] {
+        for (seconds, text) in [(59, "59 s"), (60, "1 min 0 s"), (3_725, "1 h 2 min"), (90_000, "1 d 1 h")] {
             assert_eq!(span(seconds), text);
         }
     }

@@ -32,10 +32,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let client = Client::of(&args.target)?;
-    let from = args
-        .from
-        .map(|position| format!("&from={position}"))
-        .unwrap_or_default();
+    let from = args.from.map(|position| format!("&from={position}")).unwrap_or_default();
     let path = format!("/api/v1/watch?prefix={}{from}", encoded(&args.prefix));
     let request = client.get(&path).header(header::ACCEPT, "text/event-stream");
     let mut bytes = client.send(request).await?.bytes_stream();
@@ -52,10 +49,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             Some(Ok(chunk)) => print(&reader.feed(&chunk)?, args.json)?,
         }
     };
-    let resume = reader
-        .last_id()
-        .map(|id| format!("; go on with --from {id}"))
-        .unwrap_or_default();
+    let resume = reader.last_id().map(|id| format!("; go on with --from {id}")).unwrap_or_default();
     Err(Failure::CouldNotTell(format!("{why}{resume}")))
 }
 
@@ -84,9 +78,6 @@ fn line(entry: &Entry) -> String {
     match (&entry.value, &entry.value_base64) {
         _ if entry.deleted => format!("- {key}"),
         (Some(text), _) => format!("+ {key} = {}", excerpt(text, VALUE_CHARS_MAX)),
-        (None, encoded) => format!(
-            "+ {key} = base64 {}",
-            excerpt(encoded.as_deref().unwrap_or(""), VALUE_CHARS_MAX)
-        ),
+        (None, encoded) => format!("+ {key} = base64 {}", excerpt(encoded.as_deref().unwrap_or(""), VALUE_CHARS_MAX)),
     }
 }

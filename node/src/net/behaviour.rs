@@ -21,10 +21,11 @@ use sha2::{Digest, Sha256};
 use super::exchange::WholeMessages;
 
 /// Connections in all, incoming ones, half-open incoming ones, and per peer: a lattice of some hundred nodes, a few
-/// strangers, and no more than four file descriptors for anyone.
+/// strangers, no more than four file descriptors for anyone, and room for honest nodes beside some hundred who
+/// connect and say nothing.
 const CONNECTIONS_MAX: u32 = 512;
 const INCOMING_MAX: u32 = 384;
-const PENDING_INCOMING_MAX: u32 = 64;
+const PENDING_INCOMING_MAX: u32 = 256;
 const PER_PEER_MAX: u32 = 4;
 
 /// Messages queued for one slow peer. At about 128 KiB each this is at most 16 MB, then its frames are dropped and
@@ -130,7 +131,9 @@ fn gossip(lattice: LatticeId) -> anyhow::Result<Gossip> {
     let filter = WhitelistSubscriptionFilter(HashSet::from([topic(lattice).hash()]));
     let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)
         .map_err(|error| anyhow::anyhow!("gossip: {error}"))?;
-    gossip.with_peer_score(slow_peer_score(), PEER_SCORE_THRESHOLDS).map_err(|error| anyhow::anyhow!("gossip: {error}"))?;
+    gossip
+        .with_peer_score(slow_peer_score(), PEER_SCORE_THRESHOLDS)
+        .map_err(|error| anyhow::anyhow!("gossip: {error}"))?;
     gossip.subscribe(&topic(lattice))?;
     Ok(gossip)
 }

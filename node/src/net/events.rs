@@ -164,4 +164,3 @@ impl SwarmTask {
 fn number(connection: ConnectionId) -> u64 {
     connection.to_string().parse().unwrap_or_default()
 }
-

@@ -19,8 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::address::with_peer;
 use super::behaviour::{Behaviour, swarm, topic};
 use super::{
-    COMMANDS_MAX, Command, GOSSIP_MAX, Gossip, NetHandle, NetStreams, NetView, Protocol, REQUESTS_MAX,
-    Request,
+    COMMANDS_MAX, Command, GOSSIP_MAX, Gossip, NetHandle, NetStreams, NetView, Protocol, REQUESTS_MAX, Request,
 };
 use crate::clock::now_ms;
 use crate::writer::Identity;
@@ -174,9 +173,11 @@ impl SwarmTask {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
         // Lets the goodbyes out, so that peers see a close and not a silence.
-        let drained = async { while self.swarm.connected_peers().next().is_some() {
-            self.swarm.select_next_some().await;
-        } };
+        let drained = async {
+            while self.swarm.connected_peers().next().is_some() {
+                self.swarm.select_next_some().await;
+            }
+        };
         let _ = tokio::time::timeout(Duration::from_millis(500), drained).await;
     }
 

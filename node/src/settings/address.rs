@@ -44,9 +44,7 @@ pub enum BadAddress {
     )]
     NotMultiaddr(String),
     /// A multiaddr of a transport that a node does not speak.
-    #[error(
-        "{0:?} names no transport of a lattice: they are /tcp/PORT and /udp/PORT/quic-v1 after an IP or a name"
-    )]
+    #[error("{0:?} names no transport of a lattice: they are /tcp/PORT and /udp/PORT/quic-v1 after an IP or a name")]
     OtherTransport(String),
     /// Names can be dialled, not listened on.
     #[error("{0:?} can't be listened on: give the IP of an interface, or 0.0.0.0 or :: for all of them")]
@@ -60,9 +58,7 @@ impl FromStr for HttpListen {
     type Err = BadAddress;
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
-        socket(text)
-            .map(Self)
-            .ok_or_else(|| BadAddress::NotSocket(text.to_owned()))
+        socket(text).map(Self).ok_or_else(|| BadAddress::NotSocket(text.to_owned()))
     }
 }
 
@@ -75,10 +71,7 @@ impl FromStr for P2pListen {
         }
         let address: Multiaddr = text.parse().map_err(|_| BadAddress::NotListen(text.to_owned()))?;
         match Shape::of(&address) {
-            Some(Shape {
-                by_name: false,
-                peer_id: false,
-            }) => Ok(Self(vec![address])),
+            Some(Shape { by_name: false, peer_id: false }) => Ok(Self(vec![address])),
             Some(Shape { peer_id: true, .. }) => Err(BadAddress::PeerIdToListenOn(text.to_owned())),
             Some(Shape { by_name: true, .. }) => Err(BadAddress::NameToListenOn(text.to_owned())),
             None => Err(BadAddress::OtherTransport(text.to_owned())),
@@ -90,9 +83,7 @@ impl FromStr for DialAddress {
     type Err = BadAddress;
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
-        let address: Multiaddr = text
-            .parse()
-            .map_err(|_| BadAddress::NotMultiaddr(text.to_owned()))?;
+        let address: Multiaddr = text.parse().map_err(|_| BadAddress::NotMultiaddr(text.to_owned()))?;
         match Shape::of(&address) {
             Some(_) => Ok(Self(address)),
             None => Err(BadAddress::OtherTransport(text.to_owned())),
@@ -128,10 +119,7 @@ impl P2pListen {
 
 fn socket(text: &str) -> Option<SocketAddr> {
     match text.strip_prefix("localhost:") {
-        Some(port) => Some(SocketAddr::new(
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port.parse().ok()?,
-        )),
+        Some(port) => Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port.parse().ok()?)),
         None => text.parse().ok(),
     }
 }

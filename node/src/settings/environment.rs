@@ -36,10 +36,7 @@ pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Typed, BadVaria
     })
 }
 
-fn one<T: FromStr<Err: Display>>(
-    variable: &'static str,
-    value: Option<String>,
-) -> Result<Option<T>, BadVariable> {
+fn one<T: FromStr<Err: Display>>(variable: &'static str, value: Option<String>) -> Result<Option<T>, BadVariable> {
     value.map(|text| word(variable, &text)).transpose()
 }
 
@@ -47,14 +44,9 @@ fn list<T: FromStr<Err: Display>>(
     variable: &'static str,
     value: Option<String>,
 ) -> Result<Option<Vec<T>>, BadVariable> {
-    value
-        .map(|text| text.split(',').map(|item| word(variable, item.trim())).collect())
-        .transpose()
+    value.map(|text| text.split(',').map(|item| word(variable, item.trim())).collect()).transpose()
 }
 
 fn word<T: FromStr<Err: Display>>(variable: &'static str, text: &str) -> Result<T, BadVariable> {
-    text.parse().map_err(|why: T::Err| BadVariable {
-        variable,
-        why: why.to_string(),
-    })
+    text.parse().map_err(|why: T::Err| BadVariable { variable, why: why.to_string() })
 }

@@ -62,20 +62,12 @@ pub fn read(dir: &Path) -> Result<Typed, BadFile> {
 /// Reads a file of at most [`FILE_BYTES_MAX`].
 pub(super) fn read_text(file: &Path) -> Result<String, BadFile> {
     use io::Read;
-    let unreadable = |why| BadFile::Unreadable {
-        file: file.to_owned(),
-        why,
-    };
+    let unreadable = |why| BadFile::Unreadable { file: file.to_owned(), why };
     let mut text = String::new();
     let opened = std::fs::File::open(file).map_err(unreadable)?;
-    opened
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_string(&mut text)
-        .map_err(unreadable)?;
+    opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(unreadable(io::Error::other(format!(
-            "it has more than {FILE_BYTES_MAX} bytes"
-        ))));
+        return Err(unreadable(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes"))));
     }
     Ok(text)
 }
@@ -93,9 +85,7 @@ pub(super) fn bad_line(file: &Path, text: &str, span: Option<Range<usize>>, why:
     BadFile::Line {
         file: file.to_owned(),
         line: text[..start].lines().count() + 1,
-        key: key
-            .map(|(key, _)| key.trim().to_owned())
-            .filter(|key| !key.is_empty()),
+        key: key.map(|(key, _)| key.trim().to_owned()).filter(|key| !key.is_empty()),
         why: why.trim_end().replace('\n', "; "),
     }
 }

@@ -49,10 +49,7 @@ impl Founding {
     /// [`BadFounding`] with the line to correct.
     pub fn read(path: &Path) -> Result<Self, BadFounding> {
         let typed = file::parse(path, &file::read_text(path)?)?;
-        Ok(Self {
-            file: path.to_owned(),
-            typed,
-        })
+        Ok(Self { file: path.to_owned(), typed })
     }
 
     /// The genesis that this file and the node that founds give; `name` goes over the file's.
@@ -62,23 +59,11 @@ impl Founding {
     /// [`BadFounding::Rule`] for the first rule of a genesis that they break together.
     pub fn into_genesis(self, name: Option<&str>, founder: Member) -> Result<Genesis, BadFounding> {
         let file = self.file;
-        let broken = |why: String| BadFounding::Rule {
-            file: file.clone(),
-            why,
-        };
-        let FoundingFile {
-            name: typed_name,
-            admins,
-            members,
-            seat_prefixes,
-            limits,
-        } = self.typed;
+        let broken = |why: String| BadFounding::Rule { file: file.clone(), why };
+        let FoundingFile { name: typed_name, admins, members, seat_prefixes, limits } = self.typed;
         let (admins, members) = people(admins, members, founder).map_err(broken)?;
         let genesis = Genesis {
-            name: name
-                .map(str::to_owned)
-                .or(typed_name)
-                .unwrap_or_else(|| LATTICE_NAME_DEFAULT.to_owned()),
+            name: name.map(str::to_owned).or(typed_name).unwrap_or_else(|| LATTICE_NAME_DEFAULT.to_owned()),
             admins,
             members,
             seat_prefixes: seat_prefixes.unwrap_or_else(|| [DEFAULT_SEAT_PREFIX.to_owned()].into()),
@@ -100,23 +85,15 @@ fn people(
     let mut admins: BTreeSet<AuthorId> = admins.into_iter().map(|Hex(id)| id).collect();
     let mut members: Vec<Member> = members.into_iter().map(Member::from).collect();
     if let Some(twice) = repeated(&members) {
-        return Err(format!(
-            "member {:?} has the author key of another; list each once",
-            twice.name
-        ));
+        return Err(format!("member {:?} has the author key of another; list each once", twice.name));
     }
     if !members.iter().any(|member| member.author == founder.author) {
         admins.insert(founder.author);
         members.push(founder);
     }
     members.sort_by_key(|member| member.author);
-    match admins
-        .iter()
-        .find(|admin| !members.iter().any(|member| member.author == **admin))
-    {
-        Some(stranger) => Err(format!(
-            "admin {stranger} is not among the members; add a [[members]] with that author"
-        )),
+    match admins.iter().find(|admin| !members.iter().any(|member| member.author == **admin)) {
+        Some(stranger) => Err(format!("admin {stranger} is not among the members; add a [[members]] with that author")),
         None => Ok((admins, members)),
     }
 }
@@ -204,9 +181,7 @@ impl TryFrom<String> for TypedPeerId {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-            .map(Self)
-            .map_err(|_| format!("{text:?} is not a peer id such as 12D3KooW…"))
+        text.parse().map(Self).map_err(|_| format!("{text:?} is not a peer id such as 12D3KooW…"))
     }
 }
 

@@ -103,14 +103,7 @@ impl Settings {
             p2p: without_repeats(p2p.into_iter().flat_map(P2pListen::into_addresses).collect()),
             http,
             peers: without_repeats(typed.peers.into_iter().flatten().map(Multiaddr::from).collect()),
-            external: without_repeats(
-                typed
-                    .external
-                    .into_iter()
-                    .flatten()
-                    .map(Multiaddr::from)
-                    .collect(),
-            ),
+            external: without_repeats(typed.external.into_iter().flatten().map(Multiaddr::from).collect()),
             mdns: typed.mdns.unwrap_or(true),
             synchronous: typed.synchronous.unwrap_or_default(),
             log_json: typed.log_json.unwrap_or(false),

@@ -31,10 +31,7 @@ fn texts(addresses: &[Multiaddr]) -> Vec<String> {
 #[test]
 fn defaults_work_without_a_word() {
     let settings = resolve(Typed::default()).expect("defaults");
-    assert_eq!(
-        texts(&settings.p2p),
-        ["/ip4/0.0.0.0/tcp/4801", "/ip4/0.0.0.0/udp/4801/quic-v1"]
-    );
+    assert_eq!(texts(&settings.p2p), ["/ip4/0.0.0.0/tcp/4801", "/ip4/0.0.0.0/udp/4801/quic-v1"]);
     assert_eq!(settings.http, ["127.0.0.1:4800".parse().expect("an address")]);
     assert!(settings.mdns && !settings.log_json);
     assert_eq!(settings.synchronous, Synchronous::Full);
@@ -45,16 +42,8 @@ fn defaults_work_without_a_word() {
 fn the_first_file_says_only_the_name_and_its_comments_are_the_defaults() {
     let name = "Bob's \"node\"".parse().expect("a name");
     let first = from_file(&file::first_text(&name, &[])).expect("own text");
-    assert_eq!(
-        first,
-        Typed {
-            name: Some(name.clone()),
-            ..Typed::default()
-        }
-    );
-    let uncommented = file::first_text(&name, &[])
-        .replace("\n#", "\n")
-        .replace("\n ", "\n# ");
+    assert_eq!(first, Typed { name: Some(name.clone()), ..Typed::default() });
+    let uncommented = file::first_text(&name, &[]).replace("\n#", "\n").replace("\n ", "\n# ");
     let all = from_file(&uncommented).expect("the comments are options");
     let defaults = resolve(first).expect("a name");
     assert_eq!(resolve(all), Ok(defaults));
@@ -62,23 +51,14 @@ fn the_first_file_says_only_the_name_and_its_comments_are_the_defaults() {
 
 #[test]
 fn flags_go_over_environment_over_file_over_defaults() {
-    let file = from_file("name = 'file'\nmdns = false\np2p = ['127.0.0.1:1']\nhttp = ['127.0.0.1:9']")
-        .expect("valid");
+    let file = from_file("name = 'file'\nmdns = false\np2p = ['127.0.0.1:1']\nhttp = ['127.0.0.1:9']").expect("valid");
     let env = from_env(&[("LATTICE_NAME", "env"), ("LATTICE_P2P", "127.0.0.1:2, [::1]:3")]).expect("valid");
-    let flags = Typed {
-        name: Some("flag".parse().expect("a name")),
-        ..Typed::default()
-    };
+    let flags = Typed { name: Some("flag".parse().expect("a name")), ..Typed::default() };
     let settings = resolve(flags.over(env).over(file)).expect("valid");
     assert_eq!(settings.name.as_deref(), Some("flag"));
     assert_eq!(
         texts(&settings.p2p),
-        [
-            "/ip4/127.0.0.1/tcp/2",
-            "/ip4/127.0.0.1/udp/2/quic-v1",
-            "/ip6/::1/tcp/3",
-            "/ip6/::1/udp/3/quic-v1"
-        ],
+        ["/ip4/127.0.0.1/tcp/2", "/ip4/127.0.0.1/udp/2/quic-v1", "/ip6/::1/tcp/3", "/ip6/::1/udp/3/quic-v1"],
         "a list of a stronger source replaces"
     );
     assert!(!settings.mdns, "from the file");
@@ -89,14 +69,8 @@ fn flags_go_over_environment_over_file_over_defaults() {
 #[test]
 fn listening_addresses() {
     let table: [(&str, Result<&[&str], &str>); 10] = [
-        (
-            "127.0.0.1:0",
-            Ok(&["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"]),
-        ),
-        (
-            "localhost:7",
-            Ok(&["/ip4/127.0.0.1/tcp/7", "/ip4/127.0.0.1/udp/7/quic-v1"]),
-        ),
+        ("127.0.0.1:0", Ok(&["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"])),
+        ("localhost:7", Ok(&["/ip4/127.0.0.1/tcp/7", "/ip4/127.0.0.1/udp/7/quic-v1"])),
         ("/ip4/10.0.0.1/tcp/7", Ok(&["/ip4/10.0.0.1/tcp/7"])),
         ("/ip6/::/udp/7/quic-v1", Ok(&["/ip6/::/udp/7/quic-v1"])),
         ("4801", Err("IP:PORT")),
@@ -120,8 +94,7 @@ fn listening_addresses() {
 
 #[test]
 fn equal_addresses_are_kept_once() {
-    let typed =
-        from_file("p2p = ['127.0.0.1:5', '/ip4/127.0.0.1/tcp/5']\nhttp = ['127.0.0.1:6', 'localhost:6']");
+    let typed = from_file("p2p = ['127.0.0.1:5', '/ip4/127.0.0.1/tcp/5']\nhttp = ['127.0.0.1:6', 'localhost:6']");
     let settings = resolve(typed.expect("valid")).expect("valid");
     assert_eq!((settings.p2p.len(), settings.http.len()), (2, 1));
 }
@@ -129,19 +102,10 @@ fn equal_addresses_are_kept_once() {
 #[test]
 fn a_bad_file_names_its_line_and_key() {
     let table = [
-        (
-            "mdns = true\nmdsn = true\n",
-            "/d/lattice.toml, line 2, \"mdsn\": unknown field",
-        ),
+        ("mdns = true\nmdsn = true\n", "/d/lattice.toml, line 2, \"mdsn\": unknown field"),
         ("\n\nmdns = 'yes'\n", "line 3, \"mdns\": invalid type"),
-        (
-            "p2p = [\n  '127.0.0.1:1',\n  'nonsense',\n]\n",
-            "line 1, \"p2p\": \"nonsense\" is not an address",
-        ),
-        (
-            "peers = ['127.0.0.1:1']",
-            "line 1, \"peers\": \"127.0.0.1:1\" is not a multiaddr",
-        ),
+        ("p2p = [\n  '127.0.0.1:1',\n  'nonsense',\n]\n", "line 1, \"p2p\": \"nonsense\" is not an address"),
+        ("peers = ['127.0.0.1:1']", "line 1, \"peers\": \"127.0.0.1:1\" is not a multiaddr"),
         ("http = ['4800']", "line 1, \"http\": \"4800\" is not an address"),
         ("name = ''", "line 1, \"name\": \"\" can't be a name"),
         ("synchronous = 'off'", "line 1, \"synchronous\""),
@@ -178,10 +142,7 @@ fn a_bad_variable_names_itself() {
 fn settings_that_can_not_be_meant() {
     let wide = from_file("http = ['127.0.0.1:1', '0.0.0.0:4800']").expect("valid");
     let refused = Settings::resolve("/d".into(), wide.clone(), false).expect_err("no token");
-    assert!(
-        refused.to_string().contains("0.0.0.0:4800") && refused.to_string().contains("/d/api.token"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("0.0.0.0:4800") && refused.to_string().contains("/d/api.token"), "{refused}");
     assert!(Settings::resolve("/d".into(), wide, true).is_ok());
     for text in ["p2p = []", "http = []"] {
         let refused = resolve(from_file(text).expect("valid")).expect_err(text);
@@ -195,10 +156,7 @@ fn a_missing_file_is_silent_and_an_unreadable_one_is_not() {
     assert_eq!(file::read(dir.path()).expect("no file"), Typed::default());
     std::fs::write(dir.path().join(file::FILE_NAME), b"name = '\xff'").expect("writable");
     let refused = file::read(dir.path()).expect_err("not UTF-8").to_string();
-    assert!(
-        refused.contains("lattice.toml") && refused.contains("UTF-8"),
-        "{refused}"
-    );
+    assert!(refused.contains("lattice.toml") && refused.contains("UTF-8"), "{refused}");
 }
 
 #[test]
@@ -214,14 +172,7 @@ fn the_first_file_is_written_once() {
 fn member(seed: u8) -> Member {
     let keys = NodeKeys::from_seed([seed; 32]);
     let p2p = libp2p::identity::Keypair::ed25519_from_bytes([seed; 32]).expect("32 bytes");
-    Genesis::founded_by(
-        "x",
-        &format!("node {seed}"),
-        &keys,
-        p2p.public().to_peer_id().to_bytes(),
-    )
-    .members[0]
-        .clone()
+    Genesis::founded_by("x", &format!("node {seed}"), &keys, p2p.public().to_peer_id().to_bytes()).members[0].clone()
 }
 
 fn found(text: &str, founder: Member) -> Result<Genesis, founding::BadFounding> {
@@ -252,13 +203,7 @@ fn a_genesis_file_is_read_and_the_founder_added() {
     assert_eq!(genesis.admins, [one.author, two.author].into());
     assert_eq!(genesis.members.len(), 2);
     assert_eq!(genesis.seat_prefixes, ["seat/".to_owned()].into());
-    assert_eq!(
-        genesis.limits,
-        Limits {
-            value_bytes: 100,
-            ..Limits::DEFAULT
-        }
-    );
+    assert_eq!(genesis.limits, Limits { value_bytes: 100, ..Limits::DEFAULT });
     assert_eq!(Genesis::decode(&genesis.encode()), Ok(genesis));
     let alone = found("", one.clone()).expect("an empty file founds the default");
     assert_eq!(
@@ -284,28 +229,13 @@ fn a_bad_genesis_file_says_what_to_correct() {
     let two = as_toml(&member(2));
     let table = [
         ("nmae = 'x'".to_owned(), "line 1, \"nmae\""),
-        (
-            two.replace("author = '", "author = '00"),
-            "line 3, \"author\": expected 64 hexadecimal digits",
-        ),
-        (
-            two.replace("peer_id = '12", "peer_id = 'xx"),
-            "line 5, \"peer_id\"",
-        ),
-        (
-            two.replace("voter", "boss"),
-            "line 6, \"roles\": \"boss\" is not a role",
-        ),
+        (two.replace("author = '", "author = '00"), "line 3, \"author\": expected 64 hexadecimal digits"),
+        (two.replace("peer_id = '12", "peer_id = 'xx"), "line 5, \"peer_id\""),
+        (two.replace("voter", "boss"), "line 6, \"roles\": \"boss\" is not a role"),
         (two.replace("log_key", "log_kex"), "line 4"),
         (format!("{two}{two}"), "list each once"),
-        (
-            format!("admins = ['{}']", "77".repeat(32)),
-            "not among the members",
-        ),
-        (
-            "limits = { key_bytes = 513 }".to_owned(),
-            "a limit is zero or beyond",
-        ),
+        (format!("admins = ['{}']", "77".repeat(32)), "not among the members"),
+        ("limits = { key_bytes = 513 }".to_owned(), "a limit is zero or beyond"),
         ("limits = { key_bytes = -1 }".to_owned(), "line 1"),
         ("seat_prefixes = ['green']".to_owned(), "ends in '/'"),
         ("name = ''".to_owned(), "the lattice's name"),

@@ -80,9 +80,7 @@ impl std::str::FromStr for NodeName {
         if is_name(text) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!(
-                "{text:?} can't be a name: use 1 to {NAME_BYTES_MAX} bytes of text on one line"
-            ))
+            Err(format!("{text:?} can't be a name: use 1 to {NAME_BYTES_MAX} bytes of text on one line"))
         }
     }
 }

@@ -97,7 +97,8 @@ pub async fn open(
     synchronous: Synchronous,
     progress: impl FnMut(Progress),
 ) -> Result<Opened, OpenError> {
-    let mut writer = SqliteConnection::connect_with(&write_options(path, synchronous)).await.map_err(StoreError::from)?;
+    let mut writer =
+        SqliteConnection::connect_with(&write_options(path, synchronous)).await.map_err(StoreError::from)?;
     migrate(&mut writer, path).await?;
     let (stored, stored_entries) = stored_state(&mut writer, lattice).await?;
     let readers = SqlitePoolOptions::new()

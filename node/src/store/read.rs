@@ -65,12 +65,7 @@ impl Reader {
     /// # Errors
     ///
     /// [`StoreError`].
-    pub async fn list(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<StoredEntry>, StoreError> {
+    pub async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<StoredEntry>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT e.key, e.value, e.op_index, c.header FROM entries e JOIN commits c ON c.id = e.commit_id \
              WHERE e.value IS NOT NULL AND ",
@@ -94,13 +89,12 @@ impl Reader {
     ///
     /// [`StoreError`].
     pub async fn cursor_at(&self, position: u64) -> Result<Cursor, StoreError> {
-        let last = sqlx::query_scalar::<_, Option<i64>>(
-            "SELECT MAX(last_entry) FROM records WHERE log = ? AND position < ?",
-        )
-        .bind(OWN_LOG)
-        .bind(i64::try_from(position).unwrap_or(i64::MAX))
-        .fetch_one(&self.pool)
-        .await?;
+        let last =
+            sqlx::query_scalar::<_, Option<i64>>("SELECT MAX(last_entry) FROM records WHERE log = ? AND position < ?")
+                .bind(OWN_LOG)
+                .bind(i64::try_from(position).unwrap_or(i64::MAX))
+                .fetch_one(&self.pool)
+                .await?;
         Ok(Cursor(last.unwrap_or(0)))
     }
 

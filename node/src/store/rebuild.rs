@@ -63,8 +63,7 @@ pub async fn rebuild(
 ) -> Result<Rebuilt, StoreError> {
     let next = next_rows(connection).await?;
     let authors = authors(connection).await?;
-    let mut rebuilt =
-        Rebuilt { tree: Tree::default(), changes: BTreeMap::new(), authors, latest: Timestamp(0), next };
+    let mut rebuilt = Rebuilt { tree: Tree::default(), changes: BTreeMap::new(), authors, latest: Timestamp(0), next };
     let mut rows = sqlx::query(
         "SELECT e.id, e.key, e.value, e.op_index, c.header FROM entries e JOIN commits c ON c.id = e.commit_id \
          ORDER BY e.id",
@@ -91,9 +90,7 @@ pub async fn rebuild(
     Ok(rebuilt)
 }
 
-async fn joined(
-    hashing: tokio::task::JoinHandle<Result<Vec<Hashed>, StoreError>>,
-) -> Result<Vec<Hashed>, StoreError> {
+async fn joined(hashing: tokio::task::JoinHandle<Result<Vec<Hashed>, StoreError>>) -> Result<Vec<Hashed>, StoreError> {
     hashing.await.map_err(|e| StoreError::Sqlite(format!("hashing stopped: {e}")))?
 }
 

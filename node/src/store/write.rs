@@ -34,6 +34,26 @@ fn with_places(head: &str, count: usize) -> String {
     sql
 }
 
+/// Opens a transaction. Plain statements: after an error SQLite may have rolled back by itself, and a count of open
+/// transactions kept elsewhere would be wrong from then on.
+pub(crate) async fn begin(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("BEGIN IMMEDIATE").execute(connection).await?;
+    Ok(())
+}
+
+/// Makes the open transaction durable.
+pub(crate) async fn commit(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("COMMIT").execute(connection).await?;
+    Ok(())
+}
+
+/// Undoes the open transaction, if SQLite has not done so by itself.
+pub(crate) async fn roll_back(connection: &mut SqliteConnection) {
+    if let Err(error) = sqlx::query("ROLLBACK").execute(connection).await {
+        tracing::debug!(%error, "nothing left to roll back");
+    }
+}
+
 /// Versions and commits of stored entries, for [`node_core::apply::plan`].
 pub(crate) async fn standing(
     connection: &mut SqliteConnection,
@@ -125,11 +145,8 @@ fn op_hashes(slots: &[OpSlot]) -> Option<Vec<u8>> {
 }
 
 async fn insert_entries(connection: &mut SqliteConnection, writes: &[EntryWrite<'_>]) -> Result<(), StoreError> {
-    let sql = multi_row(
-        "INSERT INTO entries (id, key, value, commit_id, op_index) VALUES",
-        "(?,?,?,?,?)",
-        writes.len(),
-    );
+    let sql =
+        multi_row("INSERT INTO entries (id, key, value, commit_id, op_index) VALUES", "(?,?,?,?,?)", writes.len());
     let mut query = sqlx::query(sql);
     for write in writes {
         query = query

@@ -57,7 +57,12 @@ pub struct Sync {
 
 impl Sync {
     /// Works until `stop` fires.
-    pub async fn run(self, mut heads: mpsc::Receiver<Head>, mut nudges: mpsc::Receiver<PeerId>, stop: CancellationToken) {
+    pub async fn run(
+        self,
+        mut heads: mpsc::Receiver<Head>,
+        mut nudges: mpsc::Receiver<PeerId>,
+        stop: CancellationToken,
+    ) {
         let mut schedule = Schedule::default();
         let mut present = BTreeSet::new();
         let (mut states, mut network) = (self.writer.watch(), self.net.watch());

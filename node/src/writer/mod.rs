@@ -7,6 +7,7 @@
 mod group;
 pub mod job;
 mod state;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;

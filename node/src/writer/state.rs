@@ -8,9 +8,9 @@ use lattice::commit::{Draft, Header, SignedHeader, VerifiedCommit};
 use lattice::equivocation::Equivocation;
 use lattice::frontier::{Chain, Frontier};
 use lattice::genesis::Member;
-use lattice::ids::{AuthorId, CommitId, KeyHash, LatticeId, StateRoot, ValueHash};
-use lattice::membership::{Change, MEMBER_PREFIX, Membership};
-use lattice::op::{Key, Op, value_hash};
+use lattice::ids::{AuthorId, CommitId, KeyHash, LatticeId, StateRoot};
+use lattice::membership::{Change, Membership};
+use lattice::op::Op;
 use lattice::record::{Event, Record};
 use node_core::apply::{EntryRow, NextRows, Plan, Tree, contested, plan};
 use sha2::{Digest, Sha256};
@@ -20,6 +20,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::Identity;
 use super::group::{Group, Item, Task};
 use super::job::{IdempotencyKey, Invitation, WriteError, Written};
+use super::transaction::{Batch, Next};
 use crate::store::open::Opened;
 use crate::store::{StoreError, write};
 
@@ -78,18 +79,6 @@ pub(super) struct Done {
     pub(super) evidence: Vec<Equivocation>,
 }
 
-/// What a transaction will leave, before it is durable.
-struct Draught {
-    tree: Tree,
-    frontier: Arc<Frontier>,
-    membership: Arc<Membership>,
-    changes: Arc<BTreeMap<KeyHash, Change>>,
-    authors: BTreeMap<AuthorId, i64>,
-    evidence: Vec<Equivocation>,
-    next: NextRows,
-    log_size: u64,
-}
-
 impl State {
     /// Takes over an opened store; opens the log of a new one.
     pub(super) async fn resume(identity: &Identity, opened: Opened, now_ms: u64) -> Result<Self, StoreError> {
@@ -121,8 +110,9 @@ impl State {
     }
 
     async fn stored_evidence(&mut self) -> Result<Vec<Equivocation>, StoreError> {
-        let stored: Vec<Vec<u8>> =
-            sqlx::query_scalar("SELECT evidence FROM equivocations ORDER BY author").fetch_all(&mut self.connection).await?;
+        let stored: Vec<Vec<u8>> = sqlx::query_scalar("SELECT evidence FROM equivocations ORDER BY author")
+            .fetch_all(&mut self.connection)
+            .await?;
         stored.iter().map(|bytes| Equivocation::decode(bytes).map_err(StoreError::damaged)).collect()
     }
 
@@ -166,12 +156,7 @@ impl State {
     }
 
     /// Joins the items into the state in one transaction. On an error nothing has changed, here or on disk.
-    pub(super) async fn apply(
-        &mut self,
-        identity: &Identity,
-        items: &[Item],
-        now_ms: u64,
-    ) -> Result<Done, StoreError> {
+    pub(super) async fn apply(&mut self, identity: &Identity, items: &[Item], now_ms: u64) -> Result<Done, StoreError> {
         let batch: Vec<_> = items.iter().map(|item| item.commit.clone()).collect();
         let evidence = self.find_equivocations(&batch).await?;
         let rows: Vec<EntryRow> = contested(&self.tree, &batch).into_iter().collect();
@@ -189,7 +174,7 @@ impl State {
         if plan.entries.is_empty() && chains.is_empty() && evidence.is_empty() && !items.iter().any(redeems) {
             return Ok(Done::default());
         }
-        let draught = Draught {
+        let next = Next {
             tree: plan.tree.clone(),
             frontier,
             membership: self.membership.clone(),
@@ -199,73 +184,54 @@ impl State {
             next: plan.next,
             log_size: self.log_size,
         };
-        let before = self.tree.root();
-        let damaged = self.count_damage(&plan, &draught.evidence);
-        let draught = self.transact(identity, items, &plan, &chains, before, draught, now_ms).await?;
+        let damaged = self.count_damage(&plan, &next.evidence);
+        let what = Batch { identity, items, plan: &plan, chains: &chains, before: self.tree.root(), time_ms: now_ms };
+        let next = self.transact(next, &what).await?;
         self.damaged += damaged;
-        Ok(self.adopt(draught, &batch))
+        Ok(self.adopt(next, &batch))
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the parts of one transaction, named one by one")]
-    async fn transact(
-        &mut self,
-        identity: &Identity,
-        items: &[Item],
-        plan: &Plan<'_>,
-        chains: &BTreeSet<(AuthorId, u64)>,
-        before: StateRoot,
-        mut next: Draught,
-        now_ms: u64,
-    ) -> Result<Draught, StoreError> {
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        write::write_plan(&mut transaction, plan, &mut next.authors).await?;
-        for (author, term) in chains {
-            write::write_chain(&mut transaction, author, *term, &next.frontier.chain(author, *term)).await?;
-        }
-        let joined = plan.tree.root();
-        let commits = items.iter().map(|item| item.commit.id()).collect();
-        let applied = Record { time_ms: now_ms, before, after: joined, entries: plan.tree.len(), event: Event::Applied { commits } };
-        next.append(&mut transaction, applied).await?;
-        if let Some(event) = next.change_membership(&mut transaction, identity, plan).await? {
-            let (after, entries) = (next.tree.root(), next.tree.len());
-            next.append(&mut transaction, Record { time_ms: now_ms, before: joined, after, entries, event }).await?;
-        }
-        for pair in &next.evidence {
-            write::keep_evidence(&mut transaction, pair).await?;
-        }
-        let (root, entries) = (next.tree.root(), next.tree.len());
-        write::write_state(&mut transaction, root, entries).await?;
-        keep_answers(&mut transaction, items, root, entries, next.log_size).await?;
-        if let Err(error) = transaction.commit().await {
-            // A commit that reports an error may still have taken place: the disk knows.
-            if write::stored_root(&mut self.connection).await.ok().flatten() != Some(root) {
-                return Err(error.into());
+    /// All or nothing, on disk and in what it gives back.
+    async fn transact(&mut self, next: Next, what: &Batch<'_>) -> Result<Next, StoreError> {
+        write::begin(&mut self.connection).await?;
+        let (next, error) = match next.write(&mut self.connection, what).await {
+            Ok(next) => match write::commit(&mut self.connection).await {
+                Ok(()) => return Ok(next),
+                Err(error) => (Some(next), error),
+            },
+            Err(error) => (None, error),
+        };
+        write::roll_back(&mut self.connection).await;
+        // A commit that reports an error may still have taken place: the disk knows.
+        match next {
+            Some(next) if write::stored_root(&mut self.connection).await.ok().flatten() == Some(next.tree.root()) => {
+                Ok(next)
             }
+            _ => Err(error),
         }
-        Ok(next)
     }
 
-    fn adopt(&mut self, draught: Draught, batch: &[VerifiedCommit]) -> Done {
-        let membership_changed = !Arc::ptr_eq(&draught.membership, &self.membership);
+    fn adopt(&mut self, next: Next, batch: &[VerifiedCommit]) -> Done {
+        let membership_changed = !Arc::ptr_eq(&next.membership, &self.membership);
         if membership_changed {
-            self.members = members_of(&draught.tree, &draught.changes);
+            self.members = members_of(&next.tree, &next.changes);
         }
-        if !draught.evidence.is_empty() {
+        if !next.evidence.is_empty() {
             let mut known = self.equivocations.as_ref().clone();
-            known.extend(draught.evidence.iter().cloned());
+            known.extend(next.evidence.iter().cloned());
             known.sort_by_key(|pair| pair.first.header().author);
             known.dedup_by_key(|pair| pair.first.header().author);
             self.equivocations = Arc::new(known);
         }
-        self.tree = draught.tree;
-        self.frontier = draught.frontier;
-        self.membership = draught.membership;
-        self.changes = draught.changes;
-        self.authors = draught.authors;
-        self.next = draught.next;
-        self.log_size = draught.log_size;
+        self.tree = next.tree;
+        self.frontier = next.frontier;
+        self.membership = next.membership;
+        self.changes = next.changes;
+        self.authors = next.authors;
+        self.next = next.next;
+        self.log_size = next.log_size;
         batch.iter().for_each(|commit| self.clock.observe(commit.header().time));
-        Done { membership_changed, evidence: draught.evidence }
+        Done { membership_changed, evidence: next.evidence }
     }
 
     /// Operations that win although our frontier says that their effect is in: the state had lost them. Keys emptied
@@ -277,9 +243,8 @@ impl State {
         if self.membership.has_cuts() {
             return 0;
         }
-        let is_damage = |header: &Header| {
-            self.frontier.covers(&header.author, header.term, header.seq) && !forked(&header.author)
-        };
+        let is_damage =
+            |header: &Header| self.frontier.covers(&header.author, header.term, header.seq) && !forked(&header.author);
         let damaged: u64 =
             plan.commits.iter().filter(|c| is_damage(c.commit.header())).map(|c| u64::from(c.live)).sum();
         if damaged > 0 {
@@ -351,7 +316,10 @@ impl State {
             let ours = raised.chain(author, *term);
             let mut joined = ours.clone();
             joined.raise_to(chain);
-            if joined != ours && self.membership.last_seq(author).is_some() && is_chain_of(chain, lattice, author, *term) {
+            if joined != ours
+                && self.membership.last_seq(author).is_some()
+                && is_chain_of(chain, lattice, author, *term)
+            {
                 *raised.chain_mut(author, *term) = joined;
                 touched.push((*author, *term));
             }
@@ -417,7 +385,14 @@ impl State {
         if self.membership.is_active(&member.author) {
             let (root, entries) = (self.tree.root(), self.tree.len());
             let log_position = self.log_size;
-            return Invitation::Done(Written { commit: CommitId::ZERO, seq: 0, time_ms: 0, log_position, root, entries });
+            return Invitation::Done(Written {
+                commit: CommitId::ZERO,
+                seq: 0,
+                time_ms: 0,
+                log_position,
+                root,
+                entries,
+            });
         }
         if !identity.genesis.admins.contains(&identity.keys.author.id()) {
             return Invitation::Refused(WriteError::NotAdmin);
@@ -433,74 +408,6 @@ impl State {
             tracing::warn!(%error, "the database did not close cleanly; the next start repairs it");
         }
     }
-}
-
-impl Draught {
-    async fn append(&mut self, connection: &mut SqliteConnection, record: Record) -> Result<(), StoreError> {
-        let last_entry = EntryRow(self.next.entry.0 - 1);
-        write::append_record(connection, self.log_size, record.encode(), last_entry).await?;
-        self.log_size += 1;
-        Ok(())
-    }
-
-    /// Lets membership changes of the plan take effect: whoever lost a right loses what lies beyond the cut, and so
-    /// on until nothing changes. Gives the record of it, if there was any.
-    async fn change_membership(
-        &mut self,
-        connection: &mut SqliteConnection,
-        identity: &Identity,
-        plan: &Plan<'_>,
-    ) -> Result<Option<Event>, StoreError> {
-        let hashes = self.take_changes(plan)?;
-        if hashes.is_empty() {
-            return Ok(None);
-        }
-        let mut removed = 0;
-        loop {
-            let now = Membership::of(&identity.genesis, self.changes.values().cloned());
-            let cuts = lowered(&self.membership, &now, self.authors.keys());
-            self.membership = Arc::new(now);
-            if cuts.is_empty() {
-                return Ok(Some(Event::Membership { changes: hashes, removed }));
-            }
-            for (author, last_seq) in cuts {
-                let row = self.authors[&author];
-                for key in write::quarantine_beyond(connection, row, last_seq, &self.standing_falls()).await? {
-                    let key = Key::new(&key).map_err(StoreError::damaged)?.hash();
-                    self.tree.remove(&key);
-                    Arc::make_mut(&mut self.changes).remove(&key);
-                    removed += 1;
-                }
-            }
-        }
-    }
-
-    /// Keys of changes that hold by their own signatures, whoever carried them: no cut removes them.
-    fn standing_falls(&self) -> Vec<String> {
-        let falls = self.changes.values().filter(|change| change.proves_itself());
-        falls.filter_map(|change| change.to_op().ok()).map(|op| op.key().to_string()).collect()
-    }
-
-    fn take_changes(&mut self, plan: &Plan<'_>) -> Result<Vec<ValueHash>, StoreError> {
-        let mut hashes = Vec::new();
-        for write in plan.entries.iter().filter(|write| write.op.key().as_str().starts_with(MEMBER_PREFIX)) {
-            let Some(value) = write.op.value() else { continue };
-            let change = Change::decode(value).map_err(StoreError::damaged)?;
-            Arc::make_mut(&mut self.changes).insert(write.op.key().hash(), change);
-            hashes.push(value_hash(value));
-        }
-        Ok(hashes)
-    }
-}
-
-/// Authors whose last commit that counts went down, with what it is now.
-fn lowered<'a>(
-    before: &Membership,
-    now: &Membership,
-    authors: impl Iterator<Item = &'a AuthorId>,
-) -> Vec<(AuthorId, u64)> {
-    let last = |membership: &Membership, author| membership.last_seq(author).unwrap_or(0);
-    authors.filter(|author| last(now, author) < last(before, author)).map(|author| (*author, last(now, author))).collect()
 }
 
 /// Notes the whole commits of a batch in the frontier; gives the chains that changed.
@@ -541,33 +448,12 @@ fn redeems(item: &Item) -> bool {
     matches!(&item.task, Task::Own(own) if own.redeems.is_some())
 }
 
-fn written(commit: &VerifiedCommit, log_position: u64, root: StateRoot, entries: u64) -> Written {
+pub(super) fn written(commit: &VerifiedCommit, log_position: u64, root: StateRoot, entries: u64) -> Written {
     let header = commit.header();
     Written { commit: commit.id(), seq: header.seq, time_ms: header.time.millis(), log_position, root, entries }
 }
 
-/// In the same transaction: answers for repeated requests, and invitations used up.
-async fn keep_answers(
-    connection: &mut SqliteConnection,
-    items: &[Item],
-    root: StateRoot,
-    entries: u64,
-    log_size: u64,
-) -> Result<(), StoreError> {
-    for item in items {
-        let Task::Own(own) = &item.task else { continue };
-        if let Some(key) = &own.idempotency {
-            let answer = encode_written(&written(&item.commit, log_size, root, entries));
-            write::keep_answer(connection, key.as_str(), &request_hash(&own.ops), answer).await?;
-        }
-        if let Some((secret_hash, author)) = own.redeems {
-            write::redeem_invitation(connection, secret_hash, author).await?;
-        }
-    }
-    Ok(())
-}
-
-fn request_hash(ops: &[Op]) -> [u8; 32] {
+pub(super) fn request_hash(ops: &[Op]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     ops.iter().for_each(|op| hasher.update(op.hash().0));
     hasher.finalize().into()
@@ -575,7 +461,7 @@ fn request_hash(ops: &[Op]) -> [u8; 32] {
 
 type WrittenWire = (CommitId, u64, u64, u64, StateRoot, u64);
 
-fn encode_written(w: &Written) -> Vec<u8> {
+pub(super) fn encode_written(w: &Written) -> Vec<u8> {
     lattice::codec::encode(&(w.commit, w.seq, w.time_ms, w.log_position, w.root, w.entries))
 }
 

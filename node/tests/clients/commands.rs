@@ -18,45 +18,21 @@ async fn entries_are_put_read_listed_and_deleted() {
         let mut command = lattice(&["put", "--json", "--dir"]);
         command.arg(node.node.dir()).args(["--", key, "größer"]);
         let receipt = as_json(&ended(command, b"").await);
-        assert_eq!(
-            receipt["state_root"],
-            node.get("/api/v1/status").await["state_root"]
-        );
+        assert_eq!(receipt["state_root"], node.get("/api/v1/status").await["state_root"]);
     }
     let got = node.lattice(&["get", "../up"]).await;
-    assert_eq!(
-        (got.code, got.stdout.as_str()),
-        (0, "größer"),
-        "exactly the value, nothing after it"
-    );
+    assert_eq!((got.code, got.stdout.as_str()), (0, "größer"), "exactly the value, nothing after it");
     let listed = node.lattice(&["list"]).await;
-    assert_eq!(
-        listed.stdout,
-        "-dash  größer\n../up  größer\na b    größer\napple  größer\n"
-    );
+    assert_eq!(listed.stdout, "-dash  größer\n../up  größer\na b    größer\napple  größer\n");
     let page = as_json(&node.lattice(&["list", "--limit", "2", "--json"]).await);
-    assert_eq!(
-        (&page["entries"][1]["key"], &page["next"]),
-        (&json!("../up"), &json!("../up"))
-    );
+    assert_eq!((&page["entries"][1]["key"], &page["next"]), (&json!("../up"), &json!("../up")));
     let page = as_json(&node.lattice(&["list", "a", "--after", "a b", "--json"]).await);
-    assert_eq!(
-        (page["entries"].as_array().map(Vec::len), &page["next"]),
-        (Some(1), &Value::Null)
-    );
+    assert_eq!((page["entries"].as_array().map(Vec::len), &page["next"]), (Some(1), &Value::Null));
     let deleted = node.lattice(&["delete", "apple"]).await;
-    assert!(
-        deleted.code == 0 && deleted.stdout.contains("durable"),
-        "{}",
-        deleted.stdout
-    );
+    assert!(deleted.code == 0 && deleted.stdout.contains("durable"), "{}", deleted.stdout);
     let gone = node.lattice(&["get", "apple"]).await;
     assert_eq!((gone.code, gone.stdout.as_str()), (1, ""));
-    assert!(
-        gone.stderr.contains("there is no entry \"apple\""),
-        "{}",
-        gone.stderr
-    );
+    assert!(gone.stderr.contains("there is no entry \"apple\""), "{}", gone.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,34 +42,18 @@ async fn values_come_from_files_and_pipes_byte_for_byte() {
     assert_eq!(node.lattice_with(&["put", "piped", "-"], bytes).await.code, 0);
     let file = node.file("value");
     std::fs::write(&file, bytes).expect("written");
-    assert_eq!(
-        node.lattice(&["put", "filed", &format!("@{}", file.display())])
-            .await
-            .code,
-        0
-    );
+    assert_eq!(node.lattice(&["put", "filed", &format!("@{}", file.display())]).await.code, 0);
     for key in ["piped", "filed"] {
         let output = node.command(&["get", key]).output().await.expect("run");
         assert_eq!(output.stdout, bytes, "{key}");
     }
     node.lattice(&["put", "control\u{1b}[2J", "\u{1b}[31mred"]).await;
     let listed = node.lattice(&["list"]).await.stdout;
-    assert!(
-        !listed.contains('\u{1b}') && listed.contains("control\\u{1b}[2J  \\u{1b}[31mred"),
-        "{listed:?}"
-    );
+    assert!(!listed.contains('\u{1b}') && listed.contains("control\\u{1b}[2J  \\u{1b}[31mred"), "{listed:?}");
     let long = node.lattice_with(&["put", "k", "-"], &vec![b'v'; 65_537]).await;
-    assert!(
-        long.code == 2 && long.stderr.contains("65536 bytes"),
-        "{}",
-        long.stderr
-    );
+    assert!(long.code == 2 && long.stderr.contains("65536 bytes"), "{}", long.stderr);
     let absent = node.lattice(&["put", "k", "@/nonexistent"]).await;
-    assert!(
-        absent.code == 2 && absent.stderr.contains("/nonexistent"),
-        "{}",
-        absent.stderr
-    );
+    assert!(absent.code == 2 && absent.stderr.contains("/nonexistent"), "{}", absent.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,23 +61,13 @@ async fn status_and_peers_are_for_people_and_for_programs() {
     let node = Running::alone().await;
     let status = node.lattice(&["status"]).await.stdout;
     assert!(status.starts_with("node         alone (ready)\n"), "{status}");
-    assert!(
-        status.contains("\npeers        configured 0, connected 0, lattice 0, mesh 0, in sync 0\n"),
-        "{status}"
-    );
+    assert!(status.contains("\npeers        configured 0, connected 0, lattice 0, mesh 0, in sync 0\n"), "{status}");
     let json = as_json(&node.lattice(&["status", "--json"]).await);
     assert_eq!(json["state_root"], node.get("/api/v1/status").await["state_root"]);
     assert!(node.lattice(&["peers"]).await.stdout.starts_with("no peers"));
-    assert_eq!(
-        as_json(&node.lattice(&["peers", "--json"]).await),
-        json!({"peers": []})
-    );
+    assert_eq!(as_json(&node.lattice(&["peers", "--json"]).await), json!({"peers": []}));
     let ticket = node.lattice(&["invite"]).await;
-    assert!(
-        ticket.stdout.starts_with("lattice1") && ticket.stdout.lines().count() == 1,
-        "{}",
-        ticket.stderr
-    );
+    assert!(ticket.stdout.starts_with("lattice1") && ticket.stdout.lines().count() == 1, "{}", ticket.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,45 +83,21 @@ async fn a_node_is_found_by_its_url_and_a_token_file_too() {
     let mut without = lattice(&["put", "k", "v", "--url", &node.base]);
     without.env("LATTICE_DIR", node.file("elsewhere"));
     let refused = ended(without, b"").await;
-    assert!(
-        refused.code == 2 && refused.stderr.contains("api.token"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.code == 2 && refused.stderr.contains("api.token"), "{}", refused.stderr);
     let other = node.file("other.token");
     std::fs::write(&other, "0".repeat(64)).expect("written");
-    let wrong = lattice(&[
-        "put",
-        "k",
-        "v",
-        "--url",
-        &node.base,
-        "--token-file",
-        other.to_str().expect("text"),
-    ]);
+    let wrong = lattice(&["put", "k", "v", "--url", &node.base, "--token-file", other.to_str().expect("text")]);
     let refused = ended(wrong, b"").await;
-    assert!(
-        refused.code == 2 && refused.stderr.contains("not this node's token"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.code == 2 && refused.stderr.contains("not this node's token"), "{}", refused.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watch_prints_changes_until_the_node_stops() {
     let mut node = Running::alone().await;
     node.put("/api/v1/entries/w/0", "before").await;
-    let mut child = node
-        .command(&["watch", "w/", "--from", "0"])
-        .spawn()
-        .expect("runs");
+    let mut child = node.command(&["watch", "w/", "--from", "0"]).spawn().expect("runs");
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    let mut next = async || {
-        tokio::time::timeout(SOON, lines.next_line())
-            .await
-            .expect("in time")
-            .expect("text")
-    };
+    let mut next = async || tokio::time::timeout(SOON, lines.next_line()).await.expect("in time").expect("text");
     assert_eq!(next().await.as_deref(), Some("+ w/0 = before"));
     node.put("/api/v1/entries/x", "elsewhere").await;
     node.put("/api/v1/entries/w/1", "two\nlines").await;
@@ -194,13 +120,7 @@ async fn what_commands_and_logs_say_holds_no_secret() {
     let read = |file: &str| std::fs::read_to_string(dir.join(file)).expect("a file");
     let secrets = [read("api.token"), read("node.key")];
     let mut said = read("stderr.log");
-    for words in [
-        &["status", "--json"][..],
-        &["peers"],
-        &["put", "k", "v", "--json"],
-        &["invite"],
-        &["list"],
-    ] {
+    for words in [&["status", "--json"][..], &["peers"], &["put", "k", "v", "--json"], &["invite"], &["list"]] {
         let ended = node.lattice(words).await;
         said.push_str(&ended.stdout);
         said.push_str(&ended.stderr);

@@ -9,34 +9,22 @@ use crate::running::{Running, SOON};
 async fn half_requests_and_random_bytes_harm_nobody() {
     let node = Running::alone().await;
     let address = node.base.trim_start_matches("http://").to_owned();
-    let connect = || async {
-        TcpStream::connect(&address)
-            .await
-            .expect("accepted by the system")
-    };
+    let connect = || async { TcpStream::connect(&address).await.expect("accepted by the system") };
     for seed in 0..64_u8 {
         let mut stream = connect().await;
-        let noise: Vec<u8> = (0..512_u16)
-            .map(|n| (n as u8).wrapping_mul(seed.wrapping_add(31)).rotate_left(3))
-            .collect();
+        let noise: Vec<u8> =
+            (0..512_u16).map(|n| (n as u8).wrapping_mul(seed.wrapping_add(31)).rotate_left(3)).collect();
         // Both may fail once the node has closed its end, which is as good.
         let _ = stream.write_all(&noise).await;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
-        assert!(
-            answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"),
-            "{:?}",
-            String::from_utf8_lossy(&answer)
-        );
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"), "{:?}", String::from_utf8_lossy(&answer));
     }
     // More half requests than the node has places for: each is closed after a while, and makes room.
     let mut half = Vec::new();
     for _ in 0..node::api::serve::CONNECTIONS_MAX + 1 {
         let mut stream = connect().await;
-        stream
-            .write_all(b"GET /health HTTP/1.1\r\nHost")
-            .await
-            .expect("taken by the system");
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost").await.expect("taken by the system");
         half.push(stream);
     }
     let health = tokio::time::timeout(SOON, node.get("/health")).await;

@@ -11,30 +11,17 @@ async fn facts_are_served_to_anyone_and_documented() {
     let receipt = node.put("/api/v1/entries/k", "v").await;
     let status = node.get("/api/v1/status").await;
     let state = node.get("/api/lattice/state").await;
-    assert_eq!(
-        (&status["name"], &status["lattice_name"]),
-        (&json!("alone"), &json!("fruit"))
-    );
+    assert_eq!((&status["name"], &status["lattice_name"]), (&json!("alone"), &json!("fruit")));
     assert_eq!(
         (&state["merkle_root"], &state["entries"], &state["peers"]),
         (&receipt["state_root"], &json!(1), &json!(0))
     );
-    assert_eq!(
-        (&state["lattice_id"], &state["mode"]),
-        (&status["lattice_id"], &json!("p2p"))
-    );
+    assert_eq!((&state["lattice_id"], &state["mode"]), (&status["lattice_id"], &json!("p2p")));
     assert_eq!(node.get("/health").await["status"], "alive");
     assert_eq!(node.get("/ready").await["status"], "ready");
     assert_eq!(node.get("/api/v1/peers").await["peers"], json!([]));
-    let metrics = send(node.request(Method::GET, "/metrics"))
-        .await
-        .text()
-        .await
-        .expect("text");
-    assert!(
-        metrics.contains("\nlattice_state_entries 1\n") && metrics.ends_with("# EOF\n"),
-        "{metrics}"
-    );
+    let metrics = send(node.request(Method::GET, "/metrics")).await.text().await.expect("text");
+    assert!(metrics.contains("\nlattice_state_entries 1\n") && metrics.ends_with("# EOF\n"), "{metrics}");
     let document = node.get("/openapi.json").await;
     for (path, methods) in [
         ("/api/v1/entries", "delete get put"),
@@ -49,17 +36,11 @@ async fn facts_are_served_to_anyone_and_documented() {
         ("/ready", "get"),
         ("/metrics", "get"),
     ] {
-        let found = document["paths"][path]
-            .as_object()
-            .unwrap_or_else(|| panic!("{path} is missing"));
+        let found = document["paths"][path].as_object().unwrap_or_else(|| panic!("{path} is missing"));
         let mut found: Vec<&str> = found.keys().map(String::as_str).collect();
         found.sort_unstable();
         assert_eq!(found.join(" "), methods, "{path}");
     }
     let ticket = json(node.write(Method::POST, "/api/v1/invitations")).await["ticket"].clone();
-    assert!(
-        ticket
-            .as_str()
-            .is_some_and(|ticket| ticket.starts_with("lattice1"))
-    );
+    assert!(ticket.as_str().is_some_and(|ticket| ticket.starts_with("lattice1")));
 }

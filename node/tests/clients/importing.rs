@@ -11,14 +11,7 @@ use crate::running::{Running, SOON};
 
 /// Lines of several batches.
 fn lines(from: usize, to: usize) -> String {
-    (from..to)
-        .map(|n| {
-            format!(
-                "{}\n",
-                json!({"key": format!("i/{n:05}"), "value": format!("value {n}")})
-            )
-        })
-        .collect()
+    (from..to).map(|n| format!("{}\n", json!({"key": format!("i/{n:05}"), "value": format!("value {n}")}))).collect()
 }
 
 async fn figure(node: &Running, name: &str) -> u64 {
@@ -29,14 +22,8 @@ async fn figure(node: &Running, name: &str) -> u64 {
 async fn what_is_exported_can_be_imported_elsewhere() {
     let (here, there) = (Running::alone().await, Running::alone().await);
     let bytes = json!({"key": "bytes", "value_base64": "/wA="});
-    let input = format!(
-        "{}{bytes}\n{}\n",
-        lines(0, 1500),
-        json!({"key": "../up", "value": "\u{1}\"\n"})
-    );
-    let imported = here
-        .lattice_with(&["import", "-", "--json"], input.as_bytes())
-        .await;
+    let input = format!("{}{bytes}\n{}\n", lines(0, 1500), json!({"key": "../up", "value": "\u{1}\"\n"}));
+    let imported = here.lattice_with(&["import", "-", "--json"], input.as_bytes()).await;
     assert_eq!(imported.code, 0, "{}", imported.stderr);
     let summary: Value = serde_json::from_str(&imported.stdout).expect("JSON");
     assert_eq!(summary["entries"], 1502);
@@ -47,21 +34,10 @@ async fn what_is_exported_can_be_imported_elsewhere() {
     let file = file.to_str().expect("text");
     assert_eq!(here.lattice(&["export", "-o", file]).await.code, 0);
     let imported = there.lattice(&["import", file]).await;
-    assert!(
-        imported.code == 0 && imported.stdout.starts_with("imported 1,501 entries"),
-        "{}",
-        imported.stderr
-    );
-    let (ours, theirs) = (
-        here.lattice(&["export"]).await.stdout,
-        there.lattice(&["export"]).await.stdout,
-    );
+    assert!(imported.code == 0 && imported.stdout.starts_with("imported 1,501 entries"), "{}", imported.stderr);
+    let (ours, theirs) = (here.lattice(&["export"]).await.stdout, there.lattice(&["export"]).await.stdout);
     assert!(ours == theirs && ours.lines().count() == 1501 && ours.contains(&bytes.to_string()));
-    assert_eq!(
-        ours,
-        std::fs::read_to_string(file).expect("the file"),
-        "standard output and file hold the same"
-    );
+    assert_eq!(ours, std::fs::read_to_string(file).expect("the file"), "standard output and file hold the same");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,144 +49,72 @@ async fn a_repeated_import_writes_nothing_again() {
     let file = file.to_str().expect("text");
     let words = ["import", file, "--prefix", "csv/"];
     assert_eq!(node.lattice(&words).await.code, 0);
-    let (commits, root) = (
-        figure(&node, "seq").await,
-        node.get("/api/v1/status").await["state_root"].clone(),
-    );
+    let (commits, root) = (figure(&node, "seq").await, node.get("/api/v1/status").await["state_root"].clone());
     assert_eq!(node.lattice(&words).await.code, 0);
-    assert_eq!(
-        (
-            figure(&node, "seq").await,
-            &node.get("/api/v1/status").await["state_root"]
-        ),
-        (commits, &root)
-    );
+    assert_eq!((figure(&node, "seq").await, &node.get("/api/v1/status").await["state_root"]), (commits, &root));
     assert_eq!(node.lattice(&["get", "csv/key 999"]).await.stdout, "value, 999");
     std::fs::write(file, format!("key,value\n{rows}one more,row\n")).expect("written");
     assert_eq!(node.lattice(&words).await.code, 0);
-    assert_eq!(
-        node.lattice(&["get", "csv/one more"]).await.stdout,
-        "row",
-        "a longer file adds its rest"
-    );
+    assert_eq!(node.lattice(&["get", "csv/one more"]).await.stdout, "row", "a longer file adds its rest");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_row_of_a_key_wins_however_far_apart_the_rows_are() {
     let node = Running::alone().await;
     let row = |value: &str| format!("{}\n", json!({"key": "same", "value": value}));
-    let input = format!(
-        "{}{}{}{}{}",
-        row("first"),
-        lines(0, 700),
-        row("second"),
-        lines(700, 1400),
-        row("last")
-    );
-    assert_eq!(
-        node.lattice_with(&["import", "-"], input.as_bytes()).await.code,
-        0
-    );
+    let input = format!("{}{}{}{}{}", row("first"), lines(0, 700), row("second"), lines(700, 1400), row("last"));
+    assert_eq!(node.lattice_with(&["import", "-"], input.as_bytes()).await.code, 0);
     assert_eq!(node.lattice(&["get", "same"]).await.stdout, "last");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_line_is_named_and_all_before_it_is_in() {
     let node = Running::alone().await;
-    let input = format!(
-        "{}{{\"key\":\"\",\"value\":\"x\"}}\n{}",
-        lines(0, 600),
-        lines(600, 700)
-    );
+    let input = format!("{}{{\"key\":\"\",\"value\":\"x\"}}\n{}", lines(0, 600), lines(600, 700));
     let refused = node.lattice_with(&["import", "-"], input.as_bytes()).await;
     assert_eq!(refused.code, 2, "{}", refused.stderr);
-    assert!(
-        refused
-            .stderr
-            .contains("line 601: a key must not be empty; 600 entries are in"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.stderr.contains("line 601: a key must not be empty; 600 entries are in"), "{}", refused.stderr);
     assert_eq!(figure(&node, "entries").await, 600);
     for (file, why) in [("/nonexistent", "No such file"), ("/", "is a directory")] {
         let refused = node.lattice(&["import", file]).await;
-        assert!(
-            refused.code == 2 && refused.stderr.contains(why),
-            "{}",
-            refused.stderr
-        );
+        assert!(refused.code == 2 && refused.stderr.contains(why), "{}", refused.stderr);
     }
     let reserved = node.lattice_with(&["import", "-"], b"@seat/x,1\n").await;
-    assert!(
-        reserved.code == 1 && reserved.stderr.contains("0 entries are in"),
-        "{}",
-        reserved.stderr
-    );
+    assert!(reserved.code == 1 && reserved.stderr.contains("0 entries are in"), "{}", reserved.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_import_says_how_far_it_came_and_can_be_repeated() {
     let node = Running::alone().await;
-    let mut child = node
-        .command(&["import", "-"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("runs");
+    let mut child = node.command(&["import", "-"]).stdin(Stdio::piped()).spawn().expect("runs");
     let mut stdin = child.stdin.take().expect("a pipe");
     stdin.write_all(lines(0, 2000).as_bytes()).await.expect("taken");
     let most = deadline::until(SOON, async || match figure(&node, "entries").await {
         entries if entries >= 1000 => Ok(()),
         entries => Err(format!("{entries} entries")),
     });
-    most.await
-        .expect("whole batches are written before the input ends");
-    let pid = child
-        .id()
-        .and_then(|pid| i32::try_from(pid).ok())
-        .and_then(Pid::from_raw)
-        .expect("it runs");
+    most.await.expect("whole batches are written before the input ends");
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw).expect("it runs");
     kill_process(pid, Signal::INT).expect("sent");
-    let output = tokio::time::timeout(SOON, child.wait_with_output())
-        .await
-        .expect("in time")
-        .expect("an end");
+    let output = tokio::time::timeout(SOON, child.wait_with_output()).await.expect("in time").expect("an end");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     let entries = figure(&node, "entries").await;
     let grouped = format!("{},{:03}", entries / 1000, entries % 1000);
-    assert!(
-        said.contains(&format!("{grouped} entries are in; repeating")),
-        "{entries}: {said}"
-    );
+    assert!(said.contains(&format!("{grouped} entries are in; repeating")), "{entries}: {said}");
     drop(stdin);
-    let again = node
-        .lattice_with(&["import", "-"], lines(0, 2000).as_bytes())
-        .await;
-    assert_eq!(
-        (again.code, figure(&node, "entries").await),
-        (0, 2000),
-        "{}",
-        again.stderr
-    );
+    let again = node.lattice_with(&["import", "-"], lines(0, 2000).as_bytes()).await;
+    assert_eq!((again.code, figure(&node, "entries").await), (0, 2000), "{}", again.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_has_enough_is_no_error() {
     let node = Running::alone().await;
-    assert_eq!(
-        node.lattice_with(&["import", "-"], lines(0, 5000).as_bytes())
-            .await
-            .code,
-        0
-    );
+    assert_eq!(node.lattice_with(&["import", "-"], lines(0, 5000).as_bytes()).await.code, 0);
     for words in [&["export"][..], &["list"], &["list", "--json"]] {
         let mut child = node.command(words).spawn().expect("runs");
         drop(child.stdout.take());
         let output = child.wait_with_output().await.expect("an end");
-        assert_eq!(
-            (output.status.code(), output.stderr.as_slice()),
-            (Some(0), &b""[..]),
-            "{words:?}"
-        );
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{words:?}");
     }
 }

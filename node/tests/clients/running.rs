@@ -45,18 +45,8 @@ impl Running {
         let base = format!("http://{}", reached.run.http[0]);
         let token = std::fs::read_to_string(node.dir().join("api.token")).expect("a token");
         // No CA certificates are needed, and test machines may have none.
-        let http = Client::builder()
-            .no_proxy()
-            .tls_certs_only([])
-            .build()
-            .expect("a client");
-        Self {
-            node,
-            base,
-            token,
-            http,
-            root,
-        }
+        let http = Client::builder().no_proxy().tls_certs_only([]).build().expect("a client");
+        Self { node, base, token, http, root }
     }
 
     /// A file beside the node's directory.
@@ -103,15 +93,8 @@ pub(crate) async fn problem(request: RequestBuilder) -> (u16, String, String) {
     assert_eq!(media_type.expect("a type"), "application/problem+json", "{text}");
     let problem: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(problem["status"], status, "{text}");
-    let kind = problem["type"]
-        .as_str()
-        .expect("a type")
-        .trim_start_matches("urn:problem-type:lattice:");
-    (
-        status,
-        kind.to_owned(),
-        problem["detail"].as_str().expect("a detail").to_owned(),
-    )
+    let kind = problem["type"].as_str().expect("a type").trim_start_matches("urn:problem-type:lattice:");
+    (status, kind.to_owned(), problem["detail"].as_str().expect("a detail").to_owned())
 }
 
 /// Sends a request that gets some answer.
@@ -132,12 +115,7 @@ pub(crate) struct Ended {
 /// A run of the program with nothing of this process's settings.
 pub(crate) fn lattice(words: &[&str]) -> Command {
     let mut command = Command::new(program());
-    command
-        .args(words)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+    command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LATTICE_")) {
         command.env_remove(name);
     }

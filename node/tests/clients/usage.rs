@@ -6,9 +6,7 @@ use crate::running::{Ended, Running, ended, lattice};
 
 async fn run(words: &[&str], variables: &[(&str, &str)]) -> Ended {
     let mut command = lattice(words);
-    command
-        .envs(variables.iter().copied())
-        .env("HOME", "/nonexistent");
+    command.envs(variables.iter().copied()).env("HOME", "/nonexistent");
     ended(command, b"").await
 }
 
@@ -22,93 +20,33 @@ async fn commands_without_a_node_say_how_to_get_one() {
     let dir = root.path().join("node");
     let stale = root.path().join("stale");
     std::fs::create_dir(&stale).expect("made");
-    std::fs::write(
-        stale.join("run.json"),
-        r#"{"pid":1,"http":["127.0.0.1:1"],"p2p":[]}"#,
-    )
-    .expect("written");
+    std::fs::write(stale.join("run.json"), r#"{"pid":1,"http":["127.0.0.1:1"],"p2p":[]}"#).expect("written");
     let (dir, stale) = (text(&dir), text(&stale));
     let table = [
         (vec!["status", "--dir", dir], 3, "no node is running on"),
-        (
-            vec!["put", "k", "v", "--dir", dir],
-            3,
-            "start it with `lattice run --dir",
-        ),
+        (vec!["put", "k", "v", "--dir", dir], 3, "start it with `lattice run --dir"),
         (vec!["import", "-", "--dir", dir], 3, "no node is running on"),
-        (
-            vec!["status", "--dir", stale],
-            3,
-            "start it with `lattice run --dir",
-        ),
+        (vec!["status", "--dir", stale], 3, "start it with `lattice run --dir"),
         (vec!["status"], 3, "/nonexistent/.lattice"),
-        (
-            vec!["get", "k", "--url", "http://127.0.0.1:1"],
-            3,
-            "check the URL",
-        ),
-        (
-            vec!["get", "k", "--url", "https://127.0.0.1:1"],
-            2,
-            "write http://HOST:PORT",
-        ),
+        (vec!["get", "k", "--url", "http://127.0.0.1:1"], 3, "check the URL"),
+        (vec!["get", "k", "--url", "https://127.0.0.1:1"], 2, "write http://HOST:PORT"),
         (vec!["get", "k", "--url", "http://no port"], 2, "can't be asked"),
         (
-            vec![
-                "put",
-                "k",
-                "v",
-                "--url",
-                "http://127.0.0.1:1",
-                "--token-file",
-                "/nonexistent",
-            ],
+            vec!["put", "k", "v", "--url", "http://127.0.0.1:1", "--token-file", "/nonexistent"],
             2,
             "token file /nonexistent",
         ),
-        (
-            vec![
-                "put",
-                "k",
-                "v",
-                "--url",
-                "http://127.0.0.1:1",
-                "--token-file",
-                "/proc/version",
-            ],
-            2,
-            "not a token",
-        ),
-        (
-            vec!["run", "--dir", dir],
-            1,
-            "create one with `lattice init` or `lattice join`",
-        ),
-        (
-            vec!["join", "nonsense", "--dir", dir, "--name", "n"],
-            2,
-            "copy the whole line",
-        ),
-        (
-            vec!["init", "--dir", "/proc/nonexistent", "--name", "n"],
-            1,
-            "/proc/nonexistent",
-        ),
+        (vec!["put", "k", "v", "--url", "http://127.0.0.1:1", "--token-file", "/proc/version"], 2, "not a token"),
+        (vec!["run", "--dir", dir], 1, "create one with `lattice init` or `lattice join`"),
+        (vec!["join", "nonsense", "--dir", dir, "--name", "n"], 2, "copy the whole line"),
+        (vec!["init", "--dir", "/proc/nonexistent", "--name", "n"], 1, "/proc/nonexistent"),
         (vec!["init", "--dir", dir, "--name", "a\nb"], 2, "can't be a name"),
-        (
-            vec!["init", "--dir", dir, "--name", "n", "--genesis", "/nonexistent"],
-            2,
-            "/nonexistent: can't be read",
-        ),
+        (vec!["init", "--dir", dir, "--name", "n", "--genesis", "/nonexistent"], 2, "/nonexistent: can't be read"),
     ];
     for (words, code, why) in table {
         let ended = run(&words, &[]).await;
         assert_eq!(ended.code, code, "{words:?}: {}", ended.stderr);
-        assert!(
-            ended.stderr.contains(why) && ended.stdout.is_empty(),
-            "{words:?}: {}",
-            ended.stderr
-        );
+        assert!(ended.stderr.contains(why) && ended.stdout.is_empty(), "{words:?}: {}", ended.stderr);
         assert!(!ended.stderr.contains("panicked"), "{words:?}: {}", ended.stderr);
     }
     assert!(!Path::new(dir).exists(), "nothing was left behind");
@@ -123,11 +61,7 @@ async fn settings_that_can_not_be_meant_name_their_source() {
     let file = dir.join("lattice.toml");
     let first = std::fs::read_to_string(&file).expect("init wrote it");
     let run_here = |variables: &'static [(&str, &str)], flags: &[&'static str]| {
-        let words: Vec<String> = ["run", "--dir", text(&dir)]
-            .iter()
-            .chain(flags)
-            .map(|w| (*w).to_owned())
-            .collect();
+        let words: Vec<String> = ["run", "--dir", text(&dir)].iter().chain(flags).map(|w| (*w).to_owned()).collect();
         async move { run(&words.iter().map(String::as_str).collect::<Vec<_>>(), variables).await }
     };
     let with_file = |line: &str| std::fs::write(&file, format!("{first}{line}\n")).expect("written");
@@ -135,10 +69,7 @@ async fn settings_that_can_not_be_meant_name_their_source() {
     let refused = run_here(&[], &[]).await;
     let line = first.lines().count() + 1;
     assert!(
-        refused.code == 2
-            && refused
-                .stderr
-                .contains(&format!("lattice.toml, line {line}, \"htpp\"")),
+        refused.code == 2 && refused.stderr.contains(&format!("lattice.toml, line {line}, \"htpp\"")),
         "{}",
         refused.stderr
     );
@@ -146,17 +77,9 @@ async fn settings_that_can_not_be_meant_name_their_source() {
     assert!(run_here(&[], &[]).await.stderr.contains("write IP:PORT"));
     with_file("");
     let refused = run_here(&[("LATTICE_P2P", "nowhere")], &[]).await;
-    assert!(
-        refused.code == 2 && refused.stderr.contains("environment variable LATTICE_P2P"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.code == 2 && refused.stderr.contains("environment variable LATTICE_P2P"), "{}", refused.stderr);
     let refused = run_here(&[("LATTICE_LOG", "a=b=c")], &[]).await;
-    assert!(
-        refused.code == 2 && refused.stderr.contains("LATTICE_LOG"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.code == 2 && refused.stderr.contains("LATTICE_LOG"), "{}", refused.stderr);
     std::fs::remove_file(dir.join("api.token")).expect("was there");
     let refused = run_here(&[], &["--http", "0.0.0.0:0"]).await;
     assert!(
@@ -170,29 +93,16 @@ async fn settings_that_can_not_be_meant_name_their_source() {
 async fn init_keeps_what_is_there_and_prints_what_it_made() {
     let root = tempfile::tempdir().expect("a directory");
     let dir = root.path().join("node");
-    let made = run(
-        &["init", "--name", "one", "--lattice", "fruit", "--json"],
-        &[("LATTICE_DIR", text(&dir))],
-    )
-    .await;
+    let made = run(&["init", "--name", "one", "--lattice", "fruit", "--json"], &[("LATTICE_DIR", text(&dir))]).await;
     let made: serde_json::Value = serde_json::from_str(&made.stdout).expect("JSON");
     assert_eq!(made["dir"], text(&dir));
-    assert!(
-        made["peer_id"]
-            .as_str()
-            .is_some_and(|id| id.starts_with("12D3KooW")),
-        "{made}"
-    );
+    assert!(made["peer_id"].as_str().is_some_and(|id| id.starts_with("12D3KooW")), "{made}");
     for field in ["lattice_id", "author"] {
         assert_eq!(made[field].as_str().map(str::len), Some(64), "{made}");
     }
     let key = std::fs::read(dir.join("node.key")).expect("a key");
     let again = run(&["init", "--name", "two", "--dir", text(&dir)], &[]).await;
-    assert!(
-        again.code == 1 && again.stderr.contains("holds a node already"),
-        "{}",
-        again.stderr
-    );
+    assert!(again.code == 1 && again.stderr.contains("holds a node already"), "{}", again.stderr);
     assert_eq!(std::fs::read(dir.join("node.key")).expect("a key"), key);
 }
 
@@ -205,11 +115,7 @@ async fn help_and_version_are_answers() {
     ] {
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let ended = run(&words, &[]).await;
-        assert!(
-            ended.code == 0 && ended.stdout.contains(part),
-            "{words:?}: {}",
-            ended.stdout
-        );
+        assert!(ended.code == 0 && ended.stdout.contains(part), "{words:?}: {}", ended.stdout);
     }
 }
 
@@ -226,9 +132,5 @@ async fn an_invited_node_joins_once_and_a_used_ticket_is_refused() {
     assert_eq!(host.get("/api/v1/status").await["members"], 2);
     assert!(!second.join("ticket").exists(), "a redeemed ticket is gone");
     let refused = ended(join(&third), ticket.as_bytes()).await;
-    assert!(
-        refused.code == 1 && refused.stderr.contains("refused the ticket"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.code == 1 && refused.stderr.contains("refused the ticket"), "{}", refused.stderr);
 }

@@ -24,19 +24,14 @@ impl Drop for Stray {
 
 /// Connects to the first TCP address among `addresses` as often as asked.
 pub(crate) async fn connect(addresses: &[String], connections: u32) -> Stray {
-    let tcp = addresses
-        .iter()
-        .find(|address| address.contains("/tcp/"))
-        .expect("it listens on TCP");
+    let tcp = addresses.iter().find(|address| address.contains("/tcp/")).expect("it listens on TCP");
     let address: Multiaddr = tcp.parse().expect("a multiaddr");
     let mut swarm = swarm();
     for _ in 0..connections {
         let dial = DialOpts::from(address.clone());
         let peer = dial.get_peer_id().expect("the address names the node");
         let dial = DialOpts::peer_id(peer).addresses(vec![address.clone()]);
-        swarm
-            .dial(dial.condition(PeerCondition::Always).build())
-            .expect("dialling");
+        swarm.dial(dial.condition(PeerCondition::Always).build()).expect("dialling");
     }
     let mut established = 0;
     while established < connections {

@@ -35,10 +35,7 @@ impl<T: Copy> Initiator<T> {
         chains: Vec<(ChainId, Chain)>,
         more: bool,
     ) -> Step {
-        let ids: Vec<_> = after
-            .into_iter()
-            .chain(chains.iter().map(|(id, _)| *id))
-            .collect();
+        let ids: Vec<_> = after.into_iter().chain(chains.iter().map(|(id, _)| *id)).collect();
         let are_their_own = chains.iter().all(|(id, chain)| is_chain_of(id, chain));
         if !ids.is_sorted_by(|a, b| a < b) || !are_their_own || chains.len() > FRONTIER_CHAINS_MAX {
             return Err(fault(PeerFault::BadChains));
@@ -69,10 +66,7 @@ impl<T: Copy> Initiator<T> {
 }
 
 fn equal(root: StateRoot, frontier_raised: bool) -> Step {
-    end(Outcome::Equal {
-        root,
-        frontier_raised,
-    })
+    end(Outcome::Equal { root, frontier_raised })
 }
 
 /// Whether all headers of a chain are of the author and term it stands under.

@@ -33,19 +33,11 @@ impl<T: Copy> Initiator<T> {
         let asked = self.work.next_push(&self.view)?;
         let keys = asked.iter().map(|missing| missing.key).collect();
         self.awaiting = Awaiting::Loaded(asked);
-        Some(Ok(Effect::Load {
-            keys,
-            max_bytes: MESSAGE_BYTES_TARGET,
-        }))
+        Some(Ok(Effect::Load { keys, max_bytes: MESSAGE_BYTES_TARGET }))
     }
 
     /// Commits came. A served key may be without one (a cut removed it meanwhile): the next pass sees what is left.
-    pub(super) fn take_commits(
-        &mut self,
-        mut asked: Vec<KeyLeaf>,
-        commits: Vec<Commit>,
-        served: u64,
-    ) -> Step {
+    pub(super) fn take_commits(&mut self, mut asked: Vec<KeyLeaf>, commits: Vec<Commit>, served: u64) -> Step {
         let served = usize::try_from(served).unwrap_or(usize::MAX);
         if served == 0 || served > asked.len() {
             return Err(fault(PeerFault::BadServed));
@@ -79,12 +71,7 @@ impl<T: Copy> Initiator<T> {
         self.next()
     }
 
-    pub(super) fn take_loaded(
-        &mut self,
-        mut asked: Vec<Missing>,
-        commits: Vec<Commit>,
-        served: usize,
-    ) -> Step {
+    pub(super) fn take_loaded(&mut self, mut asked: Vec<Missing>, commits: Vec<Commit>, served: usize) -> Step {
         let bytes: usize = commits.iter().map(commit_bytes_at_most).sum();
         if served == 0 || served > asked.len() || commits.len() > asked.len() || bytes > MESSAGE_BYTES_MAX {
             let reason = "commits were not loaded as they were asked for".to_owned();
@@ -121,8 +108,5 @@ fn live_keys(commit: &Commit) -> impl Iterator<Item = KeyHash> {
 
 fn live_ops(commits: &[Commit]) -> u64 {
     let is_live = |slot: &&OpSlot| matches!(slot, OpSlot::Live(_));
-    commits
-        .iter()
-        .map(|commit| commit.slots().iter().filter(is_live).count() as u64)
-        .sum()
+    commits.iter().map(|commit| commit.slots().iter().filter(is_live).count() as u64).sum()
 }

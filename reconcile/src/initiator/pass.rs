@@ -34,12 +34,7 @@ pub(super) struct Pass {
 impl Pass {
     /// The pass that follows `before`.
     pub(super) fn after(before: &Self, ours: StateRoot, theirs: StateRoot) -> Self {
-        Self {
-            number: before.number + 1,
-            ours,
-            theirs,
-            ..Self::default()
-        }
+        Self { number: before.number + 1, ours, theirs, ..Self::default() }
     }
 
     /// Takes note of what our node made of commits that came.
@@ -49,10 +44,7 @@ impl Pass {
             if refusal.why == RefusedFor::Invalid {
                 return Err(PeerFault::InvalidCommit(refusal.commit));
             }
-            keep(
-                &mut self.evidence_out,
-                refusal.evidence.take().filter(|_| source == Source::Difference),
-            );
+            keep(&mut self.evidence_out, refusal.evidence.take().filter(|_| source == Source::Difference));
             keep(&mut self.refused_here, Some(refusal));
         }
         Ok(())
@@ -65,10 +57,7 @@ impl Pass {
             if refusal.why == RefusedFor::BeyondCut && refusal.evidence.is_none() {
                 return Err(PeerFault::UnfoundedRefusal(refusal.commit));
             }
-            keep(
-                &mut self.evidence_in,
-                refusal.evidence.take().filter(|_| source == Source::Difference),
-            );
+            keep(&mut self.evidence_in, refusal.evidence.take().filter(|_| source == Source::Difference));
             keep(&mut self.refused_there, Some(refusal));
         }
         Ok(())
@@ -79,23 +68,11 @@ impl Pass {
     pub(super) fn rest(&mut self, ours: StateRoot, known: Option<Rest>, first: Prefix) -> Outcome {
         let theirs = self.theirs;
         let (by_us, by_peer) = (take(&mut self.refused_here), take(&mut self.refused_there));
-        let waiting = Rest::Waiting {
-            ours: self.waiting_here,
-            theirs: self.waiting_there,
-        };
+        let waiting = Rest::Waiting { ours: self.waiting_here, theirs: self.waiting_there };
         if !by_us.is_empty() || !by_peer.is_empty() {
-            Outcome::Refused {
-                ours,
-                theirs,
-                by_us,
-                by_peer,
-            }
+            Outcome::Refused { ours, theirs, by_us, by_peer }
         } else if self.waiting_here > 0 || self.waiting_there > 0 {
-            Outcome::Explained {
-                ours,
-                theirs,
-                rest: waiting,
-            }
+            Outcome::Explained { ours, theirs, rest: waiting }
         } else if let Some(rest) = known {
             Outcome::Explained { ours, theirs, rest }
         } else {

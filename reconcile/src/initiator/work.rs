@@ -15,8 +15,7 @@ use lattice::tree::StateTree;
 use lattice::tree::prefix::Prefix;
 
 use crate::limits::{
-    CHILDREN, COMPARE_LEAVES_MAX, COMPARE_NODES_MAX, DESCENT_BITS, FETCH_KEYS_MAX, LIST_LEAVES_MAX,
-    LIST_PREFIXES_MAX,
+    CHILDREN, COMPARE_LEAVES_MAX, COMPARE_NODES_MAX, DESCENT_BITS, FETCH_KEYS_MAX, LIST_LEAVES_MAX, LIST_PREFIXES_MAX,
 };
 use crate::message::Compared;
 use crate::outcome::PeerFault;
@@ -75,18 +74,12 @@ impl Work {
 
     /// A walk through the entries under `@member/`: few, so they are listed at once.
     pub(super) fn on_members() -> Self {
-        Self {
-            spans: [Prefix::ALL].into(),
-            ..Self::new(Scope::Members)
-        }
+        Self { spans: [Prefix::ALL].into(), ..Self::new(Scope::Members) }
     }
 
     /// A walk through the whole state, from the top.
     pub(super) fn on_state() -> Self {
-        Self {
-            stack: vec![(Prefix::ALL, UNKNOWN)],
-            ..Self::new(Scope::State)
-        }
+        Self { stack: vec![(Prefix::ALL, UNKNOWN)], ..Self::new(Scope::State) }
     }
 
     pub(super) fn scope(&self) -> Scope {
@@ -103,9 +96,7 @@ impl Work {
 
     /// The page of our tree where the first difference was seen.
     pub(super) fn first_difference<T: Copy>(&self, view: &View<T>) -> Prefix {
-        self.first_difference.map_or(Prefix::ALL, |key| {
-            Prefix::of(&key, view.tree.page_of(&key).1.len())
-        })
+        self.first_difference.map_or(Prefix::ALL, |key| Prefix::of(&key, view.tree.page_of(&key).1.len()))
     }
 
     /// Whether a request's worth of keys is queued, or nothing is left to ask that could add to them.
@@ -137,17 +128,11 @@ impl Work {
     }
 
     pub(super) fn wish_again(&mut self, unserved: Vec<KeyLeaf>) {
-        unserved
-            .into_iter()
-            .rev()
-            .for_each(|wish| self.wishes.push_front(wish));
+        unserved.into_iter().rev().for_each(|wish| self.wishes.push_front(wish));
     }
 
     pub(super) fn push_again(&mut self, unserved: Vec<Missing>) {
-        unserved
-            .into_iter()
-            .rev()
-            .for_each(|missing| self.pushes.push_front(missing));
+        unserved.into_iter().rev().for_each(|missing| self.pushes.push_front(missing));
     }
 
     /// Drops the keys whose entries went along in commits that are pushed for other keys.
@@ -197,12 +182,7 @@ impl Work {
         Ok(())
     }
 
-    fn take_leaves<T: Copy>(
-        &mut self,
-        view: &View<T>,
-        prefix: &Prefix,
-        theirs: &[KeyLeaf],
-    ) -> Result<(), PeerFault> {
+    fn take_leaves<T: Copy>(&mut self, view: &View<T>, prefix: &Prefix, theirs: &[KeyLeaf]) -> Result<(), PeerFault> {
         let are_under = theirs.iter().all(|leaf| prefix.covers(&leaf.key));
         if !are_under || !is_sorted(theirs) || theirs.len() > COMPARE_LEAVES_MAX {
             return Err(PeerFault::BadLeaves);
@@ -251,20 +231,9 @@ impl Work {
     fn take_difference(&mut self, ours: &[KeyLeaf], theirs: &[KeyLeaf]) {
         let ours_at = |key: &KeyHash| at(ours, key);
         let theirs_at = |key: &KeyHash| at(theirs, key);
-        let wishes: Vec<_> = theirs
-            .iter()
-            .filter(|leaf| ours_at(&leaf.key) != Some(leaf.leaf))
-            .collect();
-        let pushes: Vec<_> = ours
-            .iter()
-            .filter(|leaf| theirs_at(&leaf.key) != Some(leaf.leaf))
-            .collect();
-        let first = wishes
-            .first()
-            .into_iter()
-            .chain(pushes.first())
-            .map(|leaf| leaf.key)
-            .min();
+        let wishes: Vec<_> = theirs.iter().filter(|leaf| ours_at(&leaf.key) != Some(leaf.leaf)).collect();
+        let pushes: Vec<_> = ours.iter().filter(|leaf| theirs_at(&leaf.key) != Some(leaf.leaf)).collect();
+        let first = wishes.first().into_iter().chain(pushes.first()).map(|leaf| leaf.key).min();
         self.first_difference = self.first_difference.into_iter().chain(first).min();
         self.wishes.extend(wishes.into_iter().copied());
         self.pushes.extend(pushes.iter().map(|leaf| Missing {
@@ -292,22 +261,17 @@ fn take_open<I>(queue: &mut VecDeque<I>, is_open: impl Fn(&I) -> bool) -> Option
 fn entries(commit: &Commit) -> impl Iterator<Item = (KeyHash, LeafHash)> {
     let header = *commit.signed().header();
     let id = commit.id();
-    (0..)
-        .zip(commit.slots())
-        .filter_map(move |(index, slot)| match slot {
-            OpSlot::Live(op) => {
-                let entry = Entry::of(op, Version::of(&header, id, index));
-                Some((entry.key_hash(), entry.leaf()))
-            }
-            OpSlot::Dead(_) => None,
-        })
+    (0..).zip(commit.slots()).filter_map(move |(index, slot)| match slot {
+        OpSlot::Live(op) => {
+            let entry = Entry::of(op, Version::of(&header, id, index));
+            Some((entry.key_hash(), entry.leaf()))
+        }
+        OpSlot::Dead(_) => None,
+    })
 }
 
 fn at(leaves: &[KeyLeaf], key: &KeyHash) -> Option<LeafHash> {
-    leaves
-        .binary_search_by_key(key, |leaf| leaf.key)
-        .ok()
-        .map(|at| leaves[at].leaf)
+    leaves.binary_search_by_key(key, |leaf| leaf.key).ok().map(|at| leaves[at].leaf)
 }
 
 fn is_sorted(leaves: &[KeyLeaf]) -> bool {

@@ -15,12 +15,7 @@ use crate::view::{KeyLeaf, Summary};
 const VERSION: u64 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct Envelope<'a>(
-    u64,
-    u64,
-    #[serde(borrow)] &'a Bytes,
-    #[serde(borrow)] Extensions<'a>,
-);
+struct Envelope<'a>(u64, u64, #[serde(borrow)] &'a Bytes, #[serde(borrow)] Extensions<'a>);
 
 fn seal(kind: u64, body: &[u8]) -> Vec<u8> {
     codec::encode(&Envelope(VERSION, kind, Bytes::new(body), Extensions::new()))
@@ -39,11 +34,7 @@ fn body<'a, B: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> Result<B, Decode
 
 /// Refuses a list with too few or too many items.
 fn within<I>(items: &[I], least: usize, most: usize, what: &'static str) -> Result<(), DecodeError> {
-    if (least..=most).contains(&items.len()) {
-        Ok(())
-    } else {
-        Err(DecodeError::Invalid(what))
-    }
+    if (least..=most).contains(&items.len()) { Ok(()) } else { Err(DecodeError::Invalid(what)) }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,31 +42,18 @@ struct SummaryWire(StateRoot, u64, StateRoot, ByteArray<32>);
 
 impl From<&Summary> for SummaryWire {
     fn from(summary: &Summary) -> Self {
-        Self(
-            summary.root,
-            summary.entries,
-            summary.members,
-            ByteArray::new(summary.frontier),
-        )
+        Self(summary.root, summary.entries, summary.members, ByteArray::new(summary.frontier))
     }
 }
 
 impl From<SummaryWire> for Summary {
     fn from(wire: SummaryWire) -> Self {
-        Self {
-            root: wire.0,
-            entries: wire.1,
-            members: wire.2,
-            frontier: wire.3.into_array(),
-        }
+        Self { root: wire.0, entries: wire.1, members: wire.2, frontier: wire.3.into_array() }
     }
 }
 
 fn encode_commits(commits: &[Commit]) -> Vec<ByteBuf> {
-    commits
-        .iter()
-        .map(|commit| ByteBuf::from(commit.encode()))
-        .collect()
+    commits.iter().map(|commit| ByteBuf::from(commit.encode())).collect()
 }
 
 fn decode_commits(wire: &[&Bytes]) -> Result<Vec<Commit>, DecodeError> {
@@ -87,28 +65,19 @@ const LEAF_BYTES: usize = 64;
 
 /// One byte string of key hash and leaf hash in turn: two bytes an entry less than a list, and one allocation.
 fn encode_leaves(leaves: &[KeyLeaf]) -> Vec<u8> {
-    leaves
-        .iter()
-        .flat_map(|leaf| [leaf.key.0, leaf.leaf.0])
-        .flatten()
-        .collect()
+    leaves.iter().flat_map(|leaf| [leaf.key.0, leaf.leaf.0]).flatten().collect()
 }
 
 fn decode_leaves(bytes: &[u8], most: usize) -> Result<Vec<KeyLeaf>, DecodeError> {
     let (leaves, rest) = bytes.as_chunks::<LEAF_BYTES>();
     if !rest.is_empty() || leaves.len() > most {
-        return Err(DecodeError::Invalid(
-            "leaves are 64 bytes each, and no more than the question allows",
-        ));
+        return Err(DecodeError::Invalid("leaves are 64 bytes each, and no more than the question allows"));
     }
     Ok(leaves.iter().map(decode_leaf).collect())
 }
 
 fn decode_leaf(bytes: &[u8; LEAF_BYTES]) -> KeyLeaf {
-    let mut leaf = KeyLeaf {
-        key: KeyHash::ZERO,
-        leaf: LeafHash::ZERO,
-    };
+    let mut leaf = KeyLeaf { key: KeyHash::ZERO, leaf: LeafHash::ZERO };
     leaf.key.0.copy_from_slice(&bytes[..32]);
     leaf.leaf.0.copy_from_slice(&bytes[32..]);
     leaf

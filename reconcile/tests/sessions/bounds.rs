@@ -6,8 +6,8 @@ use lattice::op::Op;
 use lattice::tree::prefix::Prefix;
 use proptest::prelude::*;
 use reconcile::limits::{
-    COMPARE_LEAVES_MAX, COMPARE_NODES_MAX, FETCH_KEYS_MAX, LIST_LEAVES_MAX, LIST_PREFIXES_MAX,
-    MESSAGE_BYTES_MAX, MESSAGE_BYTES_TARGET, REASON_BYTES_MAX, REFUSALS_MAX,
+    COMPARE_LEAVES_MAX, COMPARE_NODES_MAX, FETCH_KEYS_MAX, LIST_LEAVES_MAX, LIST_PREFIXES_MAX, MESSAGE_BYTES_MAX,
+    MESSAGE_BYTES_TARGET, REASON_BYTES_MAX, REFUSALS_MAX,
 };
 use reconcile::message::{Compared, commit_bytes_at_most};
 use reconcile::view::Scope;
@@ -26,25 +26,15 @@ fn numbered(n: usize) -> KeyHash {
 #[test]
 fn lists_of_requests_are_bounded_exactly() {
     type Make = fn(usize) -> Request;
-    let compare: Make = |n| Request::Compare {
-        nodes: vec![(Prefix::ALL, [1; 32]); n],
-    };
-    let fetch: Make = |n| Request::Fetch {
-        keys: (0..n).map(numbered).collect(),
-    };
+    let compare: Make = |n| Request::Compare { nodes: vec![(Prefix::ALL, [1; 32]); n] };
+    let fetch: Make = |n| Request::Fetch { keys: (0..n).map(numbered).collect() };
     let list: Make = |n| {
         let prefixes = (0..n).map(|i| Prefix::of(&numbered(i), 256)).collect();
-        Request::List {
-            scope: Scope::State,
-            prefixes,
-            after: None,
-        }
+        Request::List { scope: Scope::State, prefixes, after: None }
     };
-    for (what, make, most) in [
-        ("compare", compare, COMPARE_NODES_MAX),
-        ("fetch", fetch, FETCH_KEYS_MAX),
-        ("list", list, LIST_PREFIXES_MAX),
-    ] {
+    for (what, make, most) in
+        [("compare", compare, COMPARE_NODES_MAX), ("fetch", fetch, FETCH_KEYS_MAX), ("list", list, LIST_PREFIXES_MAX)]
+    {
         assert_eq!(Request::decode(&make(most).encode()), Ok(make(most)), "{what}");
         for n in [0, most + 1] {
             assert!(Request::decode(&make(n).encode()).is_err(), "{what} of {n}");
@@ -56,25 +46,12 @@ fn lists_of_requests_are_bounded_exactly() {
 #[test]
 fn lists_of_responses_are_bounded_exactly() {
     type Make = fn(usize) -> Response;
-    let refusal = |_| Refusal {
-        commit: commit().id(),
-        why: RefusedFor::NoRoom,
-        reason: "full".to_owned(),
-        evidence: None,
-    };
-    let compared: Make = |n| Response::Compared {
-        answers: vec![Compared::Same; n],
-    };
-    let leaves: Make = |n| Response::Compared {
-        answers: vec![Compared::Leaves(vec![leaf(1); n])],
-    };
-    let listed: Make = |n| Response::Listed {
-        leaves: vec![leaf(1); n],
-        more: false,
-    };
-    let reason: Make = |n| Response::Refused {
-        reason: "x".repeat(n),
-    };
+    let refusal =
+        |_| Refusal { commit: commit().id(), why: RefusedFor::NoRoom, reason: "full".to_owned(), evidence: None };
+    let compared: Make = |n| Response::Compared { answers: vec![Compared::Same; n] };
+    let leaves: Make = |n| Response::Compared { answers: vec![Compared::Leaves(vec![leaf(1); n])] };
+    let listed: Make = |n| Response::Listed { leaves: vec![leaf(1); n], more: false };
+    let reason: Make = |n| Response::Refused { reason: "x".repeat(n) };
     for (what, make, most) in [
         ("compared", compared, COMPARE_NODES_MAX),
         ("leaves", leaves, COMPARE_LEAVES_MAX),
@@ -83,12 +60,7 @@ fn lists_of_responses_are_bounded_exactly() {
         assert_eq!(Response::decode(&make(most).encode()), Ok(make(most)), "{what}");
         assert!(Response::decode(&make(most + 1).encode()).is_err(), "{what}");
     }
-    let refused = |n: usize| {
-        Response::Pushed(Intake {
-            refused: (0..n).map(refusal).collect(),
-            ..Intake::default()
-        })
-    };
+    let refused = |n: usize| Response::Pushed(Intake { refused: (0..n).map(refusal).collect(), ..Intake::default() });
     assert!(Response::decode(&refused(REFUSALS_MAX).encode()).is_ok());
     assert!(Response::decode(&refused(REFUSALS_MAX + 1).encode()).is_err());
     let cut = Response::decode(&reason(2 * REASON_BYTES_MAX).encode());
@@ -98,10 +70,7 @@ fn lists_of_responses_are_bounded_exactly() {
 #[test]
 fn messages_beyond_the_hard_limit_are_refused_by_their_length_alone() {
     let bytes = vec![0; MESSAGE_BYTES_MAX + 1];
-    let too_long = DecodeError::TooLong {
-        bytes: bytes.len(),
-        limit: MESSAGE_BYTES_MAX,
-    };
+    let too_long = DecodeError::TooLong { bytes: bytes.len(), limit: MESSAGE_BYTES_MAX };
     assert_eq!(Request::decode(&bytes), Err(too_long.clone()));
     assert_eq!(Response::decode(&bytes), Err(too_long));
 }
@@ -114,11 +83,7 @@ fn subtrees_of_a_listing_must_be_sorted_and_apart() {
         ("unsorted", vec![at(2, 8), at(1, 8)]),
         ("within", vec![at(0, 4), at(1, 8)]),
     ] {
-        let list = Request::List {
-            scope: Scope::State,
-            prefixes,
-            after: None,
-        };
+        let list = Request::List { scope: Scope::State, prefixes, after: None };
         assert!(Request::decode(&list.encode()).is_err(), "{what}");
     }
 }
@@ -128,28 +93,13 @@ fn the_largest_answers_stay_within_the_hard_limit() {
     let answers = vec![Compared::Leaves(vec![leaf(1); COMPARE_LEAVES_MAX]); COMPARE_NODES_MAX];
     let largest = [
         Response::Compared { answers }.encode().len(),
-        Response::Listed {
-            leaves: vec![leaf(1); LIST_LEAVES_MAX],
-            more: true,
-        }
-        .encode()
-        .len(),
+        Response::Listed { leaves: vec![leaf(1); LIST_LEAVES_MAX], more: true }.encode().len(),
     ];
-    assert!(
-        largest.iter().all(|bytes| *bytes < MESSAGE_BYTES_MAX),
-        "{largest:?}"
-    );
+    assert!(largest.iter().all(|bytes| *bytes < MESSAGE_BYTES_MAX), "{largest:?}");
     let evidence = || Some(Pen::new().write(2, vec![Op::put("k", &[0; 65_536]).expect("small")]));
-    let refusal = |_| Refusal {
-        commit: commit().id(),
-        why: RefusedFor::BeyondCut,
-        reason: String::new(),
-        evidence: evidence(),
-    };
-    let intake = Intake {
-        refused: (0..40).map(refusal).collect(),
-        ..Intake::default()
-    };
+    let refusal =
+        |_| Refusal { commit: commit().id(), why: RefusedFor::BeyondCut, reason: String::new(), evidence: evidence() };
+    let intake = Intake { refused: (0..40).map(refusal).collect(), ..Intake::default() };
     let response = reconcile::responder::applied(intake);
     assert!(response.encode().len() < MESSAGE_BYTES_MAX);
     assert!(Response::decode(&response.encode()).is_ok());
@@ -158,14 +108,8 @@ fn the_largest_answers_stay_within_the_hard_limit() {
 #[test]
 fn a_fetch_is_answered_by_the_bytes_of_one_message() {
     let mut pen = Pen::new();
-    let large: Vec<_> = (0..20)
-        .map(|i| {
-            pen.write(
-                2,
-                vec![Op::put(&format!("large/{i}"), &[7; 65_536]).expect("small")],
-            )
-        })
-        .collect();
+    let large: Vec<_> =
+        (0..20).map(|i| pen.write(2, vec![Op::put(&format!("large/{i}"), &[7; 65_536]).expect("small")])).collect();
     let mut node = Node::with(&large);
     let keys: Vec<_> = large
         .iter()
@@ -177,10 +121,7 @@ fn a_fetch_is_answered_by_the_bytes_of_one_message() {
         .collect();
     let response = node.answer(Request::Fetch { keys });
     assert!(response.encode().len() <= MESSAGE_BYTES_TARGET);
-    assert!(
-        matches!(response, Response::Commits { served: 7, .. }),
-        "as many as fit"
-    );
+    assert!(matches!(response, Response::Commits { served: 7, .. }), "as many as fit");
 }
 
 #[test]
@@ -190,10 +131,7 @@ fn packing_never_takes_a_commit_for_smaller_than_it_is() {
         let whole = pen.put_all(2, (0..ops).map(|i| format!("key/{i}")));
         for commit in [whole, commit()] {
             let (bound, bytes) = (commit_bytes_at_most(&commit), commit.encode().len());
-            assert!(
-                bytes <= bound && bound < bytes + 200 + 24 * ops,
-                "{bytes} bytes, bound {bound}"
-            );
+            assert!(bytes <= bound && bound < bytes + 200 + 24 * ops, "{bytes} bytes, bound {bound}");
         }
     }
 }
@@ -208,14 +146,10 @@ fn no_flipped_bit_gives_a_message_with_another_encoding() {
         }
     };
     for (_, request) in requests() {
-        check(&request.encode(), &|bad| {
-            Request::decode(bad).ok().map(|r| r.encode())
-        });
+        check(&request.encode(), &|bad| Request::decode(bad).ok().map(|r| r.encode()));
     }
     for (_, response) in responses() {
-        check(&response.encode(), &|bad| {
-            Response::decode(bad).ok().map(|r| r.encode())
-        });
+        check(&response.encode(), &|bad| Response::decode(bad).ok().map(|r| r.encode()));
     }
 }
 

@@ -104,9 +104,8 @@ proptest! {
 
 /// 20,000 entries in 20 commits, and single ones on top of them.
 fn large(pen: &mut Pen) -> Node {
-    let commits: Vec<_> = (0..20)
-        .map(|c| pen.put_all(2, (c * 1000..(c + 1) * 1000).map(|i| format!("key/{i}"))))
-        .collect();
+    let commits: Vec<_> =
+        (0..20).map(|c| pen.put_all(2, (c * 1000..(c + 1) * 1000).map(|i| format!("key/{i}")))).collect();
     Node::with(&commits)
 }
 
@@ -138,17 +137,10 @@ fn a_joiner_of_a_large_state_gets_little_more_than_the_state() {
     let state_bytes: usize = theirs.commits().map(|commit| commit.encode().len()).sum();
     let talk = between(&mut Node::new(), &mut theirs);
     assert_eq!(talk.outcome.word(), "equal");
-    assert_eq!(
-        talk.stats.commits_received, 20,
-        "each commit once, though each lies in every stretch of the tree"
-    );
+    assert_eq!(talk.stats.commits_received, 20, "each commit once, though each lies in every stretch of the tree");
     // 64 bytes to name an entry, and the rest for the messages.
     let named = 66 * theirs.len() as usize;
-    assert!(
-        talk.bytes < state_bytes + named + 40_000,
-        "{} bytes for {state_bytes}",
-        talk.bytes
-    );
+    assert!(talk.bytes < state_bytes + named + 40_000, "{} bytes for {state_bytes}", talk.bytes);
 }
 
 #[test]
@@ -157,11 +149,7 @@ fn a_tenth_of_a_large_state_moves_both_ways_in_few_rounds() {
     let base = large(&mut pen);
     let (mut ours, mut theirs) = (base.clone(), base);
     for batch in 0..10 {
-        let keys = |side: &str| {
-            (0..100)
-                .map(|i| format!("{side}/{batch}/{i}"))
-                .collect::<Vec<_>>()
-        };
+        let keys = |side: &str| (0..100).map(|i| format!("{side}/{batch}/{i}")).collect::<Vec<_>>();
         ours.apply(vec![pen.put_all(3, keys("ours"))]);
         theirs.apply(vec![pen.put_all(4, keys("theirs"))]);
     }
@@ -177,14 +165,9 @@ fn a_tenth_of_a_large_state_moves_both_ways_in_few_rounds() {
 fn sessions_that_cross_do_not_disturb_each_other() {
     let mut pen = Pen::new();
     let write = |pen: &mut Pen, author, side: &str| -> Vec<_> {
-        (0..300)
-            .map(|i| pen.put(author, &format!("{side}/{i}"), "1"))
-            .collect()
+        (0..300).map(|i| pen.put(author, &format!("{side}/{i}"), "1")).collect()
     };
-    let mut nodes = [
-        Node::with(&write(&mut pen, 2, "a")),
-        Node::with(&write(&mut pen, 3, "b")),
-    ];
+    let mut nodes = [Node::with(&write(&mut pen, 2, "a")), Node::with(&write(&mut pen, 3, "b"))];
     let joined = join(&nodes[0], &nodes[1]);
     let mut sessions = [0, 1].map(|at: usize| Initiator::new(nodes[at].view(), Config::default()));
     let mut events = [Some(Event::Start), Some(Event::Start)];
@@ -209,15 +192,10 @@ fn next_event(nodes: &mut [Node; 2], at: usize, effect: Effect) -> Result<Event<
             let (commits, served) = nodes[at].load(&keys, max_bytes);
             Event::Loaded { commits, served }
         }
-        Effect::Apply { commits } => Event::Applied {
-            intake: nodes[at].apply(commits),
-            view: nodes[at].view(),
-        },
+        Effect::Apply { commits } => Event::Applied { intake: nodes[at].apply(commits), view: nodes[at].view() },
         Effect::RaiseFrontier { root, chains } => {
             nodes[at].raise(root, chains);
-            Event::Raised {
-                view: nodes[at].view(),
-            }
+            Event::Raised { view: nodes[at].view() }
         }
         Effect::Finish(outcome) => return Err(outcome),
     })

@@ -23,13 +23,7 @@ fn equal_states_say_so_and_part() {
          < opened 2
          = equal",
     );
-    assert_eq!(
-        talk.outcome,
-        Outcome::Equal {
-            root: ours.root(),
-            frontier_raised: false
-        }
-    );
+    assert_eq!(talk.outcome, Outcome::Equal { root: ours.root(), frontier_raised: false });
 }
 
 #[test]
@@ -82,23 +76,13 @@ fn another_frontier_over_equal_states_is_raised() {
          = equal",
     );
     assert_eq!(ours.frontier().digest(), theirs.frontier().digest());
-    assert_eq!(
-        talk.outcome,
-        Outcome::Equal {
-            root: ours.root(),
-            frontier_raised: true
-        }
-    );
+    assert_eq!(talk.outcome, Outcome::Equal { root: ours.root(), frontier_raised: true });
 }
 
 #[test]
 fn a_frontier_read_after_a_new_write_is_not_taken() {
     let mut pen = Pen::new();
-    let (first, second, third) = (
-        pen.put(2, "k", "1"),
-        pen.put(2, "k", "2"),
-        pen.put(2, "other", "3"),
-    );
+    let (first, second, third) = (pen.put(2, "k", "1"), pen.put(2, "k", "2"), pen.put(2, "other", "3"));
     let (mut ours, mut theirs) = (Node::with([&second]), Node::with([&first, &second]));
     let before = ours.frontier().digest();
     let talk = with(&mut ours, Config::default(), |_, request| {
@@ -107,26 +91,15 @@ fn a_frontier_read_after_a_new_write_is_not_taken() {
         }
         Ok(theirs.answer(request))
     });
-    assert_said(
-        &talk,
-        "> open 1\n < opened 1\n > frontier\n < frontier 1\n = equal",
-    );
-    assert_eq!(
-        talk.outcome,
-        Outcome::Equal {
-            root: ours.root(),
-            frontier_raised: false
-        }
-    );
+    assert_said(&talk, "> open 1\n < opened 1\n > frontier\n < frontier 1\n = equal");
+    assert_eq!(talk.outcome, Outcome::Equal { root: ours.root(), frontier_raised: false });
     assert_eq!(ours.frontier().digest(), before);
 }
 
 #[test]
 fn an_empty_node_lists_everything_and_gets_each_commit_once() {
     let mut pen = Pen::new();
-    let commits: Vec<_> = (0..100)
-        .map(|c| pen.put_all(2, keys(c * 64..(c + 1) * 64)))
-        .collect();
+    let commits: Vec<_> = (0..100).map(|c| pen.put_all(2, keys(c * 64..(c + 1) * 64))).collect();
     let (mut ours, mut theirs) = (Node::new(), Node::with(&commits));
     let talk = between(&mut ours, &mut theirs);
     // One fetch brings all hundred commits, since each holds one of the first thousand keys; so the second page
@@ -154,9 +127,7 @@ fn an_empty_node_lists_everything_and_gets_each_commit_once() {
 #[test]
 fn an_empty_peer_is_given_everything_and_each_commit_once() {
     let mut pen = Pen::new();
-    let commits: Vec<_> = (0..100)
-        .map(|c| pen.put_all(2, keys(c * 64..(c + 1) * 64)))
-        .collect();
+    let commits: Vec<_> = (0..100).map(|c| pen.put_all(2, keys(c * 64..(c + 1) * 64))).collect();
     let (mut ours, mut theirs) = (Node::with(&commits), Node::new());
     let talk = between(&mut ours, &mut theirs);
     assert_said(
@@ -182,12 +153,8 @@ fn an_empty_peer_is_given_everything_and_each_commit_once() {
 #[test]
 fn large_commits_come_in_as_many_fetches_as_bytes_need() {
     let mut pen = Pen::new();
-    let large = |pen: &mut Pen, i: usize| {
-        pen.write(
-            2,
-            vec![Op::put(&format!("large/{i}"), &vec![7; 60_000]).expect("small")],
-        )
-    };
+    let large =
+        |pen: &mut Pen, i: usize| pen.write(2, vec![Op::put(&format!("large/{i}"), &vec![7; 60_000]).expect("small")]);
     let commits: Vec<_> = (0..20).map(|i| large(&mut pen, i)).collect();
     let (mut ours, mut theirs) = (Node::new(), Node::with(&commits));
     let talk = between(&mut ours, &mut theirs);
@@ -240,10 +207,7 @@ fn where_the_peers_entry_wins_ours_is_not_sent() {
 #[test]
 fn where_our_entry_wins_both_move_and_the_join_decides() {
     let mut pen = Pen::new();
-    let (lower, greater) = (
-        pen.put(2, "k", "lower"),
-        pen.write(3, vec![Op::delete("k").expect("small")]),
-    );
+    let (lower, greater) = (pen.put(2, "k", "lower"), pen.write(3, vec![Op::delete("k").expect("small")]));
     let (mut ours, mut theirs) = (Node::with([&greater]), Node::with([&lower]));
     let talk = between(&mut ours, &mut theirs);
     assert_said(

@@ -17,15 +17,10 @@ use crate::talk::{Talk, with};
 pub(crate) fn nodes() -> (Node, Node) {
     let mut pen = Pen::new();
     let mut write = |author, from: usize, to: usize| -> Vec<_> {
-        (from..to)
-            .map(|i| pen.put(author, &format!("key/{i}"), "value"))
-            .collect()
+        (from..to).map(|i| pen.put(author, &format!("key/{i}"), "value")).collect()
     };
     let (shared, a, b) = (write(2, 0, 40), write(3, 40, 140), write(4, 140, 240));
-    (
-        Node::with(shared.iter().chain(&a)),
-        Node::with(shared.iter().chain(&b)),
-    )
+    (Node::with(shared.iter().chain(&a)), Node::with(shared.iter().chain(&b)))
 }
 
 /// A session in which `lie` changes the peer's honest answers.
@@ -69,10 +64,7 @@ fn on_leaves(response: Response, change: fn(&mut Vec<KeyLeaf>)) -> Response {
 
 pub(crate) fn on_commits(response: Response, change: fn(&mut Vec<Commit>, &mut u64)) -> Response {
     match response {
-        Response::Commits {
-            mut commits,
-            mut served,
-        } => {
+        Response::Commits { mut commits, mut served } => {
             change(&mut commits, &mut served);
             Response::Commits { commits, served }
         }
@@ -95,63 +87,25 @@ fn an_answer_that_does_not_fit_the_question_ends_the_session() {
             },
             PeerFault::OtherKind,
         ),
-        (
-            "one answer too few",
-            |_, r| on_answers(r, |a| drop(a.pop())),
-            PeerFault::AnswerCount,
-        ),
-        (
-            "one answer too many",
-            |_, r| on_answers(r, |a| a.push(Compared::Same)),
-            PeerFault::AnswerCount,
-        ),
-        (
-            "leaves elsewhere",
-            |_, r| on_leaves(r, |l| l[0].key = KeyHash([0xff; 32])),
-            PeerFault::BadLeaves,
-        ),
-        (
-            "leaves unsorted",
-            |_, r| on_leaves(r, |l| l.swap(0, 1)),
-            PeerFault::BadLeaves,
-        ),
-        (
-            "a leaf twice",
-            |_, r| on_leaves(r, |l| l[1] = l[0]),
-            PeerFault::BadLeaves,
-        ),
+        ("one answer too few", |_, r| on_answers(r, |a| drop(a.pop())), PeerFault::AnswerCount),
+        ("one answer too many", |_, r| on_answers(r, |a| a.push(Compared::Same)), PeerFault::AnswerCount),
+        ("leaves elsewhere", |_, r| on_leaves(r, |l| l[0].key = KeyHash([0xff; 32])), PeerFault::BadLeaves),
+        ("leaves unsorted", |_, r| on_leaves(r, |l| l.swap(0, 1)), PeerFault::BadLeaves),
+        ("a leaf twice", |_, r| on_leaves(r, |l| l[1] = l[0]), PeerFault::BadLeaves),
         (
             "too many leaves",
             |_, r| {
                 on_leaves(r, |l| {
                     let first = l[0];
-                    *l = (0..=COMPARE_LEAVES_MAX as u8)
-                        .map(|i| numbered(first, i))
-                        .collect();
+                    *l = (0..=COMPARE_LEAVES_MAX as u8).map(|i| numbered(first, i)).collect();
                 })
             },
             PeerFault::BadLeaves,
         ),
-        (
-            "no key served",
-            |_, r| on_commits(r, |_, served| *served = 0),
-            PeerFault::BadServed,
-        ),
-        (
-            "more keys served than asked",
-            |_, r| on_commits(r, |_, served| *served += 1),
-            PeerFault::BadServed,
-        ),
-        (
-            "absurdly many keys served",
-            |_, r| on_commits(r, |_, served| *served = u64::MAX),
-            PeerFault::BadServed,
-        ),
-        (
-            "a commit not asked for",
-            |_, r| on_commits(r, |c, _| c.push(stranger())),
-            PeerFault::UnaskedCommit,
-        ),
+        ("no key served", |_, r| on_commits(r, |_, served| *served = 0), PeerFault::BadServed),
+        ("more keys served than asked", |_, r| on_commits(r, |_, served| *served += 1), PeerFault::BadServed),
+        ("absurdly many keys served", |_, r| on_commits(r, |_, served| *served = u64::MAX), PeerFault::BadServed),
+        ("a commit not asked for", |_, r| on_commits(r, |c, _| c.push(stranger())), PeerFault::UnaskedCommit),
         (
             "a commit for each key, and more",
             |_, r| {
@@ -166,9 +120,7 @@ fn an_answer_that_does_not_fit_the_question_ends_the_session() {
             "children at the bottom",
             |_, r| {
                 on_answers(r, |answers| {
-                    answers
-                        .iter_mut()
-                        .for_each(|a| *a = Compared::Children(Box::new([[9; 32]; CHILDREN])));
+                    answers.iter_mut().for_each(|a| *a = Compared::Children(Box::new([[9; 32]; CHILDREN])));
                 })
             },
             PeerFault::TooDeep,
@@ -201,11 +153,7 @@ fn a_listing_that_does_not_fit_ends_the_session() {
             PeerFault::EmptyPage,
         ),
         ("unsorted", |leaves, _| leaves.swap(0, 1), PeerFault::BadLeaves),
-        (
-            "the same page for ever",
-            |_, more| *more = true,
-            PeerFault::BadLeaves,
-        ),
+        ("the same page for ever", |_, more| *more = true, PeerFault::BadLeaves),
         (
             "too many",
             |leaves, _| {
@@ -240,39 +188,24 @@ fn a_listing_that_does_not_fit_ends_the_session() {
 
 fn list_all() -> Request {
     let prefixes = vec![lattice::tree::prefix::Prefix::ALL];
-    Request::List {
-        scope: reconcile::view::Scope::State,
-        prefixes,
-        after: None,
-    }
+    Request::List { scope: reconcile::view::Scope::State, prefixes, after: None }
 }
 
 #[test]
 fn a_listing_outside_its_subtrees_ends_the_session() {
     let mut pen = Pen::new();
-    let commits: Vec<_> = (0..20)
-        .map(|c| pen.put_all(2, (0..100).map(|i| format!("key/{c}/{i}"))))
-        .collect();
+    let commits: Vec<_> = (0..20).map(|c| pen.put_all(2, (0..100).map(|i| format!("key/{c}/{i}")))).collect();
     let commit = pen.put(3, "ours", "1");
     let (mut ours, mut theirs) = (Node::with([&commit]), Node::with(&commits));
     // Fifteen of the sixteen subtrees are empty at our node, so they are listed; the sixteenth is not.
     let key = Op::delete("ours").expect("small").key().hash();
     let talk = told(&mut ours, &mut theirs, |request, response| match request {
-        Request::List { .. } => Response::Listed {
-            leaves: vec![KeyLeaf {
-                key,
-                leaf: LeafHash([1; 32]),
-            }],
-            more: false,
-        },
+        Request::List { .. } => {
+            Response::Listed { leaves: vec![KeyLeaf { key, leaf: LeafHash([1; 32]) }], more: false }
+        }
         _ => response,
     });
-    assert_eq!(
-        talk.outcome,
-        Outcome::PeerFault(PeerFault::BadLeaves),
-        "{}",
-        talk.text()
-    );
+    assert_eq!(talk.outcome, Outcome::PeerFault(PeerFault::BadLeaves), "{}", talk.text());
 }
 
 #[test]
@@ -280,10 +213,7 @@ fn chains_out_of_order_or_without_end_end_the_session() {
     let mut pen = Pen::new();
     let (first, second) = (pen.put(2, "k", "1"), pen.put(2, "k", "2"));
     let page = |ids: &[u8], more: bool| {
-        let chains = ids
-            .iter()
-            .map(|id| ((AuthorId([*id; 32]), 0), Chain::default()))
-            .collect();
+        let chains = ids.iter().map(|id| ((AuthorId([*id; 32]), 0), Chain::default())).collect();
         move |root| Response::Frontier { root, chains, more }
     };
     for (what, ids, more, fault) in [
@@ -307,11 +237,7 @@ fn a_chain_under_the_name_of_another_author_ends_the_session() {
     let (first, second) = (pen.put(2, "k", "1"), pen.put(2, "k", "2"));
     let (mut ours, mut theirs) = (Node::with([&second]), Node::with([&first, &second]));
     let talk = told(&mut ours, &mut theirs, |_, response| match response {
-        Response::Frontier {
-            root,
-            mut chains,
-            more,
-        } => {
+        Response::Frontier { root, mut chains, more } => {
             chains[0].0 = (crate::node::author_id(3), 0);
             Response::Frontier { root, chains, more }
         }
@@ -323,18 +249,9 @@ fn a_chain_under_the_name_of_another_author_ends_the_session() {
 #[test]
 fn an_event_that_answers_no_effect_is_our_own_fault() {
     let mut initiator = reconcile::Initiator::new(Node::new().view(), Config::default());
-    let first = initiator.step(reconcile::Event::Loaded {
-        commits: vec![],
-        served: 0,
-    });
-    let reconcile::Effect::Finish(outcome) = first else {
-        panic!("{first:?}")
-    };
+    let first = initiator.step(reconcile::Event::Loaded { commits: vec![], served: 0 });
+    let reconcile::Effect::Finish(outcome) = first else { panic!("{first:?}") };
     assert_eq!(outcome.word(), "our-fault");
     let again = initiator.step(reconcile::Event::Start);
-    assert_eq!(
-        again,
-        reconcile::Effect::Finish(outcome),
-        "a finished session stays finished"
-    );
+    assert_eq!(again, reconcile::Effect::Finish(outcome), "a finished session stays finished");
 }

@@ -10,10 +10,7 @@ use crate::talk::{Talk, assert_said, between, with};
 fn cut_story() -> (Pen, [lattice::commit::Commit; 3]) {
     let mut pen = Pen::new();
     let (counts, too_late) = (pen.put(3, "counts", "1"), pen.put(3, "too late", "1"));
-    let cut = pen.change(&Change::Revoke {
-        author: author_id(3),
-        last_seq: 1,
-    });
+    let cut = pen.change(&Change::Revoke { author: author_id(3), last_seq: 1 });
     (pen, [counts, too_late, cut])
 }
 
@@ -141,11 +138,7 @@ fn a_peer_that_never_stops_writing_is_explained_after_four_passes() {
         theirs.apply(vec![pen.put(2, "k", "again")]);
         Ok(response)
     });
-    let rest = Outcome::Explained {
-        ours: ours.root(),
-        theirs: theirs_at_open(&talk),
-        rest: Rest::NewWrites,
-    };
+    let rest = Outcome::Explained { ours: ours.root(), theirs: theirs_at_open(&talk), rest: Rest::NewWrites };
     assert_eq!(talk.outcome, rest);
     assert_eq!((talk.stats.passes, talk.stats.rounds), (4, 13));
 }
@@ -177,21 +170,13 @@ fn commits_that_wait_at_the_peer_explain_the_rest() {
     let (mut ours, mut theirs) = (Node::with([&pen.put(2, "k", "1")]), Node::new());
     let talk = with(&mut ours, Config::default(), |_, request| match request {
         // Its clock is far behind, say.
-        Request::Push { commits } => Ok(Response::Pushed(Intake {
-            waiting: commits.len() as u64,
-            ..Intake::default()
-        })),
+        Request::Push { commits } => {
+            Ok(Response::Pushed(Intake { waiting: commits.len() as u64, ..Intake::default() }))
+        }
         request => Ok(theirs.answer(request)),
     });
     let rest = Rest::Waiting { ours: 0, theirs: 1 };
-    assert_eq!(
-        talk.outcome,
-        Outcome::Explained {
-            ours: ours.root(),
-            theirs: theirs.root(),
-            rest
-        }
-    );
+    assert_eq!(talk.outcome, Outcome::Explained { ours: ours.root(), theirs: theirs.root(), rest });
     assert_eq!(talk.stats.passes, 1, "nothing changed, so no second pass");
 }
 
@@ -200,53 +185,30 @@ fn what_the_peer_refuses_for_good_is_named() {
     let mut pen = Pen::new();
     let commit = pen.put(2, "k", "1");
     let (mut ours, mut theirs) = (Node::with([&commit]), Node::new());
-    let refusal = Refusal {
-        commit: commit.id(),
-        why: RefusedFor::NoRoom,
-        reason: "disk full".to_owned(),
-        evidence: None,
-    };
+    let refusal =
+        Refusal { commit: commit.id(), why: RefusedFor::NoRoom, reason: "disk full".to_owned(), evidence: None };
     let talk = with(&mut ours, Config::default(), |_, request| match request {
-        Request::Push { .. } => Ok(Response::Pushed(Intake {
-            refused: vec![refusal.clone()],
-            ..Intake::default()
-        })),
+        Request::Push { .. } => Ok(Response::Pushed(Intake { refused: vec![refusal.clone()], ..Intake::default() })),
         request => Ok(theirs.answer(request)),
     });
     let (ours, theirs) = (ours.root(), theirs.root());
-    let outcome = Outcome::Refused {
-        ours,
-        theirs,
-        by_us: vec![],
-        by_peer: vec![refusal],
-    };
+    let outcome = Outcome::Refused { ours, theirs, by_us: vec![], by_peer: vec![refusal] };
     assert_eq!(talk.outcome, outcome);
 }
 
 #[test]
 fn a_busy_peer_and_a_lost_request_end_the_session_and_the_next_one_goes_on() {
     let mut pen = Pen::new();
-    let commits: Vec<_> = (0..30)
-        .map(|i| pen.put(2, &format!("large/{i}"), &"7".repeat(60_000)))
-        .collect();
+    let commits: Vec<_> = (0..30).map(|i| pen.put(2, &format!("large/{i}"), &"7".repeat(60_000))).collect();
     let (mut ours, mut theirs) = (Node::new(), Node::with(&commits));
     let busy = with(&mut ours, Config::default(), |_, _| Ok(Response::Busy));
     assert_said(&busy, "> open 0\n < busy\n = busy");
     let mut fetches = 0;
     let lost = with(&mut ours, Config::default(), |_, request| {
         fetches += u32::from(matches!(request, Request::Fetch { .. }));
-        if fetches == 3 {
-            Err("connection reset".to_owned())
-        } else {
-            Ok(theirs.answer(request))
-        }
+        if fetches == 3 { Err("connection reset".to_owned()) } else { Ok(theirs.answer(request)) }
     });
-    assert_eq!(
-        lost.outcome,
-        Outcome::Lost {
-            reason: "connection reset".to_owned()
-        }
-    );
+    assert_eq!(lost.outcome, Outcome::Lost { reason: "connection reset".to_owned() });
     assert_eq!(ours.len(), 16, "what came is kept");
     let last = between(&mut ours, &mut theirs);
     assert_eq!(last.outcome.word(), "equal");
@@ -256,20 +218,10 @@ fn a_busy_peer_and_a_lost_request_end_the_session_and_the_next_one_goes_on() {
 #[test]
 fn a_session_out_of_rounds_says_so_and_the_next_ones_finish() {
     let mut pen = Pen::new();
-    let commits: Vec<_> = (0..30)
-        .map(|i| pen.put(2, &format!("large/{i}"), &"7".repeat(60_000)))
-        .collect();
+    let commits: Vec<_> = (0..30).map(|i| pen.put(2, &format!("large/{i}"), &"7".repeat(60_000))).collect();
     let (mut ours, mut theirs) = (Node::new(), Node::with(&commits));
-    let config = Config {
-        rounds_max: 4,
-        ..Config::default()
-    };
-    let words: Vec<_> = (0..3)
-        .map(|_| {
-            with(&mut ours, config, |_, request| Ok(theirs.answer(request)))
-                .outcome
-                .word()
-        })
-        .collect();
+    let config = Config { rounds_max: 4, ..Config::default() };
+    let words: Vec<_> =
+        (0..3).map(|_| with(&mut ours, config, |_, request| Ok(theirs.answer(request))).outcome.word()).collect();
     assert_eq!(words, ["explained", "explained", "equal"]);
 }

@@ -20,19 +20,10 @@ fn an_endless_listing_of_nothing_is_given_up() {
             let after = after.map_or(0, |key| u64::from_be_bytes(key.0[..8].try_into().expect("eight")));
             let mut key = [0; 32];
             key[..8].copy_from_slice(&(after + 1).to_be_bytes());
-            let leaf = KeyLeaf {
-                key: KeyHash(key),
-                leaf: LeafHash([1; 32]),
-            };
-            Response::Listed {
-                leaves: vec![leaf],
-                more: true,
-            }
+            let leaf = KeyLeaf { key: KeyHash(key), leaf: LeafHash([1; 32]) };
+            Response::Listed { leaves: vec![leaf], more: true }
         }
-        Request::Fetch { keys } => Response::Commits {
-            commits: vec![],
-            served: keys.len() as u64,
-        },
+        Request::Fetch { keys } => Response::Commits { commits: vec![], served: keys.len() as u64 },
         _ => response,
     });
     assert_eq!(talk.outcome, Outcome::PeerFault(PeerFault::Fruitless));
@@ -51,11 +42,7 @@ fn a_commit_with_a_wrong_signature_is_the_peers_fault() {
             commits[0] = Commit::from_parts(forged.expect("well-formed"), commits[0].slots().to_vec());
         })
     });
-    assert!(
-        matches!(talk.outcome, Outcome::PeerFault(PeerFault::InvalidCommit(_))),
-        "{:?}",
-        talk.outcome
-    );
+    assert!(matches!(talk.outcome, Outcome::PeerFault(PeerFault::InvalidCommit(_))), "{:?}", talk.outcome);
 }
 
 #[test]
@@ -64,24 +51,12 @@ fn a_refusal_for_a_cut_that_is_not_shown_is_the_peers_fault() {
     let talk = told(&mut ours, &mut theirs, |request, response| match request {
         Request::Push { commits } => {
             let commit = commits[0].id();
-            let refusal = Refusal {
-                commit,
-                why: RefusedFor::BeyondCut,
-                reason: "trust me".to_owned(),
-                evidence: None,
-            };
-            Response::Pushed(Intake {
-                refused: vec![refusal],
-                ..Intake::default()
-            })
+            let refusal = Refusal { commit, why: RefusedFor::BeyondCut, reason: "trust me".to_owned(), evidence: None };
+            Response::Pushed(Intake { refused: vec![refusal], ..Intake::default() })
         }
         _ => response,
     });
-    assert!(
-        matches!(talk.outcome, Outcome::PeerFault(PeerFault::UnfoundedRefusal(_))),
-        "{:?}",
-        talk.outcome
-    );
+    assert!(matches!(talk.outcome, Outcome::PeerFault(PeerFault::UnfoundedRefusal(_))), "{:?}", talk.outcome);
 }
 
 #[test]
@@ -92,16 +67,8 @@ fn evidence_that_proves_nothing_does_not_keep_the_session_going() {
         Request::Push { commits } => {
             let (commit, evidence) = (commits[0].id(), Some(evidence.clone()));
             let reason = "trust me".to_owned();
-            let refusal = Refusal {
-                commit,
-                why: RefusedFor::BeyondCut,
-                reason,
-                evidence,
-            };
-            Ok(Response::Pushed(Intake {
-                refused: vec![refusal],
-                ..Intake::default()
-            }))
+            let refusal = Refusal { commit, why: RefusedFor::BeyondCut, reason, evidence };
+            Ok(Response::Pushed(Intake { refused: vec![refusal], ..Intake::default() }))
         }
         request => Ok(theirs.answer(request)),
     });
@@ -115,17 +82,10 @@ fn a_root_that_nothing_leads_to_is_unexplained() {
     let commits = [pen.put(2, "a", "1"), pen.put(3, "b", "2")];
     let (mut ours, mut theirs) = (Node::with(&commits), Node::with(&commits));
     let talk = told(&mut ours, &mut theirs, |_, response| match response {
-        Response::Opened(summary) => Response::Opened(Summary {
-            root: StateRoot([7; 32]),
-            ..summary
-        }),
+        Response::Opened(summary) => Response::Opened(Summary { root: StateRoot([7; 32]), ..summary }),
         other => other,
     });
-    let outcome = Outcome::Unexplained {
-        ours: ours.root(),
-        theirs: StateRoot([7; 32]),
-        first: Prefix::ALL,
-    };
+    let outcome = Outcome::Unexplained { ours: ours.root(), theirs: StateRoot([7; 32]), first: Prefix::ALL };
     assert_eq!(talk.outcome, outcome);
     assert_eq!(talk.stats.rounds, 3, "{}", talk.text());
 }
@@ -137,10 +97,7 @@ fn a_root_that_is_another_each_time_looks_like_a_busy_peer_and_ends() {
     let talk = told(&mut ours, &mut theirs, |_, response| match response {
         Response::Opened(summary) => {
             opened.set(opened.get() + 1);
-            Response::Opened(Summary {
-                root: StateRoot([opened.get(); 32]),
-                ..summary
-            })
+            Response::Opened(Summary { root: StateRoot([opened.get(); 32]), ..summary })
         }
         other => other,
     });
@@ -154,28 +111,20 @@ fn a_peer_that_says_it_applied_and_did_not_is_unexplained_and_the_place_is_named
     let commits: Vec<_> = (0..200).map(|i| pen.put(2, &format!("key/{i}"), "1")).collect();
     let (mut ours, mut theirs) = (Node::with(&commits), Node::with(&commits[1..]));
     let talk = with(&mut ours, Config::default(), |_, request| match request {
-        Request::Push { commits } => Ok(Response::Pushed(Intake {
-            applied: commits.len() as u64,
-            ..Intake::default()
-        })),
+        Request::Push { commits } => {
+            Ok(Response::Pushed(Intake { applied: commits.len() as u64, ..Intake::default() }))
+        }
         request => Ok(theirs.answer(request)),
     });
-    let Outcome::Unexplained { first, .. } = talk.outcome else {
-        panic!("{}", talk.text())
-    };
+    let Outcome::Unexplained { first, .. } = talk.outcome else { panic!("{}", talk.text()) };
     let key = Op::delete("key/0").expect("small").key().hash();
-    assert!(
-        first.covers(&key) && first.bits() > 0,
-        "{first:?} holds the entry that is missing"
-    );
+    assert!(first.covers(&key) && first.bits() > 0, "{first:?} holds the entry that is missing");
 }
 
 #[test]
 fn entries_that_are_named_but_never_sent_are_unexplained() {
     let (mut ours, mut theirs) = nodes();
-    let talk = told(&mut ours, &mut theirs, |_, r| {
-        on_commits(r, |commits, _| commits.clear())
-    });
+    let talk = told(&mut ours, &mut theirs, |_, r| on_commits(r, |commits, _| commits.clear()));
     // The first pass pushes ours, so the peer's root changes; the second moves nothing.
     assert_eq!(talk.outcome.word(), "unexplained", "{}", talk.text());
     assert_eq!(talk.stats.passes, 2);

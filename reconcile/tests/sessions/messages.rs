@@ -12,27 +12,16 @@ use reconcile::{Intake, Refusal, RefusedFor, Request, Response, Summary};
 use crate::node::{Pen, author_id};
 
 fn summary() -> Summary {
-    Summary {
-        root: StateRoot([0x11; 32]),
-        entries: 70_000,
-        members: StateRoot([0x22; 32]),
-        frontier: [0x33; 32],
-    }
+    Summary { root: StateRoot([0x11; 32]), entries: 70_000, members: StateRoot([0x22; 32]), frontier: [0x33; 32] }
 }
 
 pub(crate) fn leaf(n: u8) -> KeyLeaf {
-    KeyLeaf {
-        key: KeyHash([n; 32]),
-        leaf: LeafHash([n ^ 0xff; 32]),
-    }
+    KeyLeaf { key: KeyHash([n; 32]), leaf: LeafHash([n ^ 0xff; 32]) }
 }
 
 /// A commit of two operations, the second by hash alone.
 pub(crate) fn commit() -> Commit {
-    let ops = vec![
-        Op::put("colour", b"green").expect("small"),
-        Op::delete("shape").expect("small"),
-    ];
+    let ops = vec![Op::put("colour", b"green").expect("small"), Op::delete("shape").expect("small")];
     let whole = Pen::new().write(2, ops);
     let mut slots = whole.slots().to_vec();
     slots[1] = OpSlot::Dead(slots[1].hash());
@@ -47,43 +36,16 @@ fn chain() -> Chain {
 
 pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     let (all, deep) = (Prefix::ALL, Prefix::of(&KeyHash([0xab; 32]), 12));
-    let list = |scope, prefixes, after| Request::List {
-        scope,
-        prefixes,
-        after,
-    };
+    let list = |scope, prefixes, after| Request::List { scope, prefixes, after };
     vec![
         ("open", Request::Open(summary())),
-        (
-            "compare",
-            Request::Compare {
-                nodes: vec![(all, [0x44; 32]), (deep, [0x55; 32])],
-            },
-        ),
+        ("compare", Request::Compare { nodes: vec![(all, [0x44; 32]), (deep, [0x55; 32])] }),
         ("list members", list(Scope::Members, vec![all], None)),
-        (
-            "list state, second page",
-            list(Scope::State, vec![deep], Some(leaf(0xab).key)),
-        ),
-        (
-            "fetch",
-            Request::Fetch {
-                keys: vec![leaf(1).key, leaf(2).key],
-            },
-        ),
-        (
-            "push",
-            Request::Push {
-                commits: vec![commit()],
-            },
-        ),
+        ("list state, second page", list(Scope::State, vec![deep], Some(leaf(0xab).key))),
+        ("fetch", Request::Fetch { keys: vec![leaf(1).key, leaf(2).key] }),
+        ("push", Request::Push { commits: vec![commit()] }),
         ("frontier", Request::Frontier { after: None }),
-        (
-            "frontier, second page",
-            Request::Frontier {
-                after: Some((author_id(2), 0)),
-            },
-        ),
+        ("frontier, second page", Request::Frontier { after: Some((author_id(2), 0)) }),
     ]
 }
 
@@ -103,49 +65,12 @@ pub(crate) fn responses() -> Vec<(&'static str, Response)> {
     vec![
         ("opened", Response::Opened(summary())),
         ("compared", Response::Compared { answers }),
-        (
-            "listed",
-            Response::Listed {
-                leaves: vec![leaf(1), leaf(2)],
-                more: true,
-            },
-        ),
-        (
-            "listed, nothing",
-            Response::Listed {
-                leaves: vec![],
-                more: false,
-            },
-        ),
-        (
-            "commits",
-            Response::Commits {
-                commits: vec![commit()],
-                served: 3,
-            },
-        ),
-        (
-            "pushed",
-            Response::Pushed(Intake {
-                applied: 2,
-                waiting: 1,
-                refused: vec![refusal],
-            }),
-        ),
-        (
-            "frontier",
-            Response::Frontier {
-                root,
-                chains: vec![((author_id(2), 0), chain())],
-                more: false,
-            },
-        ),
+        ("listed", Response::Listed { leaves: vec![leaf(1), leaf(2)], more: true }),
+        ("listed, nothing", Response::Listed { leaves: vec![], more: false }),
+        ("commits", Response::Commits { commits: vec![commit()], served: 3 }),
+        ("pushed", Response::Pushed(Intake { applied: 2, waiting: 1, refused: vec![refusal] })),
+        ("frontier", Response::Frontier { root, chains: vec![((author_id(2), 0), chain())], more: false }),
         ("busy", Response::Busy),
-        (
-            "refused",
-            Response::Refused {
-                reason: "not a member of this lattice".to_owned(),
-            },
-        ),
+        ("refused", Response::Refused { reason: "not a member of this lattice".to_owned() }),
     ]
 }

@@ -53,10 +53,7 @@ pub(crate) struct Pen {
 
 impl Pen {
     pub(crate) fn new() -> Self {
-        Self {
-            chains: BTreeMap::new(),
-            time: 1_000,
-        }
+        Self { chains: BTreeMap::new(), time: 1_000 }
     }
 
     /// The author's next commit, later than all before.
@@ -68,13 +65,7 @@ impl Pen {
     pub(crate) fn write_at(&mut self, author: u8, millis: u64, ops: Vec<Op>) -> Commit {
         let (seq, prev) = self.chains.get(&author).copied().unwrap_or((0, CommitId::ZERO));
         let time = Timestamp::from_millis(millis);
-        let draft = Draft {
-            lattice: lattice_id(),
-            term: 0,
-            seq: seq + 1,
-            prev,
-            time,
-        };
+        let draft = Draft { lattice: lattice_id(), term: 0, seq: seq + 1, prev, time };
         let commit = draft.sign(&NodeKeys::from_seed([author; 32]).author, ops);
         self.chains.insert(author, (seq + 1, commit.id()));
         commit
@@ -86,12 +77,7 @@ impl Pen {
 
     /// One commit that puts these keys, each to its own name.
     pub(crate) fn put_all(&mut self, author: u8, keys: impl IntoIterator<Item = String>) -> Commit {
-        self.write(
-            author,
-            keys.into_iter()
-                .map(|key| Op::put(&key, key.as_bytes()).expect("small"))
-                .collect(),
-        )
+        self.write(author, keys.into_iter().map(|key| Op::put(&key, key.as_bytes()).expect("small")).collect())
     }
 
     /// The founder changes the membership.
@@ -159,11 +145,7 @@ impl Node {
 
     pub(crate) fn view(&self) -> View<()> {
         let (tree, members) = (self.tree.clone(), self.members.clone());
-        View {
-            tree,
-            members,
-            frontier: self.frontier.digest(),
-        }
+        View { tree, members, frontier: self.frontier.digest() }
     }
 
     /// All commits, as they are stored.
@@ -180,11 +162,7 @@ impl Node {
     pub(crate) fn naive_root(&self) -> StateRoot {
         let mut tree = StateTree::default();
         for (key, entry) in &self.entries {
-            tree.insert(Leaf {
-                key: *key,
-                leaf: entry.leaf(),
-                tag: (),
-            });
+            tree.insert(Leaf { key: *key, leaf: entry.leaf(), tag: () });
         }
         tree.root()
     }
@@ -200,9 +178,7 @@ impl Node {
             let id = commit.id();
             match commit.verify_for(&self.genesis, lattice_id()) {
                 Ok(commit) => self.admit(commit, &mut intake),
-                Err(error) => intake
-                    .refused
-                    .push(refusal(id, RefusedFor::Invalid, error.to_string(), None)),
+                Err(error) => intake.refused.push(refusal(id, RefusedFor::Invalid, error.to_string(), None)),
             }
         }
         intake
@@ -236,15 +212,9 @@ impl Node {
         }
         if commit.is_whole() {
             let header = commit.header();
-            self.frontier
-                .chain_mut(&header.author, header.term)
-                .note(commit.commit().signed());
+            self.frontier.chain_mut(&header.author, header.term).note(commit.commit().signed());
         }
-        if won
-            && commit
-                .live_ops()
-                .any(|(_, op)| op.key().as_str().starts_with(MEMBER_PREFIX))
-        {
+        if won && commit.live_ops().any(|(_, op)| op.key().as_str().starts_with(MEMBER_PREFIX)) {
             self.membership_changed();
         }
         won
@@ -261,12 +231,7 @@ impl Node {
         }
         let stored = self.commits.entry(version.commit).or_insert_with(|| Stored {
             signed: commit.commit().signed().clone(),
-            slots: commit
-                .commit()
-                .slots()
-                .iter()
-                .map(|slot| OpSlot::Dead(slot.hash()))
-                .collect(),
+            slots: commit.commit().slots().iter().map(|slot| OpSlot::Dead(slot.hash())).collect(),
         });
         stored.slots[version.op_index as usize] = OpSlot::Live(op.clone());
         self.set_entry(key, Entry::of(op, version));
@@ -274,11 +239,7 @@ impl Node {
     }
 
     fn set_entry(&mut self, key: KeyHash, entry: Entry) {
-        let leaf = Leaf {
-            key,
-            leaf: entry.leaf(),
-            tag: (),
-        };
+        let leaf = Leaf { key, leaf: entry.leaf(), tag: () };
         self.tree.insert(leaf);
         if entry.key.as_str().starts_with(MEMBER_PREFIX) {
             self.members.insert(leaf);
@@ -288,10 +249,7 @@ impl Node {
 
     /// Replaces an operation that lost by its hash; a commit without a live one is forgotten.
     fn kill(&mut self, version: &Version) {
-        let stored = self
-            .commits
-            .get_mut(&version.commit)
-            .expect("an entry's commit is stored");
+        let stored = self.commits.get_mut(&version.commit).expect("an entry's commit is stored");
         let slot = &mut stored.slots[version.op_index as usize];
         *slot = OpSlot::Dead(slot.hash());
         if stored.slots.iter().all(|slot| matches!(slot, OpSlot::Dead(_))) {
@@ -301,16 +259,12 @@ impl Node {
 
     fn changes(&self) -> Vec<(Change, CommitId)> {
         let members = self.members.leaves().map(|leaf| &self.entries[&leaf.key]);
-        members
-            .map(|entry| (self.change_of(entry), entry.version.commit))
-            .collect()
+        members.map(|entry| (self.change_of(entry), entry.version.commit)).collect()
     }
 
     fn change_of(&self, entry: &Entry) -> Change {
         let slot = &self.commits[&entry.version.commit].slots[entry.version.op_index as usize];
-        let OpSlot::Live(op) = slot else {
-            panic!("an entry's operation is live")
-        };
+        let OpSlot::Live(op) = slot else { panic!("an entry's operation is live") };
         Change::decode(op.value().expect("never deleted")).expect("admitted")
     }
 
@@ -323,21 +277,11 @@ impl Node {
 
     /// Removes what a new cut left behind, and tries again what waited.
     fn membership_changed(&mut self) {
-        self.membership = Membership::of(
-            &self.genesis,
-            self.changes().into_iter().map(|(change, _)| change),
-        );
-        let is_beyond = |entry: &Entry| {
-            self.membership
-                .last_seq(&entry.version.author)
-                .is_none_or(|last| entry.version.seq > last)
-        };
-        let gone: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(_, e)| is_beyond(e))
-            .map(|(key, e)| (*key, e.version))
-            .collect();
+        self.membership = Membership::of(&self.genesis, self.changes().into_iter().map(|(change, _)| change));
+        let is_beyond =
+            |entry: &Entry| self.membership.last_seq(&entry.version.author).is_none_or(|last| entry.version.seq > last);
+        let gone: Vec<_> =
+            self.entries.iter().filter(|(_, e)| is_beyond(e)).map(|(key, e)| (*key, e.version)).collect();
         for (key, version) in gone {
             self.kill(&version);
             self.entries.remove(&key);
@@ -394,10 +338,7 @@ impl Node {
             }
             Answer::Apply { commits } => responder::applied(self.apply(commits)),
             Answer::ReadFrontier { after } => {
-                let chains = self
-                    .frontier
-                    .chains()
-                    .filter(|(id, _)| after.is_none_or(|after| **id > after));
+                let chains = self.frontier.chains().filter(|(id, _)| after.is_none_or(|after| **id > after));
                 responder::read(self.root(), chains.map(|(id, chain)| (*id, chain.clone())))
             }
         }
@@ -406,10 +347,5 @@ impl Node {
 
 fn refusal(commit: CommitId, why: RefusedFor, reason: String, evidence: Option<Commit>) -> Refusal {
     let evidence = evidence.filter(|_| why == RefusedFor::BeyondCut);
-    Refusal {
-        commit,
-        why,
-        reason,
-        evidence,
-    }
+    Refusal { commit, why, reason, evidence }
 }

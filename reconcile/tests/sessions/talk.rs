@@ -24,18 +24,9 @@ pub(crate) fn between(ours: &mut Node, theirs: &mut Node) -> Talk {
 }
 
 /// A session of `ours` with whatever `peer` does; it sees our node as well, to write to it in the middle.
-pub(crate) fn with(
-    ours: &mut Node,
-    config: Config,
-    mut peer: impl FnMut(&mut Node, Request) -> Reply,
-) -> Talk {
+pub(crate) fn with(ours: &mut Node, config: Config, mut peer: impl FnMut(&mut Node, Request) -> Reply) -> Talk {
     let mut initiator = Initiator::new(ours.view(), config);
-    let mut talk = Talk {
-        transcript: Vec::new(),
-        outcome: Outcome::Busy,
-        stats: Stats::default(),
-        bytes: 0,
-    };
+    let mut talk = Talk { transcript: Vec::new(), outcome: Outcome::Busy, stats: Stats::default(), bytes: 0 };
     let mut event = Event::Start;
     loop {
         let effect = initiator.step(event);
@@ -51,10 +42,7 @@ pub(crate) fn with(
             }
             Effect::Apply { commits } => {
                 let intake = ours.apply(commits);
-                Event::Applied {
-                    intake,
-                    view: ours.view(),
-                }
+                Event::Applied { intake, view: ours.view() }
             }
             Effect::RaiseFrontier { root, chains } => {
                 ours.raise(root, chains);
@@ -110,11 +98,7 @@ fn asked(request: &Request) -> String {
             let bits = nodes.iter().map(|(prefix, _)| prefix.bits()).max().unwrap_or(0);
             format!("compare {} at {bits} bits", nodes.len())
         }
-        Request::List {
-            scope,
-            prefixes,
-            after,
-        } => {
+        Request::List { scope, prefixes, after } => {
             let scope = match scope {
                 Scope::State => "state",
                 Scope::Members => "members",
@@ -139,22 +123,14 @@ fn said(response: &Response) -> String {
             });
             let same = count(|answer| matches!(answer, Compared::Same));
             let children = count(|answer| matches!(answer, Compared::Children(_)));
-            format!(
-                "same {same}, children {children}, leaves {}",
-                leaves.sum::<usize>()
-            )
+            format!("same {same}, children {children}, leaves {}", leaves.sum::<usize>())
         }
         Response::Listed { leaves, more } => {
             format!("listed {}{}", leaves.len(), if *more { ", more" } else { "" })
         }
         Response::Commits { commits, served } => format!("commits {}, served {served}", commits.len()),
         Response::Pushed(intake) => {
-            format!(
-                "applied {}, waiting {}, refused {}",
-                intake.applied,
-                intake.waiting,
-                intake.refused.len()
-            )
+            format!("applied {}, waiting {}, refused {}", intake.applied, intake.waiting, intake.refused.len())
         }
         Response::Frontier { chains, .. } => format!("frontier {}", chains.len()),
         Response::Busy => "busy".to_owned(),
@@ -164,11 +140,7 @@ fn said(response: &Response) -> String {
 
 /// Compares a transcript with an expected one, indentation aside.
 pub(crate) fn assert_said(talk: &Talk, expected: &str) {
-    let expected: Vec<_> = expected
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let expected: Vec<_> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let said: Vec<_> = talk.transcript.iter().map(|line| line.trim()).collect();
     assert_eq!(said, expected, "\n{}\n", talk.text());
 }

@@ -21,19 +21,13 @@ pub fn one_encoding_before_extensions<T>(bytes: &[u8], again: Option<(T, Vec<u8>
     let (value, again) = again?;
     let (map, before) = again.split_last().expect("no message has no bytes");
     assert_eq!(*map, 0xa0, "what is encoded has no extensions");
-    assert!(
-        bytes.starts_with(before),
-        "decoded, but encoded again it is something else"
-    );
+    assert!(bytes.starts_with(before), "decoded, but encoded again it is something else");
     assert_eq!(bytes[before.len()] & 0xe0, 0xa0, "extensions are a map");
     Some(value)
 }
 
 /// Pairs a decoded value with its encoding; an error says something to people and names the one at fault.
-pub fn encoded<T, E: Debug + ToString>(
-    decoded: Result<T, E>,
-    encode: impl Fn(&T) -> Vec<u8>,
-) -> Option<(T, Vec<u8>)> {
+pub fn encoded<T, E: Debug + ToString>(decoded: Result<T, E>, encode: impl Fn(&T) -> Vec<u8>) -> Option<(T, Vec<u8>)> {
     match decoded {
         Ok(value) => {
             let bytes = encode(&value);

@@ -77,10 +77,7 @@ pub struct Entry {
 impl Entry {
     /// The value as the API showed it, for comparing.
     pub fn shown(&self) -> &str {
-        self.value
-            .as_deref()
-            .or(self.value_base64.as_deref())
-            .unwrap_or_default()
+        self.value.as_deref().or(self.value_base64.as_deref()).unwrap_or_default()
     }
 }
 
@@ -120,10 +117,7 @@ pub enum Op {
 impl Op {
     /// Sets `key` to `value`.
     pub fn put(key: impl Into<String>, value: impl Into<String>) -> Self {
-        Self::Put {
-            key: key.into(),
-            value: value.into(),
-        }
+        Self::Put { key: key.into(), value: value.into() }
     }
 
     /// Removes `key`.

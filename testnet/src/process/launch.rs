@@ -52,22 +52,14 @@ impl Launch {
         arguments.extend(["--no-mdns".into(), "--http".into(), self.http.clone().into()]);
         let listen = self.p2p.iter().map(|address| ("--p2p", address));
         let dial = self.peers.iter().map(|address| ("--peer", address));
-        arguments.extend(
-            listen
-                .chain(dial)
-                .flat_map(|(flag, value)| [flag.into(), value.into()]),
-        );
+        arguments.extend(listen.chain(dial).flat_map(|(flag, value)| [flag.into(), value.into()]));
         arguments
     }
 
     pub(super) fn command(&self, arguments: Vec<OsString>) -> Command {
         let mut words = self.within.iter().cloned().chain([self.program.clone().into()]);
         let mut command = Command::new(words.next().unwrap_or_default());
-        command
-            .args(words)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
+        command.args(words).args(arguments).stdin(Stdio::null()).kill_on_drop(true);
         // What configures the harness's own commands must not configure its nodes.
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"LATTICE_") && name != "LATTICE_LOG" {
@@ -93,8 +85,7 @@ pub struct RunFile {
 pub(super) fn read_run_file(dir: &Path, pid: u32) -> Result<RunFile, String> {
     let path = dir.join("run.json");
     let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let run: RunFile =
-        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let run: RunFile = serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     if run.pid == pid {
         return Ok(run);
     }
@@ -108,13 +99,11 @@ pub(super) fn read_run_file(dir: &Path, pid: u32) -> Result<RunFile, String> {
 /// If none of the ports 20000 to 31999 is free.
 pub fn lasting_port() -> u16 {
     static GIVEN: AtomicU32 = AtomicU32::new(0);
-    let is_free = |port: &u16| {
-        TcpListener::bind(("127.0.0.1", *port)).is_ok() && UdpSocket::bind(("127.0.0.1", *port)).is_ok()
-    };
+    let is_free =
+        |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok() && UdpSocket::bind(("127.0.0.1", *port)).is_ok();
     // Tests run as processes of their own at the same time: each begins somewhere else.
     let first = std::process::id().wrapping_mul(97);
-    let ports =
-        (0..12_000).map(|_| first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % 12_000 + 20_000);
+    let ports = (0..12_000).map(|_| first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % 12_000 + 20_000);
     let free = ports.filter_map(|port| u16::try_from(port).ok()).find(is_free);
     free.unwrap_or_else(|| panic!("none of the ports 20000 to 31999 is free"))
 }
@@ -130,10 +119,6 @@ mod tests {
         let text = r#"{"pid":7,"http":["127.0.0.1:1"],"p2p":[]}"#;
         fs::write(dir.path().join("run.json"), text).expect("written");
         assert_eq!(read_run_file(dir.path(), 7).expect("ours").http, ["127.0.0.1:1"]);
-        assert!(
-            read_run_file(dir.path(), 8)
-                .expect_err("stale")
-                .contains("another process")
-        );
+        assert!(read_run_file(dir.path(), 8).expect_err("stale").contains("another process"));
     }
 }

@@ -71,10 +71,8 @@ pub enum Stopped {
 
 /// The end of a log, cut at a line.
 pub(super) fn tail(log: &Path) -> String {
-    let text = std::fs::read(log).map_or_else(
-        |error| error.to_string(),
-        |bytes| String::from_utf8_lossy(&bytes).into_owned(),
-    );
+    let text =
+        std::fs::read(log).map_or_else(|error| error.to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
     let lines = text.lines().rev().scan(0, |bytes, line| {
         *bytes += line.len() + 1;
         (*bytes <= LOG_TAIL_BYTES).then_some(line)

@@ -51,13 +51,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     };
     let mut asked = StopRequest::listen()?;
     let mut root = tempfile::Builder::new().prefix("lattice-testnet-").tempdir()?;
-    let mut run = Run {
-        options,
-        data,
-        progress: Progress::new(),
-        summary: Summary::default(),
-        could_not_tell: false,
-    };
+    let mut run = Run { options, data, progress: Progress::new(), summary: Summary::default(), could_not_tell: false };
     let outcome = tokio::select! {
         outcome = run.all(root.path()) => outcome,
         () = asked.received() => Err(ScenarioError::Interrupted),
@@ -67,17 +61,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     // What went wrong is in the logs.
     if options.keep || !(run.summary.ok || was_interrupted) {
         root.disable_cleanup(true);
-        run.progress.say(format!(
-            "the nodes' directories are kept in {}",
-            root.path().display()
-        ));
+        run.progress.say(format!("the nodes' directories are kept in {}", root.path().display()));
     }
     run.summary.print(options.json)?;
-    Ok(if run.could_not_tell {
-        ExitCode::from(3)
-    } else {
-        run.summary.exit_code()
-    })
+    Ok(if run.could_not_tell { ExitCode::from(3) } else { run.summary.exit_code() })
 }
 
 fn dataset(options: &Options) -> Result<Dataset, DatasetError> {
@@ -97,23 +84,12 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn all(&mut self, root: &std::path::Path) -> Result<(), ScenarioError> {
-        let Dataset {
-            source,
-            format,
-            entries,
-        } = &self.data;
-        self.progress.say(format!(
-            "{} entries from {} ({})",
-            entries.len(),
-            source.display(),
-            format.name()
-        ));
+        let Dataset { source, format, entries } = &self.data;
+        self.progress.say(format!("{} entries from {} ({})", entries.len(), source.display(), format.name()));
         let program = std::env::current_exe().unwrap_or_default();
-        let mut cluster = Cluster::start(&program, root, self.options.nodes.into())
-            .await
-            .map_err(ScenarioError::Start)?;
-        self.progress
-            .say(format!("{} nodes are ready", self.options.nodes));
+        let mut cluster =
+            Cluster::start(&program, root, self.options.nodes.into()).await.map_err(ScenarioError::Start)?;
+        self.progress.say(format!("{} nodes are ready", self.options.nodes));
         let model = self.write_and_disturb(&mut cluster).await?;
         self.agree(&cluster).await?;
         self.compare(&cluster, &model).await?;
@@ -128,10 +104,7 @@ impl Run<'_> {
         let shares = shares(&self.data, targets.len() - 1);
         let (imported, seen) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
-        let writers = targets[1..]
-            .iter()
-            .zip(&shares)
-            .map(|(target, share)| writer::write(target, share, &stopped));
+        let writers = targets[1..].iter().zip(&shares).map(|(target, share)| writer::write(target, share, &stopped));
         let disturbances = async {
             let (_, names) = tokio::try_join!(
                 import(&targets[0], &self.data, &imported, &self.progress),
@@ -148,11 +121,7 @@ impl Run<'_> {
 
     fn targets(&self, cluster: &Cluster) -> Vec<Target> {
         let patience = Duration::from_secs(self.options.timeout);
-        let target = |node: &Node| Target {
-            node: node.name().to_owned(),
-            reached: node.subscribe(),
-            patience,
-        };
+        let target = |node: &Node| Target { node: node.name().to_owned(), reached: node.subscribe(), patience };
         cluster.nodes().iter().map(target).collect()
     }
 
@@ -168,15 +137,8 @@ impl Run<'_> {
             self.summary.deleted += written.deletes;
             model.extend(written.model);
         }
-        let Summary {
-            imported,
-            written,
-            deleted,
-            ..
-        } = &self.summary;
-        self.progress.say(format!(
-            "acknowledged: {imported} imported, {written} written, {deleted} deleted"
-        ));
+        let Summary { imported, written, deleted, .. } = &self.summary;
+        self.progress.say(format!("acknowledged: {imported} imported, {written} written, {deleted} deleted"));
         model
     }
 
@@ -185,10 +147,7 @@ impl Run<'_> {
         let limit = Duration::from_secs(self.options.timeout);
         let agreement = cluster::wait_until_settled(cluster.nodes(), limit).await?;
         let took = self.progress.elapsed() - start;
-        self.progress.say(format!(
-            "all agree on {} entries, root {}",
-            agreement.entries, agreement.root
-        ));
+        self.progress.say(format!("all agree on {} entries, root {}", agreement.entries, agreement.root));
         self.summary.nodes = cluster.nodes().len();
         self.summary.seconds_to_converge = Some(rounded(took));
         self.summary.peers = agreement.statuses.iter().map(Into::into).collect();
@@ -201,11 +160,7 @@ impl Run<'_> {
     async fn compare(&mut self, cluster: &Cluster, model: &Model) -> Result<(), ScenarioError> {
         let differences = cluster.nodes().iter().map(|node| differences(node, model));
         self.summary.differences = try_join_all(differences).await?.concat();
-        self.progress.say(format!(
-            "compared {} values at {} nodes",
-            model.live(),
-            cluster.nodes().len()
-        ));
+        self.progress.say(format!("compared {} values at {} nodes", model.live(), cluster.nodes().len()));
         Ok(())
     }
 
@@ -248,10 +203,7 @@ async fn disturb(
 
 /// Where a node's values differ from the model.
 async fn differences(node: &Node, model: &Model) -> Result<Vec<String>, ScenarioError> {
-    let unreadable = |error| ScenarioError::Unreadable {
-        node: node.name().to_owned(),
-        error,
-    };
+    let unreadable = |error| ScenarioError::Unreadable { node: node.name().to_owned(), error };
     let Some(reached) = node.reached() else {
         return Ok(vec![format!("{}: does not run", node.name())]);
     };
@@ -262,14 +214,7 @@ async fn differences(node: &Node, model: &Model) -> Result<Vec<String>, Scenario
 
 /// Deals the imported keys out to the writers, so that each key has one.
 fn shares(data: &Dataset, writers: usize) -> Vec<Vec<String>> {
-    let share = |writer| {
-        data.entries
-            .keys()
-            .skip(writer)
-            .step_by(writers)
-            .cloned()
-            .collect()
-    };
+    let share = |writer| data.entries.keys().skip(writer).step_by(writers).cloned().collect();
     (0..writers).map(share).collect()
 }
 
@@ -290,11 +235,7 @@ mod tests {
     #[test]
     fn each_imported_key_has_one_writer() {
         let entries: BTreeMap<_, _> = (0..10).map(|key| (key.to_string(), String::new())).collect();
-        let data = Dataset {
-            source: "test".into(),
-            format: crate::dataset::Format::Csv,
-            entries,
-        };
+        let data = Dataset { source: "test".into(), format: crate::dataset::Format::Csv, entries };
         let shares = shares(&data, 3);
         assert_eq!(shares.iter().map(Vec::len).collect::<Vec<_>>(), [4, 3, 3]);
         let mut all: Vec<_> = shares.concat();

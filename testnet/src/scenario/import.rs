@@ -27,19 +27,13 @@ pub(super) async fn import(
     acknowledged: &watch::Sender<usize>,
     progress: &Progress,
 ) -> Result<(), ScenarioError> {
-    let commits = batches(data)
-        .into_iter()
-        .enumerate()
-        .map(|(number, ops)| async move {
-            target.acknowledge(&ops, &format!("import-{number}")).await?;
-            acknowledged.send_modify(|entries| *entries += ops.len());
-            progress.advance(ops.len());
-            Ok(())
-        });
-    stream::iter(commits)
-        .buffer_unordered(IN_FLIGHT)
-        .try_collect()
-        .await
+    let commits = batches(data).into_iter().enumerate().map(|(number, ops)| async move {
+        target.acknowledge(&ops, &format!("import-{number}")).await?;
+        acknowledged.send_modify(|entries| *entries += ops.len());
+        progress.advance(ops.len());
+        Ok(())
+    });
+    stream::iter(commits).buffer_unordered(IN_FLIGHT).try_collect().await
 }
 
 fn batches(data: &Dataset) -> Vec<Vec<Op>> {
@@ -66,11 +60,7 @@ mod tests {
     fn batch_sizes(entries: usize, value_bytes: usize) -> Vec<usize> {
         let entry = |number| (format!("{number:08}"), "v".repeat(value_bytes));
         let entries = (0..entries).map(entry).collect();
-        let data = Dataset {
-            source: "test".into(),
-            format: Format::Csv,
-            entries,
-        };
+        let data = Dataset { source: "test".into(), format: Format::Csv, entries };
         batches(&data).iter().map(Vec::len).collect()
     }
 

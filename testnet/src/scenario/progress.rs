@@ -15,10 +15,7 @@ pub(super) struct Progress {
 impl Progress {
     /// Starts the clock.
     pub(super) fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            bar: ProgressBar::hidden(),
-        }
+        Self { start: Instant::now(), bar: ProgressBar::hidden() }
     }
 
     /// Says one line.

@@ -50,10 +50,7 @@ pub(super) struct NodePeers {
 
 impl From<&Status> for NodePeers {
     fn from(status: &Status) -> Self {
-        Self {
-            name: status.name.clone(),
-            counts: status.peers,
-        }
+        Self { name: status.name.clone(), counts: status.peers }
     }
 }
 
@@ -82,32 +79,15 @@ impl fmt::Display for Summary {
         if let (Some(root), Some(entries)) = (&self.root, self.entries) {
             writeln!(f, "{} nodes agree on {entries} entries, root {root}", self.nodes)?;
         }
-        let Self {
-            imported,
-            written,
-            deleted,
-            ..
-        } = self;
-        writeln!(
-            f,
-            "acknowledged: {imported} imported, {written} written and {deleted} deleted at the same time"
-        )?;
-        for (what, node) in [
-            ("killed and started again", &self.killed),
-            ("joined late", &self.late_joiner),
-        ] {
+        let Self { imported, written, deleted, .. } = self;
+        writeln!(f, "acknowledged: {imported} imported, {written} written and {deleted} deleted at the same time")?;
+        for (what, node) in [("killed and started again", &self.killed), ("joined late", &self.late_joiner)] {
             if let Some(node) = node {
                 writeln!(f, "{what}: {node}")?;
             }
         }
         for NodePeers { name, counts } in &self.peers {
-            let PeerCounts {
-                configured,
-                connected,
-                lattice,
-                mesh,
-                in_sync,
-            } = counts;
+            let PeerCounts { configured, connected, lattice, mesh, in_sync } = counts;
             writeln!(
                 f,
                 "{name}: peers {configured} configured, {connected} connected, {lattice} lattice, {mesh} mesh, {in_sync} in sync"

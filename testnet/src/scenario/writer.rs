@@ -63,9 +63,7 @@ pub(super) async fn write(
         {
             ops.push(on_imported(&target.node, key, step));
         }
-        target
-            .acknowledge(&ops, &format!("{}-{step}", target.node))
-            .await?;
+        target.acknowledge(&ops, &format!("{}-{step}", target.node)).await?;
         written.remember(&ops);
         step += 1;
     }
@@ -87,11 +85,7 @@ fn own_keys(node: &str, step: usize) -> Vec<Op> {
 
 /// Takes over an imported key, by turns with a delete and a new value.
 fn on_imported(node: &str, key: &str, step: usize) -> Op {
-    if step % 20 == 9 {
-        Op::delete(key)
-    } else {
-        Op::put(key, format!("changed by {node} in step {step}"))
-    }
+    if step % 20 == 9 { Op::delete(key) } else { Op::put(key, format!("changed by {node} in step {step}")) }
 }
 
 /// Whether this node has the key already: only then is a write to it surely the later one.

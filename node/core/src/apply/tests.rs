@@ -7,10 +7,7 @@ use lattice::ids::CommitId;
 use lattice::keys::NodeKeys;
 use proptest::prelude::*;
 
-const FIRST: NextRows = NextRows {
-    entry: EntryRow(1),
-    commit: CommitRow(1),
-};
+const FIRST: NextRows = NextRows { entry: EntryRow(1), commit: CommitRow(1) };
 
 struct World {
     keys: Vec<NodeKeys>,
@@ -26,17 +23,8 @@ fn world() -> World {
 impl World {
     fn commit(&self, author: usize, seq: u64, time: u64, ops: Vec<Op>) -> VerifiedCommit {
         let prev = CommitId([u8::from(seq > 1); 32]);
-        let draft = Draft {
-            lattice: self.genesis.id(),
-            term: 0,
-            seq,
-            prev,
-            time: Timestamp(time),
-        };
-        draft
-            .sign(&self.keys[author].author, ops)
-            .verify(&self.genesis)
-            .expect("within limits")
+        let draft = Draft { lattice: self.genesis.id(), term: 0, seq, prev, time: Timestamp(time) };
+        draft.sign(&self.keys[author].author, ops).verify(&self.genesis).expect("within limits")
     }
 }
 
@@ -49,36 +37,20 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        Self {
-            tree: Tree::default(),
-            rows: BTreeMap::new(),
-            next: FIRST,
-        }
+        Self { tree: Tree::default(), rows: BTreeMap::new(), next: FIRST }
     }
 
     fn apply(&mut self, genesis: &Genesis, batch: &[VerifiedCommit]) {
-        let standing = contested(&self.tree, batch)
-            .into_iter()
-            .map(|row| (row, self.rows[&row]))
-            .collect::<BTreeMap<_, _>>();
+        let standing =
+            contested(&self.tree, batch).into_iter().map(|row| (row, self.rows[&row])).collect::<BTreeMap<_, _>>();
         let plan = plan(genesis, &self.tree, batch, &standing, self.next);
         for write in &plan.entries {
             if let Some((old, _)) = write.replaces {
                 self.rows.remove(&old);
             }
-            let commit = plan
-                .commits
-                .iter()
-                .find(|c| c.row == write.commit)
-                .expect("written with its commit");
+            let commit = plan.commits.iter().find(|c| c.row == write.commit).expect("written with its commit");
             let version = Version::of(commit.commit.header(), commit.commit.id(), write.op_index);
-            self.rows.insert(
-                write.row,
-                Standing {
-                    version,
-                    commit: write.commit,
-                },
-            );
+            self.rows.insert(write.row, Standing { version, commit: write.commit });
         }
         for commit in &plan.commits {
             let rows: Vec<_> = plan.entries.iter().filter(|e| e.commit == commit.row).map(|e| e.row.0).collect();
@@ -86,17 +58,10 @@ impl Model {
             assert_eq!(rows, (first..first + i64::from(commit.live)).collect::<Vec<_>>(), "side by side");
         }
         let live: u32 = plan.commits.iter().map(|commit| commit.live).sum();
-        assert_eq!(
-            live as usize,
-            plan.entries.len(),
-            "each entry counts at its commit"
-        );
+        assert_eq!(live as usize, plan.entries.len(), "each entry counts at its commit");
         (self.tree, self.next) = (plan.tree, plan.next);
         assert_eq!(self.rows.len() as u64, self.tree.len(), "one row per entry");
-        assert!(
-            self.tree.leaves().all(|leaf| self.rows.contains_key(&leaf.tag)),
-            "each leaf knows its row"
-        );
+        assert!(self.tree.leaves().all(|leaf| self.rows.contains_key(&leaf.tag)), "each leaf knows its row");
     }
 }
 

@@ -21,22 +21,13 @@ fn book(members: u8) -> PeerBook {
     let genesis = Genesis::founded_by("test", "0", &keys(0), vec![0; 38]);
     let added = (1..members).map(|n| {
         let (author, log_key) = (keys(n).author.id(), keys(n).log_key());
-        Change::Add(Member {
-            name: n.to_string(),
-            author,
-            log_key,
-            peer_id: vec![n; 38],
-            roles: [].into(),
-        })
+        Change::Add(Member { name: n.to_string(), author, log_key, peer_id: vec![n; 38], roles: [].into() })
     });
     PeerBook::new(name(0), Arc::new(Membership::of(&genesis, added)))
 }
 
 fn link(outbound: bool) -> Link {
-    Link {
-        address: "/ip4/127.0.0.1/tcp/1".into(),
-        outbound,
-    }
+    Link { address: "/ip4/127.0.0.1/tcp/1".into(), outbound }
 }
 
 fn counts(book: &PeerBook, now_ms: u64) -> (u64, u64, u64) {
@@ -60,11 +51,7 @@ fn two_connections_to_one_peer_are_one_peer() {
     book.proved(&name(1), keys(1).author.id());
     assert_eq!(counts(&book, 0), (0, 1, 1));
     book.closed(0, &name(1), 1);
-    assert_eq!(
-        counts(&book, 0),
-        (0, 1, 1),
-        "one connection is left, and what it proved holds"
-    );
+    assert_eq!(counts(&book, 0), (0, 1, 1), "one connection is left, and what it proved holds");
     book.closed(0, &name(1), 2);
     assert_eq!(counts(&book, 0), (0, 0, 0));
 }
@@ -77,19 +64,12 @@ fn strangers_are_connected_but_not_of_the_lattice() {
     assert_eq!(counts(&book, 0), (0, 1, 0), "an author that is no member");
     book.connected(0, &name(8), 2, link(false));
     book.proved(&name(8), keys(1).author.id());
-    assert_eq!(
-        counts(&book, 0),
-        (0, 2, 0),
-        "a member's author at another peer id"
-    );
+    assert_eq!(counts(&book, 0), (0, 2, 0), "a member's author at another peer id");
     let closes = |book: &mut PeerBook, now| {
         for n in [8, 9] {
             book.heard(now, &name(n));
         }
-        book.tick(now)
-            .iter()
-            .filter(|action| matches!(action, Action::Close(..)))
-            .count()
+        book.tick(now).iter().filter(|action| matches!(action, Action::Close(..))).count()
     };
     assert_eq!(closes(&mut book, STRANGER_MS - 1), 0);
     assert_eq!(closes(&mut book, STRANGER_MS), 2);
@@ -124,11 +104,7 @@ fn dialling_backs_off_goes_on_for_ever_and_never_doubles() {
     let (mut now, mut dials, mut pauses) = (0, 0, Vec::new());
     let mut last = 0;
     while dials < 12 {
-        if book
-            .tick(now)
-            .iter()
-            .any(|action| matches!(action, Action::Dial(..)))
-        {
+        if book.tick(now).iter().any(|action| matches!(action, Action::Dial(..))) {
             assert_eq!(book.tick(now), [], "one dial at a time");
             pauses.push(now - last);
             (dials, last) = (dials + 1, now);
@@ -136,21 +112,14 @@ fn dialling_backs_off_goes_on_for_ever_and_never_doubles() {
         }
         now += 100;
     }
-    assert!(
-        pauses[1..].windows(2).all(|pair| pair[0] <= pair[1]),
-        "{pauses:?}"
-    );
+    assert!(pauses[1..].windows(2).all(|pair| pair[0] <= pair[1]), "{pauses:?}");
     assert_eq!(pauses.last(), Some(&REDIAL_LAST_MS));
 }
 
 #[test]
 fn members_are_dialled_though_nobody_configured_them() {
     let mut book = book(4);
-    let dialled = book
-        .tick(0)
-        .into_iter()
-        .filter(|action| matches!(action, Action::Dial(..)))
-        .count();
+    let dialled = book.tick(0).into_iter().filter(|action| matches!(action, Action::Dial(..))).count();
     assert_eq!(dialled, 3, "all but ourselves");
 }
 
@@ -191,10 +160,7 @@ fn the_book_is_bounded_and_members_stay() {
     let mut book = book(3);
     book.learn(name(1), "/ip4/127.0.0.1/tcp/1".into());
     for n in 0..2 * PEERS_MAX as u32 {
-        book.learn(
-            PeerName(n.to_be_bytes().repeat(9).into()),
-            format!("/ip4/127.0.0.1/tcp/{n}"),
-        );
+        book.learn(PeerName(n.to_be_bytes().repeat(9).into()), format!("/ip4/127.0.0.1/tcp/{n}"));
     }
     assert!(book.peers.len() <= PEERS_MAX);
     assert!(book.peers.contains_key(&name(1)));

@@ -47,62 +47,30 @@ impl Kind {
     /// Status, name in the `type`, title.
     pub(super) const fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::BadRequest => (
-                StatusCode::BAD_REQUEST,
-                "bad-request",
-                "The request can't be read",
-            ),
-            Self::Unauthorized => (
-                StatusCode::UNAUTHORIZED,
-                "unauthorized",
-                "A valid token is needed",
-            ),
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "The request can't be read"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A valid token is needed"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::NoSuchEntry => (StatusCode::NOT_FOUND, "no-such-entry", "No such entry"),
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route", "Nothing is served here"),
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "Not served by this method",
-            ),
-            Self::RequestTimeout => (
-                StatusCode::REQUEST_TIMEOUT,
-                "request-timeout",
-                "The request did not arrive in time",
-            ),
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not served by this method")
+            }
+            Self::RequestTimeout => {
+                (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request did not arrive in time")
+            }
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "Not possible at this node now"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Beyond a limit"),
-            Self::UnsupportedMediaType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported-media-type",
-                "A body of another kind is needed",
-            ),
-            Self::Unprocessable => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "unprocessable",
-                "Not acceptable",
-            ),
-            Self::IdempotencyKeyReused => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "The idempotency key was used before",
-            ),
-            Self::Database => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "database",
-                "The database of this node fails",
-            ),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "A body of another kind is needed")
+            }
+            Self::Unprocessable => (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", "Not acceptable"),
+            Self::IdempotencyKeyReused => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key was used before")
+            }
+            Self::Database => (StatusCode::INTERNAL_SERVER_ERROR, "database", "The database of this node fails"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much at once"),
-            Self::NotReady => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "not-ready",
-                "This node is not ready",
-            ),
-            Self::Clock => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "clock",
-                "This machine's clock is off",
-            ),
+            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "This node is not ready"),
+            Self::Clock => (StatusCode::SERVICE_UNAVAILABLE, "clock", "This machine's clock is off"),
             Self::Disk => (StatusCode::INSUFFICIENT_STORAGE, "disk", "The disk refuses"),
             Self::TooSlow => (StatusCode::GATEWAY_TIMEOUT, "too-slow", "No answer in time"),
         }

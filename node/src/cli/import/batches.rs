@@ -49,14 +49,7 @@ pub(super) struct Batches<I> {
 
 impl<I: Iterator<Item = Result<Row, BadInput>>> Batches<I> {
     pub(super) fn new(rows: I, prefix: String) -> Self {
-        Self {
-            rows,
-            prefix,
-            chain: [0; 32],
-            waiting: None,
-            bad: None,
-            ended: false,
-        }
+        Self { rows, prefix, chain: [0; 32], waiting: None, bad: None, ended: false }
     }
 
     fn next_op(&mut self) -> Option<(Op, u64)> {
@@ -81,11 +74,7 @@ impl<I: Iterator<Item = Result<Row, BadInput>>> Batches<I> {
         let body = format!("{{\"ops\":[{}]}}", ops.join(","));
         // The chain makes two equal batches of one import two writes: what stands between them may have
         // changed a key.
-        self.chain = Sha256::new()
-            .chain_update(self.chain)
-            .chain_update(&body)
-            .finalize()
-            .into();
+        self.chain = Sha256::new().chain_update(self.chain).chain_update(&body).finalize().into();
         Batch {
             body,
             keys: packing.ops.into_keys().collect(),

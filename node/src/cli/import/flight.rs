@@ -36,12 +36,7 @@ pub(super) struct Flight {
 
 impl Flight {
     pub(super) fn new(client: Client) -> Self {
-        Self {
-            client,
-            tasks: JoinSet::new(),
-            keys: BTreeSet::new(),
-            held: VecDeque::new(),
-        }
+        Self { client, tasks: JoinSet::new(), keys: BTreeSet::new(), held: VecDeque::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -99,15 +94,9 @@ async fn write(client: Client, batch: Batch) -> Result<Batch, ClientError> {
             .body(batch.body.clone());
         match client.ask::<Receipt>(request).await {
             Ok(_receipt) => return Ok(batch),
-            Err(ClientError::Refused {
-                status: 503,
-                retry_after_seconds,
-                ..
-            }) if tries < BUSY_TRIES_MAX => {
+            Err(ClientError::Refused { status: 503, retry_after_seconds, .. }) if tries < BUSY_TRIES_MAX => {
                 tries += 1;
-                let pause = retry_after_seconds
-                    .unwrap_or(BUSY_PAUSE_SECONDS)
-                    .min(BUSY_PAUSE_SECONDS_MAX);
+                let pause = retry_after_seconds.unwrap_or(BUSY_PAUSE_SECONDS).min(BUSY_PAUSE_SECONDS_MAX);
                 tokio::time::sleep(Duration::from_secs(pause)).await;
             }
             Err(error) => return Err(error),

@@ -72,37 +72,22 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     match end {
         End::All => tell(entries, started.elapsed().as_secs_f64(), args.json),
         End::Interrupted => Err(Failure::No(format!("stopped; {}", so_far(entries)))),
-        End::BadInput(bad) => Err(usage(format!(
-            "{}: {bad}; {}",
-            args.file.display(),
-            so_far(entries)
-        ))),
+        End::BadInput(bad) => Err(usage(format!("{}: {bad}; {}", args.file.display(), so_far(entries)))),
         End::Failed(failure) => Err(failure.and(&so_far(entries))),
     }
 }
 
 fn so_far(entries: u64) -> String {
-    format!(
-        "{} entries are in; repeating the same import is safe and goes on from there",
-        grouped(entries)
-    )
+    format!("{} entries are in; repeating the same import is safe and goes on from there", grouped(entries))
 }
 
 fn tell(entries: u64, seconds: f64, json: bool) -> Result<(), Failure> {
     let mut out = io::stdout();
     if json {
-        writeln!(
-            out,
-            "{}",
-            as_json(&serde_json::json!({ "entries": entries, "seconds": seconds }))
-        )?;
+        writeln!(out, "{}", as_json(&serde_json::json!({ "entries": entries, "seconds": seconds })))?;
     } else {
         let rate = grouped((entries as f64 / seconds.max(0.001)) as u64);
-        writeln!(
-            out,
-            "imported {} entries in {seconds:.1} s ({rate} a second)",
-            grouped(entries)
-        )?;
+        writeln!(out, "imported {} entries in {seconds:.1} s ({rate} a second)", grouped(entries))?;
     }
     Ok(())
 }
@@ -146,11 +131,7 @@ enum End {
     Failed(Failure),
 }
 
-async fn send_all(
-    client: Client,
-    batches: mpsc::Receiver<Result<Batch, BadInput>>,
-    progress: &mut Progress,
-) -> End {
+async fn send_all(client: Client, batches: mpsc::Receiver<Result<Batch, BadInput>>, progress: &mut Progress) -> End {
     let mut flight = Flight::new(client);
     let mut end = send_until_end(&mut flight, batches, progress).await;
     // What is on its way will be in; it is counted, whatever ended the import.

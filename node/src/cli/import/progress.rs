@@ -26,13 +26,7 @@ impl Progress {
     pub(super) fn new(bytes: Option<u64>) -> Self {
         let now = Instant::now();
         let bar = std::io::stderr().is_terminal().then(|| bar(bytes));
-        Self {
-            entries: 0,
-            position: 0,
-            started: now,
-            last_line: now,
-            bar,
-        }
+        Self { entries: 0, position: 0, started: now, last_line: now, bar }
     }
 
     /// Counts a batch that is durable.
@@ -41,11 +35,7 @@ impl Progress {
         // Batches may land out of order.
         self.position = self.position.max(batch.position);
         let rate = self.entries as f64 / self.started.elapsed().as_secs_f64().max(0.001);
-        let figures = format!(
-            "{} entries, {} a second",
-            grouped(self.entries),
-            grouped(rate as u64)
-        );
+        let figures = format!("{} entries, {} a second", grouped(self.entries), grouped(rate as u64));
         match &self.bar {
             Some(bar) => {
                 bar.set_position(self.position);
@@ -74,10 +64,7 @@ impl Progress {
 
 fn bar(bytes: Option<u64>) -> ProgressBar {
     let (bar, template) = match bytes {
-        Some(bytes) => (
-            ProgressBar::new(bytes),
-            "{wide_bar} {percent}%  {msg}, {eta} left",
-        ),
+        Some(bytes) => (ProgressBar::new(bytes), "{wide_bar} {percent}%  {msg}, {eta} left"),
         None => (ProgressBar::new_spinner(), "{spinner} {msg}, {elapsed}"),
     };
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));

@@ -81,11 +81,7 @@ pub(super) fn read(
 fn guess(input: &mut impl BufRead) -> io::Result<Format> {
     let head = input.fill_buf()?;
     let first = head.iter().find(|byte| !byte.is_ascii_whitespace());
-    Ok(if first == Some(&b'{') {
-        Format::Ndjson
-    } else {
-        Format::Csv
-    })
+    Ok(if first == Some(&b'{') { Format::Ndjson } else { Format::Csv })
 }
 
 fn ndjson(mut input: impl BufRead) -> impl Iterator<Item = Result<Row, BadInput>> {
@@ -93,10 +89,7 @@ fn ndjson(mut input: impl BufRead) -> impl Iterator<Item = Result<Row, BadInput>
     std::iter::from_fn(move || {
         loop {
             let mut text = Vec::new();
-            match (&mut input)
-                .take(ROW_BYTES_MAX as u64 + 1)
-                .read_until(b'\n', &mut text)
-            {
+            match (&mut input).take(ROW_BYTES_MAX as u64 + 1).read_until(b'\n', &mut text) {
                 Err(error) => return Some(Err(BadInput::Unreadable(error))),
                 Ok(0) => return None,
                 Ok(bytes) => (line, position) = (line + 1, position + bytes as u64),
@@ -105,12 +98,7 @@ fn ndjson(mut input: impl BufRead) -> impl Iterator<Item = Result<Row, BadInput>
                 return Some(Err(too_long(line)));
             }
             if !text.trim_ascii().is_empty() {
-                let row = json_row(&text).map(|(key, value)| Row {
-                    line,
-                    key,
-                    value,
-                    position,
-                });
+                let row = json_row(&text).map(|(key, value)| Row { line, key, value, position });
                 return Some(row.map_err(|why| BadInput::Row { line, why }));
             }
         }
@@ -125,17 +113,13 @@ struct JsonRow {
 }
 
 fn json_row(text: &[u8]) -> Result<(String, Vec<u8>), String> {
-    let row: JsonRow = serde_json::from_slice(text).map_err(|error| {
-        format!(
-            "not an object with \"key\" and \"value\": {}",
-            without_line(&error)
-        )
-    })?;
+    let row: JsonRow = serde_json::from_slice(text)
+        .map_err(|error| format!("not an object with \"key\" and \"value\": {}", without_line(&error)))?;
     let value = match (row.value, row.value_base64) {
         (Some(text), None) => text.into_bytes(),
-        (None, Some(encoded)) => BASE64
-            .decode(encoded.as_bytes())
-            .map_err(|error| format!("\"value_base64\" is not base64: {error}"))?,
+        (None, Some(encoded)) => {
+            BASE64.decode(encoded.as_bytes()).map_err(|error| format!("\"value_base64\" is not base64: {error}"))?
+        }
         (None, None) => return Err("it has neither \"value\" nor \"value_base64\"".to_owned()),
         (Some(_), Some(_)) => return Err("it has both \"value\" and \"value_base64\"".to_owned()),
     };
@@ -149,19 +133,9 @@ fn without_line(error: &serde_json::Error) -> String {
 
 fn csv(input: impl Read) -> impl Iterator<Item = Result<Row, BadInput>> {
     let since_row = Rc::new(Cell::new(0));
-    let metered = Metered {
-        input,
-        since_row: Rc::clone(&since_row),
-    };
-    let reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(metered);
-    let mut rows = CsvRows {
-        reader,
-        since_row,
-        columns: None,
-    };
+    let metered = Metered { input, since_row: Rc::clone(&since_row) };
+    let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(metered);
+    let mut rows = CsvRows { reader, since_row, columns: None };
     std::iter::from_fn(move || rows.next())
 }
 
@@ -205,12 +179,7 @@ impl<R: Read> CsvRows<R> {
         let line = record.position().map_or(0, csv::Position::line);
         let position = self.reader.position().byte();
         let (key, value) = csv_row(record, columns).map_err(|why| BadInput::Row { line, why })?;
-        Ok(Row {
-            line,
-            key,
-            value,
-            position,
-        })
+        Ok(Row { line, key, value, position })
     }
 }
 
@@ -223,33 +192,19 @@ struct Columns {
 }
 
 impl Columns {
-    const WITHOUT_HEADER: Self = Self {
-        key: 0,
-        value: 1,
-        width: 2,
-    };
+    const WITHOUT_HEADER: Self = Self { key: 0, value: 1, width: 2 };
 
     /// The places that a header names; `None` if the record is none.
     fn named_by(record: &csv::ByteRecord) -> Option<Self> {
-        let place = |name: &[u8]| {
-            record
-                .iter()
-                .position(|field| field.trim_ascii().eq_ignore_ascii_case(name))
-        };
-        Some(Self {
-            key: place(b"key")?,
-            value: place(b"value")?,
-            width: record.len(),
-        })
+        let place = |name: &[u8]| record.iter().position(|field| field.trim_ascii().eq_ignore_ascii_case(name));
+        Some(Self { key: place(b"key")?, value: place(b"value")?, width: record.len() })
     }
 }
 
 fn csv_row(record: &csv::ByteRecord, columns: Columns) -> Result<(String, Vec<u8>), String> {
     if record.len() != columns.width {
         let (found, width) = (record.len(), columns.width);
-        return Err(format!(
-            "it has {found} columns instead of {width}; quote values that contain a comma"
-        ));
+        return Err(format!("it has {found} columns instead of {width}; quote values that contain a comma"));
     }
     let (key, value) = (&record[columns.key], &record[columns.value]);
     let key = std::str::from_utf8(key).map_err(|_| "the key is not UTF-8".to_owned())?;
@@ -259,11 +214,7 @@ fn csv_row(record: &csv::ByteRecord, columns: Columns) -> Result<(String, Vec<u8
 fn csv_error(error: csv::Error, line: u64) -> BadInput {
     let why = format!("not CSV: {error}");
     if let csv::ErrorKind::Io(error) = error.into_kind() {
-        return if error.kind() == io::ErrorKind::FileTooLarge {
-            too_long(line)
-        } else {
-            BadInput::Unreadable(error)
-        };
+        return if error.kind() == io::ErrorKind::FileTooLarge { too_long(line) } else { BadInput::Unreadable(error) };
     }
     BadInput::Row { line, why }
 }
@@ -293,8 +244,5 @@ impl<R: Read> Read for Metered<R> {
 /// Checks a row against the bounds of the format, so that the line can be named.
 pub(super) fn checked(prefix: &str, row: &Row) -> Result<Op, BadInput> {
     let op: Result<Op, BadOp> = Op::put(&format!("{prefix}{}", row.key), &row.value);
-    op.map_err(|bad| BadInput::Row {
-        line: row.line,
-        why: bad.to_string(),
-    })
+    op.map_err(|bad| BadInput::Row { line: row.line, why: bad.to_string() })
 }

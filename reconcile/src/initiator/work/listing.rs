@@ -43,17 +43,10 @@ impl Work {
         if self.listing.is_none() {
             let spans = std::iter::from_fn(|| self.spans.pop_first());
             let prefixes: Vec<_> = spans.take(LIST_PREFIXES_MAX).collect();
-            self.listing = (!prefixes.is_empty()).then_some(Listing {
-                prefixes,
-                after: None,
-            });
+            self.listing = (!prefixes.is_empty()).then_some(Listing { prefixes, after: None });
         }
         let Listing { prefixes, after } = self.listing.as_ref()?;
-        Some(Request::List {
-            scope: self.scope,
-            prefixes: prefixes.clone(),
-            after: *after,
-        })
+        Some(Request::List { scope: self.scope, prefixes: prefixes.clone(), after: *after })
     }
 
     /// Compares a page with our side of the same stretch. It ends where the page does, or where ours has as many
@@ -68,26 +61,15 @@ impl Work {
         listing.check(theirs, more)?;
         let Listing { prefixes, after } = listing;
         let mut last = theirs.last().map(|leaf| leaf.key).filter(|_| more);
-        let mut ours = stretch(
-            view.scoped(self.scope),
-            &prefixes,
-            after,
-            last,
-            LIST_LEAVES_MAX + 1,
-        );
+        let mut ours = stretch(view.scoped(self.scope), &prefixes, after, last, LIST_LEAVES_MAX + 1);
         if ours.len() > LIST_LEAVES_MAX {
             ours.truncate(LIST_LEAVES_MAX);
             last = ours.last().map(|leaf| leaf.key);
         }
-        let end = last.map_or(theirs.len(), |last| {
-            theirs.partition_point(|leaf| leaf.key <= last)
-        });
+        let end = last.map_or(theirs.len(), |last| theirs.partition_point(|leaf| leaf.key <= last));
         let theirs = &theirs[..end];
         self.take_difference(&ours, theirs);
-        self.listing = last.map(|last| Listing {
-            prefixes: behind(prefixes, &last),
-            after: Some(last),
-        });
+        self.listing = last.map(|last| Listing { prefixes: behind(prefixes, &last), after: Some(last) });
         Ok(())
     }
 }

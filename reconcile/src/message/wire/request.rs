@@ -25,22 +25,12 @@ impl Request {
         match self {
             Self::Open(summary) => seal(OPEN, &codec::encode(&SummaryWire::from(summary))),
             Self::Compare { nodes } => {
-                let nodes: Vec<_> = nodes
-                    .iter()
-                    .map(|(at, hash)| (at.to_wire(), ByteArray::new(*hash)))
-                    .collect();
+                let nodes: Vec<_> = nodes.iter().map(|(at, hash)| (at.to_wire(), ByteArray::new(*hash))).collect();
                 seal(COMPARE, &codec::encode(&nodes))
             }
-            Self::List {
-                scope,
-                prefixes,
-                after,
-            } => {
+            Self::List { scope, prefixes, after } => {
                 let prefixes = prefixes.iter().map(Prefix::to_wire).collect();
-                seal(
-                    LIST,
-                    &codec::encode(&ListWire(scope_number(*scope), prefixes, *after)),
-                )
+                seal(LIST, &codec::encode(&ListWire(scope_number(*scope), prefixes, *after)))
             }
             Self::Fetch { keys } => seal(FETCH, &codec::encode(keys)),
             Self::Push { commits } => seal(PUSH, &codec::encode(&encode_commits(commits))),
@@ -69,9 +59,7 @@ impl Request {
                 within(&commits, 1, COMMITS_MAX, "a push holds 1 to 1024 commits")?;
                 Ok(Self::Push { commits })
             }
-            FRONTIER => Ok(Self::Frontier {
-                after: body::<Option<ChainId>>(bytes)?,
-            }),
+            FRONTIER => Ok(Self::Frontier { after: body::<Option<ChainId>>(bytes)? }),
             _ => Err(DecodeError::Invalid("a request of unknown kind")),
         }
     }
@@ -79,16 +67,9 @@ impl Request {
 
 fn decode_compare(bytes: &[u8]) -> Result<Request, DecodeError> {
     let wire: Vec<(PrefixWire<'_>, ByteArray<32>)> = body(bytes)?;
-    within(
-        &wire,
-        1,
-        COMPARE_NODES_MAX,
-        "a comparison names 1 to 256 subtrees",
-    )?;
-    let nodes = wire
-        .iter()
-        .map(|(at, hash)| Ok((Prefix::try_from(at)?, hash.into_array())))
-        .collect::<Result<_, _>>()?;
+    within(&wire, 1, COMPARE_NODES_MAX, "a comparison names 1 to 256 subtrees")?;
+    let nodes =
+        wire.iter().map(|(at, hash)| Ok((Prefix::try_from(at)?, hash.into_array()))).collect::<Result<_, _>>()?;
     Ok(Request::Compare { nodes })
 }
 
@@ -99,23 +80,15 @@ fn decode_list(bytes: &[u8]) -> Result<Request, DecodeError> {
         0 => Scope::State,
         1 => Scope::Members,
         _ => {
-            return Err(DecodeError::Invalid(
-                "a listing walks the state (0) or the members (1)",
-            ));
+            return Err(DecodeError::Invalid("a listing walks the state (0) or the members (1)"));
         }
     };
     let prefixes = wire.iter().map(Prefix::try_from).collect::<Result<Vec<_>, _>>()?;
     let apart = |pair: &[Prefix]| pair[0] < pair[1] && !pair[0].covers(&pair[1].first_key());
     if !prefixes.windows(2).all(apart) {
-        return Err(DecodeError::Invalid(
-            "subtrees of a listing must be sorted, none within another",
-        ));
+        return Err(DecodeError::Invalid("subtrees of a listing must be sorted, none within another"));
     }
-    Ok(Request::List {
-        scope,
-        prefixes,
-        after,
-    })
+    Ok(Request::List { scope, prefixes, after })
 }
 
 fn scope_number(scope: Scope) -> u64 {

@@ -7,9 +7,7 @@ use lattice::ids::{AuthorId, CommitId, StateRoot};
 use lattice::merkle::Digest;
 use serde_bytes::{ByteBuf, Bytes};
 
-use super::{
-    SummaryWire, body, decode_commits, decode_leaves, encode_commits, encode_leaves, open, seal, within,
-};
+use super::{SummaryWire, body, decode_commits, decode_leaves, encode_commits, encode_leaves, open, seal, within};
 use crate::limits::{
     CHILDREN, COMPARE_LEAVES_MAX, COMPARE_NODES_MAX, FRONTIER_CHAINS_MAX, LIST_LEAVES_MAX, REASON_BYTES_MAX,
     REFUSALS_MAX,
@@ -35,13 +33,10 @@ impl Response {
                 let answers: Vec<(u64, ByteBuf)> = answers.iter().map(encode_compared).collect();
                 seal(COMPARED, &codec::encode(&answers))
             }
-            Self::Listed { leaves, more } => seal(
-                LISTED,
-                &codec::encode(&(ByteBuf::from(encode_leaves(leaves)), *more)),
-            ),
-            Self::Commits { commits, served } => {
-                seal(COMMITS, &codec::encode(&(encode_commits(commits), *served)))
+            Self::Listed { leaves, more } => {
+                seal(LISTED, &codec::encode(&(ByteBuf::from(encode_leaves(leaves)), *more)))
             }
+            Self::Commits { commits, served } => seal(COMMITS, &codec::encode(&(encode_commits(commits), *served))),
             Self::Pushed(intake) => seal(PUSHED, &encode_intake(intake)),
             Self::Frontier { root, chains, more } => {
                 let chains: Vec<_> = chains
@@ -83,16 +78,9 @@ impl Response {
 
 fn decode_answers(bytes: &[u8]) -> Result<Response, DecodeError> {
     let wire: Vec<(u64, &Bytes)> = body(bytes)?;
-    within(
-        &wire,
-        1,
-        COMPARE_NODES_MAX,
-        "a comparison answers 1 to 256 subtrees",
-    )?;
+    within(&wire, 1, COMPARE_NODES_MAX, "a comparison answers 1 to 256 subtrees")?;
     let answers = wire.iter().map(|(kind, bytes)| decode_compared(*kind, bytes));
-    Ok(Response::Compared {
-        answers: answers.collect::<Result<_, _>>()?,
-    })
+    Ok(Response::Compared { answers: answers.collect::<Result<_, _>>()? })
 }
 
 fn decode_listed(bytes: &[u8]) -> Result<Response, DecodeError> {
@@ -102,12 +90,7 @@ fn decode_listed(bytes: &[u8]) -> Result<Response, DecodeError> {
 }
 
 fn decode_reason(reason: String) -> Result<String, DecodeError> {
-    within(
-        reason.as_bytes(),
-        0,
-        REASON_BYTES_MAX,
-        "a reason has at most 512 bytes",
-    )?;
+    within(reason.as_bytes(), 0, REASON_BYTES_MAX, "a reason has at most 512 bytes")?;
     Ok(reason)
 }
 
@@ -133,9 +116,7 @@ fn decode_compared(kind: u64, bytes: &[u8]) -> Result<Compared, DecodeError> {
             Ok(Compared::Children(Box::new(hashes)))
         }
         LEAVES => decode_leaves(bytes, COMPARE_LEAVES_MAX).map(Compared::Leaves),
-        _ => Err(DecodeError::Invalid(
-            "a subtree is the same (0), has children (1) or leaves (2)",
-        )),
+        _ => Err(DecodeError::Invalid("a subtree is the same (0), has children (1) or leaves (2)")),
     }
 }
 
@@ -146,16 +127,8 @@ fn encode_intake(intake: &Intake) -> Vec<u8> {
         .refused
         .iter()
         .map(|refusal| {
-            let evidence = refusal
-                .evidence
-                .as_ref()
-                .map(|commit| ByteBuf::from(commit.encode()));
-            (
-                refusal.commit,
-                why_number(refusal.why),
-                short_reason(refusal.reason.clone()),
-                evidence,
-            )
+            let evidence = refusal.evidence.as_ref().map(|commit| ByteBuf::from(commit.encode()));
+            (refusal.commit, why_number(refusal.why), short_reason(refusal.reason.clone()), evidence)
         })
         .collect();
     codec::encode(&(intake.applied, intake.waiting, refused))
@@ -164,15 +137,8 @@ fn encode_intake(intake: &Intake) -> Vec<u8> {
 fn decode_intake(bytes: &[u8]) -> Result<Intake, DecodeError> {
     let (applied, waiting, refused): (u64, u64, Vec<RefusalWire>) = body(bytes)?;
     within(&refused, 0, REFUSALS_MAX, "at most 16 refusals are named")?;
-    let refused = refused
-        .into_iter()
-        .map(decode_refusal)
-        .collect::<Result<_, _>>()?;
-    Ok(Intake {
-        applied,
-        waiting,
-        refused,
-    })
+    let refused = refused.into_iter().map(decode_refusal).collect::<Result<_, _>>()?;
+    Ok(Intake { applied, waiting, refused })
 }
 
 fn decode_refusal((commit, why, reason, evidence): RefusalWire) -> Result<Refusal, DecodeError> {
@@ -185,12 +151,7 @@ fn decode_refusal((commit, why, reason, evidence): RefusalWire) -> Result<Refusa
         _ => return Err(DecodeError::Invalid("a refusal of unknown kind")),
     };
     let evidence = evidence.map(|bytes| Commit::decode(&bytes)).transpose()?;
-    Ok(Refusal {
-        commit,
-        why,
-        reason,
-        evidence,
-    })
+    Ok(Refusal { commit, why, reason, evidence })
 }
 
 fn why_number(why: RefusedFor) -> u64 {
@@ -204,12 +165,7 @@ fn why_number(why: RefusedFor) -> u64 {
 
 fn decode_frontier(bytes: &[u8]) -> Result<Response, DecodeError> {
     let (root, wire, more): (StateRoot, Vec<(AuthorId, u64, &Bytes)>, bool) = body(bytes)?;
-    within(
-        &wire,
-        0,
-        FRONTIER_CHAINS_MAX,
-        "a page of a frontier holds at most 1024 chains",
-    )?;
+    within(&wire, 0, FRONTIER_CHAINS_MAX, "a page of a frontier holds at most 1024 chains")?;
     let chains = wire
         .iter()
         .map(|(author, term, chain)| Ok(((*author, *term), Chain::decode(chain)?)))

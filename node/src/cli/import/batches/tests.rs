@@ -13,11 +13,8 @@ fn rows_of(text: &[u8], format: Option<Format>) -> Vec<Result<Row, String>> {
 }
 
 fn pairs(text: &str) -> Vec<(String, String)> {
-    let rows = rows_of(text.as_bytes(), None)
-        .into_iter()
-        .map(|row| row.expect("a good row"));
-    rows.map(|row| (row.key, String::from_utf8(row.value).expect("text")))
-        .collect()
+    let rows = rows_of(text.as_bytes(), None).into_iter().map(|row| row.expect("a good row"));
+    rows.map(|row| (row.key, String::from_utf8(row.value).expect("text"))).collect()
 }
 
 fn batches_of(text: &str, prefix: &str) -> Vec<Result<Batch, BadInput>> {
@@ -27,17 +24,12 @@ fn batches_of(text: &str, prefix: &str) -> Vec<Result<Batch, BadInput>> {
 }
 
 fn ndjson(count: usize, value: &str) -> String {
-    (0..count)
-        .map(|n| format!("{}\n", json!({ "key": format!("k{n:05}"), "value": value })))
-        .collect()
+    (0..count).map(|n| format!("{}\n", json!({ "key": format!("k{n:05}"), "value": value }))).collect()
 }
 
 #[test]
 fn both_formats_give_the_same_rows() {
-    let expected = [
-        ("a".to_owned(), "1".to_owned()),
-        ("b c".to_owned(), "x, \"y\"\nz".to_owned()),
-    ];
+    let expected = [("a".to_owned(), "1".to_owned()), ("b c".to_owned(), "x, \"y\"\nz".to_owned())];
     for text in [
         "{\"key\":\"a\",\"value\":\"1\"}\n\n  {\"value\":\"x, \\\"y\\\"\\nz\",\"key\":\"b c\",\"author\":\"ignored\"}",
         "{\"key\":\"a\",\"value_base64\":\"MQ==\"}\r\n{\"key\":\"b c\",\"value\":\"x, \\\"y\\\"\\nz\"}\r\n",
@@ -55,47 +47,23 @@ fn a_bad_row_names_its_line() {
     let good = "{\"key\":\"a\",\"value\":\"1\"}\n";
     for (text, why) in [
         (format!("{good}nonsense\n"), "line 2: not an object"),
-        (
-            format!("{good}\n{good}{{\"key\":\"a\"}}"),
-            "line 4: it has neither",
-        ),
-        (
-            format!("{good}{{\"key\":\"a\",\"value\":\"1\",\"value_base64\":\"\"}}"),
-            "line 2: it has both",
-        ),
+        (format!("{good}\n{good}{{\"key\":\"a\"}}"), "line 4: it has neither"),
+        (format!("{good}{{\"key\":\"a\",\"value\":\"1\",\"value_base64\":\"\"}}"), "line 2: it has both"),
         (
             format!("{good}{{\"key\":\"a\",\"value\":5}}"),
             "line 2: not an object with \"key\" and \"value\": invalid type",
         ),
-        (
-            format!("{good}{{\"key\":\"a\",\"value_base64\":\"?\"}}"),
-            "line 2: \"value_base64\" is not base64",
-        ),
+        (format!("{good}{{\"key\":\"a\",\"value_base64\":\"?\"}}"), "line 2: \"value_base64\" is not base64"),
         ("a,1\nb\n".to_owned(), "line 2: it has 1 columns instead of 2"),
         ("a,1\nb,2,3\n".to_owned(), "line 2: it has 3 columns instead of 2"),
-        (
-            "key,x,value\na,1\n".to_owned(),
-            "line 2: it has 2 columns instead of 3",
-        ),
-        (
-            format!("a,1\nb,\"{}", "x\n".repeat(ROW_BYTES_MAX)),
-            "unclosed quote",
-        ),
-        (
-            format!("{good}{}", "x".repeat(ROW_BYTES_MAX + 1)),
-            "line 2: it is longer than",
-        ),
+        ("key,x,value\na,1\n".to_owned(), "line 2: it has 2 columns instead of 3"),
+        (format!("a,1\nb,\"{}", "x\n".repeat(ROW_BYTES_MAX)), "unclosed quote"),
+        (format!("{good}{}", "x".repeat(ROW_BYTES_MAX + 1)), "line 2: it is longer than"),
     ] {
-        let last = rows_of(text.as_bytes(), None)
-            .pop()
-            .expect("an error")
-            .expect_err("bad");
+        let last = rows_of(text.as_bytes(), None).pop().expect("an error").expect_err("bad");
         assert!(last.contains(why), "{last}");
     }
-    let not_utf8 = rows_of(b"a,1\n\xff,2\n", Some(Format::Csv))
-        .pop()
-        .expect("an error")
-        .expect_err("bad");
+    let not_utf8 = rows_of(b"a,1\n\xff,2\n", Some(Format::Csv)).pop().expect("an error").expect_err("bad");
     assert_eq!(not_utf8, "line 2: the key is not UTF-8");
 }
 
@@ -110,26 +78,15 @@ fn csv_values_may_be_any_bytes() {
 
 #[test]
 fn batches_stay_within_their_bounds_and_lose_nothing() {
-    let cases = [
-        ("v".to_owned(), 1000),
-        ("v".repeat(VALUE_BYTES_MAX), 9),
-        ("\u{1}".repeat(40_000), 12),
-    ];
+    let cases = [("v".to_owned(), 1000), ("v".repeat(VALUE_BYTES_MAX), 9), ("\u{1}".repeat(40_000), 12)];
     for (value, count) in cases {
         let text = ndjson(count, &value);
-        let batches: Vec<Batch> = batches_of(&text, "p/")
-            .into_iter()
-            .map(|batch| batch.expect("good"))
-            .collect();
+        let batches: Vec<Batch> = batches_of(&text, "p/").into_iter().map(|batch| batch.expect("good")).collect();
         let keys: Vec<&String> = batches.iter().flat_map(|batch| &batch.keys).collect();
         assert_eq!(keys.len(), count);
         assert!(keys.is_sorted() && keys[0] == "p/k00000");
         for batch in &batches {
-            assert!(
-                batch.keys.len() <= BATCH_OPS_MAX && batch.body.len() <= BODY_BYTES_MAX,
-                "{}",
-                batch.body.len()
-            );
+            assert!(batch.keys.len() <= BATCH_OPS_MAX && batch.body.len() <= BODY_BYTES_MAX, "{}", batch.body.len());
         }
         assert_eq!(batches.last().expect("some").position, text.len() as u64);
     }
@@ -141,11 +98,7 @@ fn the_last_row_of_a_key_wins_within_a_batch() {
     assert_eq!(batches.len(), 1);
     let batch = batches[0].as_ref().expect("good");
     assert_eq!(batch.keys, ["k", "other"]);
-    assert!(
-        batch.body.contains("\"3\"") && !batch.body.contains("\"1\""),
-        "{}",
-        batch.body
-    );
+    assert!(batch.body.contains("\"3\"") && !batch.body.contains("\"1\""), "{}", batch.body);
 }
 
 #[test]
@@ -155,40 +108,21 @@ fn rows_before_a_bad_one_are_given_and_none_after_it() {
     let bad = batches.pop().expect("two").expect_err("line 3");
     assert!(bad.to_string().starts_with("line 3"), "{bad}");
     assert_eq!(batches[0].as_ref().expect("good").keys, ["a", "b"]);
-    let too_long = batches_of(&format!("a,1\n{},2\n", "k".repeat(513)), "")
-        .pop()
-        .expect("an error");
-    assert!(
-        too_long
-            .expect_err("long key")
-            .to_string()
-            .contains("line 2: a key of 513 bytes")
-    );
-    assert!(
-        batches_of(&format!("{},2\n", "k".repeat(512)), "p")
-            .pop()
-            .expect("an error")
-            .is_err(),
-        "with its prefix"
-    );
+    let too_long = batches_of(&format!("a,1\n{},2\n", "k".repeat(513)), "").pop().expect("an error");
+    assert!(too_long.expect_err("long key").to_string().contains("line 2: a key of 513 bytes"));
+    assert!(batches_of(&format!("{},2\n", "k".repeat(512)), "p").pop().expect("an error").is_err(), "with its prefix");
 }
 
 #[test]
 fn names_of_batches_repeat_with_the_import_and_not_within_it() {
     let names = |text: &str, prefix: &str| -> Vec<String> {
-        batches_of(text, prefix)
-            .into_iter()
-            .map(|batch| batch.expect("good").idempotency_key)
-            .collect()
+        batches_of(text, prefix).into_iter().map(|batch| batch.expect("good").idempotency_key).collect()
     };
     let text = ndjson(BATCH_OPS_MAX, "v").repeat(3);
     let first = names(&text, "");
     assert_eq!(first, names(&text, ""));
     assert_eq!(first.len(), 3);
-    assert!(
-        first[0] != first[1] && first[1] != first[2],
-        "equal batches of one import are different writes"
-    );
+    assert!(first[0] != first[1] && first[1] != first[2], "equal batches of one import are different writes");
     assert_ne!(first[0], names(&text, "p/")[0]);
     assert!(first.iter().all(|name| name.len() <= 128 && name.is_ascii()));
 }

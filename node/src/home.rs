@@ -66,7 +66,7 @@ fn advice(error: &io::Error) -> &'static str {
     if kind == io::ErrorKind::StorageFull || kind == io::ErrorKind::QuotaExceeded {
         "free space on that file system"
     } else if kind == io::ErrorKind::ReadOnlyFilesystem {
-        "that file system is mounted read-only; mount it writable"
+        "that file system is mounted read-only; it must be mounted so that it can be written"
     } else {
         "check that the directory exists, belongs to this user and can be written"
     }

@@ -17,6 +17,11 @@ pub const SILENT_MS: u64 = 15_000;
 /// Milliseconds that a connected stranger has to prove the lattice before it is closed.
 pub const STRANGER_MS: u64 = 60_000;
 
+/// Milliseconds for which a lattice peer may be connected without its gossip subscription. Gossip sends that on the
+/// first connection only: if we closed a silent peer that still held the old connection when we dialled again, it
+/// never comes, and nothing but a clean reconnect brings it.
+pub const UNSUBSCRIBED_MS: u64 = 5_000;
+
 /// Milliseconds between two tries of the handshake with the same peer.
 pub const HELLO_RETRY_MS: u64 = 3_000;
 
@@ -106,6 +111,7 @@ pub struct Peer {
     heard_at_ms: u64,
     in_sync_at_ms: Option<u64>,
     hello_at_ms: Option<u64>,
+    unsubscribed_since_ms: Option<u64>,
     redial: Redial,
     strikes: u32,
     banned_until_ms: u64,
@@ -216,6 +222,7 @@ impl PeerBook {
             peer.rtt_ms = None;
             peer.in_sync_at_ms = None;
             peer.hello_at_ms = None;
+            peer.unsubscribed_since_ms = None;
             peer.redial = Redial { next_ms: now_ms + REDIAL_FIRST_MS, ..Redial::default() };
         }
     }
@@ -265,10 +272,15 @@ impl PeerBook {
         }
     }
 
-    /// Who is in the gossip mesh now.
-    pub fn set_mesh(&mut self, mesh: &BTreeSet<PeerName>) {
+    /// Who is in the gossip mesh now, and who subscribed to the lattice's topic at all.
+    pub fn set_gossip(&mut self, now_ms: u64, mesh: &BTreeSet<PeerName>, subscribed: &BTreeSet<PeerName>) {
         for (name, peer) in &mut self.peers {
             peer.mesh = mesh.contains(name);
+            if peer.proved.is_none() || subscribed.contains(name) {
+                peer.unsubscribed_since_ms = None;
+            } else {
+                peer.unsubscribed_since_ms.get_or_insert(now_ms);
+            }
         }
     }
 
@@ -382,6 +394,8 @@ impl PeerBook {
                 actions.push(Action::Close(name.clone(), "sent too much that no honest peer sends"));
             } else if now_ms.saturating_sub(peer.heard_at_ms) >= SILENT_MS {
                 actions.push(Action::Close(name.clone(), "silent for 15 s"));
+            } else if peer.unsubscribed_since_ms.is_some_and(|since| now_ms >= since + UNSUBSCRIBED_MS) {
+                actions.push(Action::Close(name.clone(), "its gossip subscription is missing; connecting again"));
             } else if self.member_behind(name, peer).is_none()
                 && now_ms.saturating_sub(peer.connected_at_ms) >= STRANGER_MS
             {

@@ -182,8 +182,11 @@ impl SwarmTask {
     }
 
     fn on_tick(&mut self) {
-        let mesh = self.swarm.behaviour().gossip.mesh_peers(&self.topic.hash()).map(name).collect();
-        self.book.set_mesh(&mesh);
+        let (gossip, topic) = (&self.swarm.behaviour().gossip, self.topic.hash());
+        let mesh = gossip.mesh_peers(&topic).map(name).collect();
+        let subscribed = gossip.all_peers().filter(|(_, topics)| topics.contains(&&topic)).map(|(peer, _)| name(peer));
+        let subscribed = subscribed.collect();
+        self.book.set_gossip(now_ms(), &mesh, &subscribed);
         for action in self.book.tick(now_ms()) {
             self.act(action);
         }

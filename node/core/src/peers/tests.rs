@@ -98,6 +98,23 @@ fn a_silent_peer_is_closed_after_15_seconds_and_a_talking_one_is_not() {
 }
 
 #[test]
+fn a_lattice_peer_whose_subscription_never_came_is_connected_again() {
+    // A paused peer woke up with its old connection still open: it did not repeat its subscription on the new one,
+    // and stayed out of the mesh for ever.
+    let mut book = book(3);
+    for n in [1, 2] {
+        book.connected(0, &name(n), u64::from(n), link(true));
+        book.proved(&name(n), keys(n).author.id());
+    }
+    let subscribed: BTreeSet<_> = [name(1)].into();
+    for now in [0, UNSUBSCRIBED_MS - 1, UNSUBSCRIBED_MS] {
+        book.set_gossip(now, &BTreeSet::new(), &subscribed);
+    }
+    let closed: Vec<_> = book.tick(UNSUBSCRIBED_MS);
+    assert!(matches!(closed.as_slice(), [Action::Close(peer, _)] if *peer == name(2)), "{closed:?}");
+}
+
+#[test]
 fn dialling_backs_off_goes_on_for_ever_and_never_doubles() {
     let mut book = book(2);
     book.configure(name(1), "/ip4/127.0.0.1/tcp/1".into());

@@ -75,6 +75,8 @@ CREATE TABLE quarantine (
     op_hashes BLOB
 );
 
+CREATE INDEX quarantine_by_key ON quarantine (key);
+
 -- One piece of evidence per author that signed two commits for one place.
 CREATE TABLE equivocations (
     author   BLOB PRIMARY KEY,

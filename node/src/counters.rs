@@ -30,7 +30,7 @@ impl Counters {
         *lock(&self.last_reconcile) = Some(view);
     }
 
-    /// A peer's root differed at equal frontiers.
+    /// A peer's state differed, and nothing explained it.
     pub fn diverged(&self) {
         self.divergences.fetch_add(1, Ordering::Relaxed);
     }

@@ -21,12 +21,12 @@ use libp2p::{Multiaddr, PeerId};
 use node_core::peers::PeerBook;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::counters::Counters;
-use crate::home::{Home, HomeLock};
+use crate::home::{CATCHING_UP, Home, HomeLock};
 use crate::ingest::Ingest;
 use crate::join::{JoinRefused, Joining, inviters};
 use crate::net::address::{split, with_peer};
@@ -38,7 +38,7 @@ use crate::store::open::{Opened, open};
 use crate::store::read::Reader;
 use crate::store::rebuild::Progress;
 use crate::sync::{HEADS_MAX, Sync};
-use crate::writer::{Identity, WriterHandle, writer};
+use crate::writer::{Identity, Published, WriterHandle, writer};
 use crate::{addressbook, api, settings};
 
 /// How long `join` waits for the inviting node.
@@ -97,6 +97,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     tracing::info!("stopping");
     if let Some(joining) = joining {
         joining.abort();
+        // Aborted or done, it holds nothing any more.
+        let _ = joining.await;
     }
     node.stop().await;
     Ok(())
@@ -110,18 +112,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
 pub async fn join(mut settings: Settings) -> anyhow::Result<Joined> {
     settings.http.clear();
     let node = Node::start(&settings).await?;
-    let Some(ticket) = node.home.ticket()? else { return Ok(Joined::Member) };
-    let joined = tokio::time::timeout(JOIN_TIMEOUT, node.joining(ticket).run()).await;
-    let outcome = match joined {
-        Ok(Ok(())) => {
-            node.home.remove("ticket")?;
-            Joined::Member
-        }
-        Ok(Err(refused)) => Joined::Refused(refused),
-        Err(_) => Joined::Unreachable,
-    };
+    let outcome = node.redeem().await;
     node.stop().await;
-    Ok(outcome)
+    outcome
 }
 
 impl Node {
@@ -138,7 +131,8 @@ impl Node {
         let listeners = bind(&settings.http).await?;
         let opened = open_store(&home, identity.lattice, settings).await?;
         let reader = Reader::new(opened.readers.clone());
-        let (writer_task, writer, frames) = writer(identity.clone(), opened).await?;
+        let is_catching_up = home.note_start(opened.log_size == 0)?;
+        let (writer_task, writer, frames) = writer(identity.clone(), opened, is_catching_up).await?;
         let book = peer_book(&home, settings, &identity, writer.published().membership.clone())?;
         let config =
             NetConfig { listen: settings.p2p.clone(), external: settings.external.clone(), mdns: settings.mdns };
@@ -177,6 +171,9 @@ impl Node {
         tasks.spawn(sync.run(heads_out, nudges_out, stop.clone()));
         tasks.spawn(tell_frames(net.clone(), frames, stop.clone()));
         tasks.spawn(addressbook::keep(home.clone(), net.clone(), stop.clone()));
+        if is_catching_up {
+            tasks.spawn(forget_catching_up(home.clone(), service.states(), stop.clone()));
+        }
         let http = serve(&home, &service, listeners, &tasks, &stop)?;
         let node =
             Self { service, http, home, nudges, writer_stop, stop, tasks, writer_task: writers, reader, _lock: lock };
@@ -197,6 +194,19 @@ impl Node {
         self.writer_task.wait().await;
         if let Err(error) = self.home.remove("run.json") {
             tracing::warn!(%error, "run.json stays behind");
+        }
+    }
+
+    /// Shows the ticket to the inviting node for a while.
+    async fn redeem(&self) -> anyhow::Result<Joined> {
+        let Some(ticket) = self.home.ticket()? else { return Ok(Joined::Member) };
+        match tokio::time::timeout(JOIN_TIMEOUT, self.joining(ticket).run()).await {
+            Ok(Ok(())) => {
+                self.home.remove("ticket")?;
+                Ok(Joined::Member)
+            }
+            Ok(Err(refused)) => Ok(Joined::Refused(refused)),
+            Err(_) => Ok(Joined::Unreachable),
         }
     }
 
@@ -353,6 +363,17 @@ async fn tell_frames(net: NetHandle, mut frames: mpsc::Receiver<Vec<u8>>, stop: 
             Some(frame) = frames.recv() => net.command(Command::Publish(frame)).await,
             () = stop.cancelled() => return,
         }
+    }
+}
+
+/// Removes the mark of a lost database once the writer knows what it signed before.
+async fn forget_catching_up(home: Home, mut states: watch::Receiver<Arc<Published>>, stop: CancellationToken) {
+    tokio::select! {
+        Ok(_) = states.wait_for(|state| !state.is_catching_up) => match home.remove(CATCHING_UP) {
+            Ok(()) => tracing::info!("caught up with a peer; this node writes again"),
+            Err(error) => tracing::warn!(%error, "the mark of a lost database stays behind"),
+        },
+        () = stop.cancelled() => {}
     }
 }
 

@@ -12,6 +12,12 @@ use lattice::ticket::Ticket;
 
 use crate::api::auth::ApiToken;
 
+/// Says that a database was begun here: one that is missing later was lost.
+const BEGUN: &str = "begun";
+
+/// Says that this node lost its database and has not learnt from a peer what it signed before.
+pub(crate) const CATCHING_UP: &str = "catching-up";
+
 /// Bytes of the largest file read whole here: a genesis and some addresses.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -203,6 +209,21 @@ impl Home {
         }
         let text = self.read_secret("ticket")?;
         text.parse().map(Some).map_err(|error| self.damaged("ticket", error))
+    }
+
+    /// Notes that the database is about to be used; gives whether it was lost since it was first begun, and nothing of
+    /// its own chain has been learnt from a peer since.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError::Io`].
+    pub fn note_start(&self, is_new_database: bool) -> Result<bool, HomeError> {
+        if is_new_database && self.path(BEGUN).exists() {
+            self.write(CATCHING_UP, 0o644, b"the database was lost; see `lattice status`\n")?;
+        } else if !self.path(BEGUN).exists() {
+            self.write(BEGUN, 0o644, b"a database was begun here\n")?;
+        }
+        Ok(self.path(CATCHING_UP).exists())
     }
 
     /// Removes a file that has done its work; one that is not there is fine.

@@ -203,7 +203,17 @@ impl Service {
         if !published.membership.is_active(&self.inner.identity.keys.author.id()) {
             return Err(WriteError::NotYetMember.to_string());
         }
-        Ok(())
+        if published.is_catching_up {
+            return Err(WriteError::CatchingUp.to_string());
+        }
+        let (counts, last) = (self.counts(), self.inner.counters.last_reconcile());
+        if counts.lattice > 0 && counts.in_sync == 0 {
+            return Err("not in sync with any peer yet; see `lattice peers`".to_owned());
+        }
+        match last.filter(|last| last.outcome == "unexplained") {
+            Some(last) => Err(format!("the state differs from that of peer {}, and nothing explains it", last.peer)),
+            None => Ok(()),
+        }
     }
 
     /// What this node says of itself.

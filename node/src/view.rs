@@ -59,7 +59,8 @@ pub struct Status {
     pub waiting: u64,
     /// Authors that signed two commits for one place in their chain.
     pub equivocations: Vec<EquivocationView>,
-    /// Times that a peer's root differed at equal frontiers since start: damage, a bug or a lie.
+    /// Since start: entries that came though this state should have held them, and differences from a peer that
+    /// nothing explained. Damage, a bug or a lie.
     pub divergences: u64,
     /// The last reconcile that this node started.
     pub last_reconcile: Option<ReconcileView>,

@@ -131,7 +131,7 @@ impl From<WriteError> for Problem {
             WriteError::NotAdmitted(refused) => Kind::from(refused),
             WriteError::Store(failed) => Kind::from(failed),
             WriteError::Empty => Kind::Unprocessable,
-            WriteError::NotYetMember => Kind::NotReady,
+            WriteError::NotYetMember | WriteError::CatchingUp => Kind::NotReady,
             WriteError::Clock(_) => Kind::Clock,
             WriteError::KeyReused => Kind::IdempotencyKeyReused,
             WriteError::NoInvitation | WriteError::NotAdmin => Kind::Forbidden,
@@ -145,7 +145,7 @@ impl From<&StoreError> for Kind {
     fn from(error: &StoreError) -> Self {
         match error {
             StoreError::Full | StoreError::ReadOnly => Self::Disk,
-            StoreError::Damaged(_) | StoreError::Sqlite(_) => Self::Database,
+            StoreError::Damaged(_) | StoreError::Uncertain | StoreError::Sqlite(_) => Self::Database,
         }
     }
 }

@@ -29,7 +29,7 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Time that running requests get to end after the node was told to stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Pause after a failed accept, which fails at once again while the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

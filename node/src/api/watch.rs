@@ -97,6 +97,13 @@ impl Watch {
         // Seen here, so that only what comes later wakes the stream.
         let now = states.borrow_and_update().log_size;
         let position = from.unwrap_or(now);
+        if position > now {
+            let detail = format!(
+                "the log of this node ends at position {now}, {position} is beyond it: positions are each node's own, and a \
+                 new log starts at 0"
+            );
+            return Err(Problem::new(Kind::Conflict, detail));
+        }
         let cursor = service.cursor_at(position).await?;
         Ok(Self { service, states, prefix, position, cursor, idle_since: None, _slot: slot })
     }

@@ -14,6 +14,9 @@ use super::swarm::{Dialled, SwarmTask, name, random};
 use super::{Command, Gossip, Protocol, Request};
 use crate::clock::now_ms;
 
+/// Milliseconds between two hellos of one peer that are answered.
+const GREETING_PAUSE_MS: u64 = 1_000;
+
 impl SwarmTask {
     pub(super) fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
@@ -105,6 +108,10 @@ impl SwarmTask {
         self.book.heard(now_ms(), &name(&peer));
         let bytes = match message {
             Message::Request { request, channel, .. } => {
+                if !self.may_greet(peer) {
+                    // The channel drops: the asker sees a failure and comes again.
+                    return;
+                }
                 let answer = self.hello_to(&peer);
                 let _ = self.swarm.behaviour_mut().hello.send_response(channel, answer);
                 request
@@ -112,6 +119,13 @@ impl SwarmTask {
             Message::Response { response, .. } => response,
         };
         self.check_hello(peer, bytes);
+    }
+
+    /// One greeting a peer and a second: each costs two signatures.
+    fn may_greet(&mut self, peer: PeerId) -> bool {
+        let now = now_ms();
+        self.greeted.retain(|_, at| now < *at + GREETING_PAUSE_MS);
+        self.greeted.insert(peer, now).is_none()
     }
 
     /// Signatures are checked on another thread; the verdict comes back as a command.

@@ -56,6 +56,8 @@ pub struct SwarmTask {
     pub(super) view: watch::Sender<NetView>,
     pub(super) waiting: HashMap<(Protocol, OutboundRequestId), Reply>,
     pub(super) dials: HashMap<ConnectionId, Dialled>,
+    /// Peers whose hello was answered within the last second.
+    pub(super) greeted: HashMap<PeerId, u64>,
 }
 
 pub(super) enum Dialled {
@@ -119,6 +121,7 @@ pub async fn start(
         view,
         waiting: HashMap::new(),
         dials: HashMap::new(),
+        greeted: HashMap::new(),
     };
     Ok((task, handle, streams))
 }

@@ -47,8 +47,13 @@ pub enum StoreError {
     #[error("the database can't be written; check owner, mode and mount of the data directory")]
     ReadOnly,
     /// Stored bytes do not decode.
-    #[error("the database is damaged: {0}; stop the node, keep a copy, and let it rejoin with an empty state.db")]
+    #[error(
+        "the database is damaged: {0}; stop the node, keep a copy of the directory, remove state.db, state.db-wal and state.db-shm, and start again: the state comes back from the other nodes"
+    )]
     Damaged(String),
+    /// Neither success nor failure of the last transaction could be read back.
+    #[error("nobody knows whether the last transaction is on the disk; check the disk and restart the node")]
+    Uncertain,
     /// Anything else that SQLite says.
     #[error("the database failed: {0}")]
     Sqlite(String),
@@ -58,7 +63,7 @@ impl StoreError {
     /// A disk's failure is nobody's fault but ours.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Full | Self::ReadOnly | Self::Damaged(_) | Self::Sqlite(_) => Fault::Us,
+            Self::Full | Self::ReadOnly | Self::Damaged(_) | Self::Uncertain | Self::Sqlite(_) => Fault::Us,
         }
     }
 

@@ -173,13 +173,17 @@ impl Reader {
         Ok(record)
     }
 
-    /// Evidence kept against authors.
+    /// Whether this node printed an invitation with this secret.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
-    pub async fn evidence(&self) -> Result<Vec<Vec<u8>>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT evidence FROM equivocations ORDER BY author").fetch_all(&self.pool).await?)
+    pub async fn knows_invitation(&self, secret_hash: [u8; 32]) -> Result<bool, StoreError> {
+        let found = sqlx::query("SELECT 1 FROM invitations WHERE secret_hash = ?")
+            .bind(secret_hash.to_vec())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(found.is_some())
     }
 
     /// Closes all connections.

@@ -124,7 +124,8 @@ fn hash_rows(rows: &[SqliteRow]) -> Result<Vec<Hashed>, StoreError> {
 
 /// Columns entry id, key, value, op index.
 fn hash_row(row: &SqliteRow, header: &Header, commit: CommitId) -> Result<Hashed, StoreError> {
-    let (text, value): (&str, Option<&[u8]>) = (row.get(1), row.get(2));
+    let text: &str = row.try_get(1).map_err(|e| damaged_entry(row, &e))?;
+    let value: Option<&[u8]> = row.get(2);
     let key = Key::new(text).map_err(|e| damaged_entry(row, &e))?;
     let change = match value {
         Some(value) if text.starts_with(MEMBER_PREFIX) => {
@@ -139,7 +140,7 @@ fn hash_row(row: &SqliteRow, header: &Header, commit: CommitId) -> Result<Hashed
 }
 
 fn damaged_entry(row: &SqliteRow, what: &dyn std::fmt::Display) -> StoreError {
-    StoreError::damaged(format_args!("entry {:?}: {what}", row.get::<&str, _>(1)))
+    StoreError::damaged(format_args!("entry {} ({:?}): {what}", row.get::<i64, _>(0), row.try_get::<&str, _>(1)))
 }
 
 /// SHA-256 of a stored header: its commit's id.

@@ -248,10 +248,22 @@ pub(crate) async fn write_state(
     Ok(())
 }
 
-/// The root that the last durable transaction recorded: tells whether a commit that reported an error took place.
-pub(crate) async fn stored_root(connection: &mut SqliteConnection) -> Result<Option<StateRoot>, StoreError> {
-    let row = sqlx::query("SELECT root FROM state").fetch_one(connection).await?;
-    Ok(StateRoot::from_slice(row.get(0)))
+/// Records in the own log: tells whether a commit that reported an error took place.
+pub(crate) async fn stored_log_size(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let size: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(position) + 1, 0) FROM records WHERE log = ?")
+        .bind(OWN_LOG)
+        .fetch_one(connection)
+        .await?;
+    Ok(size as u64)
+}
+
+/// Whether a cut ever removed an entry at this key.
+pub(crate) async fn is_quarantined(connection: &mut SqliteConnection, key: &str) -> Result<bool, StoreError> {
+    let found = sqlx::query("SELECT 1 FROM quarantine WHERE key = ? LIMIT 1")
+        .bind(key.to_owned())
+        .fetch_optional(connection)
+        .await?;
+    Ok(found.is_some())
 }
 
 /// Keeps one piece of evidence per author; the first stays. Returns whether it is new.
@@ -322,7 +334,10 @@ pub(crate) async fn kept_answer(
     Ok(row.map(|row| (row.get(0), row.get(1))))
 }
 
-/// Keeps the hash of an invitation's secret.
+/// Invitations kept, used or not; the oldest go first (a guess: no operator hands out more at a time).
+const INVITATIONS_MAX: i64 = 4096;
+
+/// Keeps the hash of an invitation's secret, and forgets the oldest beyond the bound.
 pub(crate) async fn keep_invitation(
     connection: &mut SqliteConnection,
     secret_hash: [u8; 32],
@@ -331,8 +346,15 @@ pub(crate) async fn keep_invitation(
     sqlx::query("INSERT INTO invitations (secret_hash, created_ms) VALUES (?, ?)")
         .bind(secret_hash.to_vec())
         .bind(created_ms as i64)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    sqlx::query(
+        "DELETE FROM invitations WHERE secret_hash IN \
+         (SELECT secret_hash FROM invitations ORDER BY created_ms DESC LIMIT -1 OFFSET ?)",
+    )
+    .bind(INVITATIONS_MAX)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -134,6 +134,11 @@ impl Sync {
             | Outcome::Lost { .. }
             | Outcome::OurFault { .. } => {}
         }
+        if matches!(report.outcome, Outcome::Equal { frontier_raised: false, .. })
+            && self.writer.published().is_catching_up
+        {
+            self.writer.send(Job::CaughtUp).await;
+        }
         self.counters.reconciled(report.outcome.word(), report.view());
         self.note(report).await;
     }

@@ -21,39 +21,70 @@ use crate::writer::job::{Job, WriteError};
 /// How long a request waits for its turn before the peer is told to come again; a turn takes milliseconds.
 const BUSY_AFTER: Duration = Duration::from_secs(2);
 
-/// Requests answered at once; a message of commits in each is at most 8 MiB. Beyond it peers are told to come again.
+/// Requests answered at once; a message of commits in each is at most 8 MiB. Beyond it they wait for a turn.
 const ANSWERS_MAX: usize = 4;
+
+/// Requests that wait for their turn, 2 MiB each at most. Beyond it peers are told at once to come again.
+const WAITING_MAX: usize = 16;
+
+/// Strangers with an invitation heard at once. Beyond it they come again by themselves.
+const JOINS_MAX: usize = 2;
+
+/// Who is being answered.
+struct Turns {
+    answers: Semaphore,
+    waiting: Semaphore,
+    joins: Semaphore,
+}
 
 impl Sync {
     /// Answers requests until `stop` fires.
     pub async fn serve(self, mut requests: mpsc::Receiver<Request>, stop: CancellationToken) {
-        let permits = Arc::new(Semaphore::new(ANSWERS_MAX));
+        let turns = Arc::new(Turns {
+            answers: Semaphore::new(ANSWERS_MAX),
+            waiting: Semaphore::new(ANSWERS_MAX + WAITING_MAX),
+            joins: Semaphore::new(JOINS_MAX),
+        });
         let tasks = TaskTracker::new();
         loop {
             let request = tokio::select! {
                 Some(request) = requests.recv() => request,
                 () = stop.cancelled() => break,
             };
-            let (sync, permits) = (self.clone(), permits.clone());
-            tasks.spawn(async move {
-                let permit = tokio::time::timeout(BUSY_AFTER, permits.acquire()).await;
-                let bytes = match (request.protocol, &permit) {
-                    (Protocol::Reconcile, Err(_)) => Response::Busy.encode(),
-                    (Protocol::Reconcile, Ok(_)) => sync.reconcile(&request).await.encode(),
-                    (Protocol::Join, _) => sync.join(&request).await.encode(),
-                };
-                let Request { protocol, channel, .. } = request;
-                sync.net.command(Command::Respond { protocol, channel, bytes }).await;
-            });
+            let (sync, turns) = (self.clone(), turns.clone());
+            if let Err(refusal) = admitted(&request, &turns) {
+                self.respond(request, refusal).await;
+                continue;
+            }
+            tasks.spawn(async move { sync.answer(request, &turns).await });
         }
         tasks.close();
         tasks.wait().await;
     }
 
+    async fn answer(&self, request: Request, turns: &Turns) {
+        let bytes = match request.protocol {
+            Protocol::Join => {
+                let turn = turns.joins.try_acquire();
+                let busy = || JoinAnswer::NotNow("the inviting node is busy".to_owned());
+                if turn.is_ok() { self.join(&request).await } else { busy() }.encode()
+            }
+            Protocol::Reconcile => {
+                let place = turns.waiting.try_acquire();
+                let turn = tokio::time::timeout(BUSY_AFTER, turns.answers.acquire()).await;
+                let answer = place.is_ok() && matches!(turn, Ok(Ok(_)));
+                if answer { self.reconcile(&request).await } else { Response::Busy }.encode()
+            }
+        };
+        self.respond(request, bytes).await;
+    }
+
+    async fn respond(&self, request: Request, bytes: Vec<u8>) {
+        let Request { protocol, channel, .. } = request;
+        self.net.command(Command::Respond { protocol, channel, bytes }).await;
+    }
+
     async fn reconcile(&self, request: &Request) -> Response {
-        if request.author.is_none() {
-            return Response::Refused { reason: "only for peers that proved this lattice".to_owned() };
-        }
         let question = match Question::decode(&request.bytes) {
             Ok(question) => question,
             Err(error) => {
@@ -92,13 +123,33 @@ impl Sync {
         if join.member.peer_id != request.peer.to_bytes() || !join.is_signed() {
             return JoinAnswer::Refused("the request is not signed by the node that sent it".to_owned());
         }
+        let secret_hash: [u8; 32] = Sha256::digest(join.secret).into();
+        // Guesses are answered by the read pool; they never reach the writer.
+        match self.reader.knows_invitation(secret_hash).await {
+            Ok(true) => {}
+            Ok(false) => return JoinAnswer::Refused(WriteError::NoInvitation.to_string()),
+            Err(error) => return JoinAnswer::NotNow(error.to_string()),
+        }
         let (reply, answer) = oneshot::channel();
-        let secret_hash = Sha256::digest(join.secret).into();
         self.writer.send(Job::Redeem { secret_hash, member: join.member, reply: Reply(reply) }).await;
         match answer.await.unwrap_or(Err(WriteError::Stopping)) {
             Ok(_) => JoinAnswer::Welcome,
             Err(error) if error.fault() == Fault::Us => JoinAnswer::NotNow(error.to_string()),
             Err(error) => JoinAnswer::Refused(error.to_string()),
         }
+    }
+}
+
+/// Refuses at once, before any work or memory is spent: strangers, and whoever comes when all places are taken.
+fn admitted(request: &Request, turns: &Turns) -> Result<(), Vec<u8>> {
+    match request.protocol {
+        Protocol::Reconcile if request.author.is_none() => {
+            Err(Response::Refused { reason: "only for peers that proved this lattice".to_owned() }.encode())
+        }
+        Protocol::Reconcile if turns.waiting.available_permits() == 0 => Err(Response::Busy.encode()),
+        Protocol::Join if turns.joins.available_permits() == 0 => {
+            Err(JoinAnswer::NotNow("the inviting node is busy".to_owned()).encode())
+        }
+        Protocol::Reconcile | Protocol::Join => Ok(()),
     }
 }

@@ -61,6 +61,8 @@ pub enum Job {
         /// Tells when it is done, or left because the state has moved on.
         reply: oneshot::Sender<()>,
     },
+    /// A session ended with a state and a frontier equal to the peer's.
+    CaughtUp,
     /// Write a record of something that did not change the state.
     Note {
         /// What happened.
@@ -152,6 +154,13 @@ pub enum WriteError {
     /// This node was not let in yet.
     #[error("this node is not a member yet: the node that printed its ticket has not let it in; see `lattice status`")]
     NotYetMember,
+    /// This node lost its database; its chain goes on elsewhere.
+    #[error(
+        "this node lost its database and must learn from a peer what it signed before, or it would sign two commits for \
+         one place; that happens by itself once a peer answers. If no other node is left, remove the file `catching-up` \
+         from the data directory and restart"
+    )]
+    CatchingUp,
     /// Our clock is behind what we have seen.
     #[error(transparent)]
     Clock(#[from] ClockBehind),
@@ -180,7 +189,7 @@ impl WriteError {
             Self::Verify(error) => error.fault(),
             // A client that asks for a reserved key is at fault, whatever a gossiping peer would be.
             Self::NotAdmitted(_) => Fault::Sender,
-            Self::NotYetMember | Self::Clock(_) | Self::Stopping => Fault::Us,
+            Self::NotYetMember | Self::CatchingUp | Self::Clock(_) | Self::Stopping => Fault::Us,
             Self::Store(error) => error.fault(),
         }
     }

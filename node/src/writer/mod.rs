@@ -4,6 +4,8 @@
 //! commit). Each group is judged, joined and stored in one transaction; only then is it published, answered and
 //! told to others. If the transaction fails nothing of it happened: the tree is persistent, so the old one stands.
 
+mod answers;
+mod evidence;
 mod group;
 pub mod job;
 mod state;
@@ -99,7 +101,8 @@ pub struct Writer {
     publisher: watch::Sender<Arc<Published>>,
 }
 
-/// Sets up the writer over an opened store. The receiver yields encoded gossip frames of durable commits.
+/// Sets up the writer over an opened store; `is_catching_up` keeps it from signing until it has learnt from a peer what
+/// it signed before. The receiver yields encoded gossip frames of durable commits.
 ///
 /// # Errors
 ///
@@ -107,8 +110,9 @@ pub struct Writer {
 pub async fn writer(
     identity: Arc<Identity>,
     opened: Opened,
+    is_catching_up: bool,
 ) -> Result<(Writer, WriterHandle, mpsc::Receiver<Vec<u8>>), crate::store::StoreError> {
-    let state = State::resume(&identity, opened, now_ms()).await?;
+    let state = State::resume(&identity, opened, is_catching_up, now_ms()).await?;
     let (jobs_in, jobs) = mpsc::channel(JOBS_MAX);
     let (frames, frames_out) = mpsc::channel(FRAMES_MAX);
     let (publisher, published) = watch::channel(Arc::new(state.publish(0, None)));
@@ -167,10 +171,14 @@ impl Writer {
             }
             Job::Raise { root, chains, reply } => {
                 self.finish(group).await;
-                self.state.raise(self.identity.lattice, &root, &chains).await;
+                let raised = self.state.raise(self.identity.lattice, &root, &chains).await;
+                self.publish(raised.err());
+                let _ = reply.send(());
+            }
+            Job::CaughtUp => {
+                self.state.caught_up();
                 let trouble = self.publisher.borrow().trouble.clone();
                 self.publish(trouble);
-                let _ = reply.send(());
             }
             Job::Note { event } => {
                 self.finish(group).await;
@@ -276,7 +284,9 @@ impl Writer {
                 done.membership_changed
             }
             Err(error) => {
-                tracing::error!(%error, "a transaction failed; nothing of it happened");
+                if self.publisher.borrow().trouble.is_none() {
+                    tracing::error!(%error, "a transaction failed, nothing of it happened; refusing writes until one succeeds");
+                }
                 self.publish(Some(error.clone()));
                 let failed = WriteError::from(error);
                 group.settle_items(items, |_| Fate::Failed(failed.clone()), |_| Err(failed.clone()));

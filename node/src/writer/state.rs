@@ -4,22 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lattice::clock::Clock;
-use lattice::commit::{Draft, Header, SignedHeader, VerifiedCommit};
+use lattice::commit::{Draft, VerifiedCommit};
 use lattice::equivocation::Equivocation;
 use lattice::frontier::{Chain, Frontier};
-use lattice::genesis::Member;
 use lattice::ids::{AuthorId, CommitId, KeyHash, LatticeId, StateRoot};
 use lattice::membership::{Change, Membership};
 use lattice::op::Op;
 use lattice::record::{Event, Record};
-use node_core::apply::{EntryRow, NextRows, Plan, Tree, contested, plan};
-use sha2::{Digest, Sha256};
+use node_core::apply::{EntryRow, NextRows, Tree, contested, plan};
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
 use super::Identity;
+use super::answers::written;
 use super::group::{Group, Item, Task};
-use super::job::{IdempotencyKey, Invitation, WriteError, Written};
+use super::job::{WriteError, Written};
 use super::transaction::{Batch, Next};
 use crate::store::open::Opened;
 use crate::store::{StoreError, write};
@@ -51,24 +50,30 @@ pub struct Published {
     pub equivocations: Arc<Vec<Equivocation>>,
     /// Winning operations since start that our frontier said we had: each was damage here.
     pub damaged: u64,
+    /// Whether this node lost its database and does not sign until it knows from a peer what it signed.
+    pub is_catching_up: bool,
     /// Why the last transaction failed, until one succeeds.
     pub trouble: Option<StoreError>,
 }
 
 pub(super) struct State {
-    connection: SqliteConnection,
-    tree: Tree,
-    frontier: Arc<Frontier>,
+    pub(super) connection: SqliteConnection,
+    pub(super) tree: Tree,
+    pub(super) frontier: Arc<Frontier>,
     pub(super) membership: Arc<Membership>,
     /// Membership changes by key hash, and their leaves.
-    changes: Arc<BTreeMap<KeyHash, Change>>,
-    members: Tree,
-    authors: BTreeMap<AuthorId, i64>,
-    equivocations: Arc<Vec<Equivocation>>,
-    next: NextRows,
-    log_size: u64,
-    clock: Clock,
-    damaged: u64,
+    pub(super) changes: Arc<BTreeMap<KeyHash, Change>>,
+    pub(super) members: Tree,
+    pub(super) authors: BTreeMap<AuthorId, i64>,
+    pub(super) equivocations: Arc<Vec<Equivocation>>,
+    pub(super) next: NextRows,
+    pub(super) log_size: u64,
+    pub(super) clock: Clock,
+    pub(super) damaged: u64,
+    /// Whether the last transaction may or may not be on disk.
+    is_uncertain: bool,
+    /// Whether this node lost its database and must not sign before it knows what it signed.
+    is_catching_up: bool,
 }
 
 /// What a transaction did.
@@ -81,7 +86,12 @@ pub(super) struct Done {
 
 impl State {
     /// Takes over an opened store; opens the log of a new one.
-    pub(super) async fn resume(identity: &Identity, opened: Opened, now_ms: u64) -> Result<Self, StoreError> {
+    pub(super) async fn resume(
+        identity: &Identity,
+        opened: Opened,
+        is_catching_up: bool,
+        now_ms: u64,
+    ) -> Result<Self, StoreError> {
         let rebuilt = opened.rebuilt;
         let membership = Arc::new(Membership::of(&identity.genesis, rebuilt.changes.values().cloned()));
         let tips = opened.frontier.chains().filter_map(|(_, chain)| chain.tip.as_ref()).map(|t| t.header().time).max();
@@ -98,22 +108,19 @@ impl State {
             log_size: opened.log_size,
             clock: Clock::resuming_at(rebuilt.latest.max(tips.unwrap_or_default())),
             damaged: 0,
+            is_uncertain: false,
+            is_catching_up,
         };
         state.equivocations = Arc::new(state.stored_evidence().await?);
         if state.log_size == 0 {
             let author = identity.keys.author.id();
-            let origin = format!("{}/{author}", identity.lattice);
+            // A log is never begun twice under one name.
+            let again = if is_catching_up { format!("/{now_ms}") } else { String::new() };
+            let origin = format!("{}/{author}{again}", identity.lattice);
             write::name_log(&mut state.connection, &origin, identity.keys.log_key().as_bytes()).await?;
             state.note(now_ms, Event::Opened { lattice: identity.lattice, author }).await?;
         }
         Ok(state)
-    }
-
-    async fn stored_evidence(&mut self) -> Result<Vec<Equivocation>, StoreError> {
-        let stored: Vec<Vec<u8>> = sqlx::query_scalar("SELECT evidence FROM equivocations ORDER BY author")
-            .fetch_all(&mut self.connection)
-            .await?;
-        stored.iter().map(|bytes| Equivocation::decode(bytes).map_err(StoreError::damaged)).collect()
     }
 
     pub(super) fn publish(&self, waiting: usize, trouble: Option<StoreError>) -> Published {
@@ -129,6 +136,7 @@ impl State {
             waiting,
             equivocations: self.equivocations.clone(),
             damaged: self.damaged,
+            is_catching_up: self.is_catching_up,
             trouble,
         }
     }
@@ -143,6 +151,9 @@ impl State {
     ) -> Result<VerifiedCommit, WriteError> {
         if ops.is_empty() {
             return Err(WriteError::Empty);
+        }
+        if self.is_catching_up {
+            return Err(WriteError::CatchingUp);
         }
         let author = identity.keys.author.id();
         let (seq, prev) = match group.last_of(&author) {
@@ -184,7 +195,7 @@ impl State {
             next: plan.next,
             log_size: self.log_size,
         };
-        let damaged = self.count_damage(&plan, &next.evidence);
+        let damaged = self.count_damage(&plan, &next.evidence).await?;
         let what = Batch { identity, items, plan: &plan, chains: &chains, before: self.tree.root(), time_ms: now_ms };
         let next = self.transact(next, &what).await?;
         self.damaged += damaged;
@@ -193,6 +204,9 @@ impl State {
 
     /// All or nothing, on disk and in what it gives back.
     async fn transact(&mut self, next: Next, what: &Batch<'_>) -> Result<Next, StoreError> {
+        if self.is_uncertain {
+            return Err(StoreError::Uncertain);
+        }
         write::begin(&mut self.connection).await?;
         let (next, error) = match next.write(&mut self.connection, what).await {
             Ok(next) => match write::commit(&mut self.connection).await {
@@ -202,13 +216,18 @@ impl State {
             Err(error) => (None, error),
         };
         write::roll_back(&mut self.connection).await;
-        // A commit that reports an error may still have taken place: the disk knows.
-        match next {
-            Some(next) if write::stored_root(&mut self.connection).await.ok().flatten() == Some(next.tree.root()) => {
-                Ok(next)
-            }
-            _ => Err(error),
-        }
+        let Some(next) = next else { return Err(error) };
+        // A commit that reports an error may still have taken place. Every transaction appends to the log, so its size
+        // on disk tells.
+        if self.took_place(next.log_size).await? { Ok(next) } else { Err(error) }
+    }
+
+    /// Whether the log on disk has reached this size. If even that can't be read, nobody knows what is durable, and
+    /// going on could sign a second commit for one place: the writer refuses everything until a restart.
+    async fn took_place(&mut self, log_size: u64) -> Result<bool, StoreError> {
+        let stored = write::stored_log_size(&mut self.connection).await;
+        self.is_uncertain = stored.is_err();
+        Ok(stored? == log_size)
     }
 
     fn adopt(&mut self, next: Next, batch: &[VerifiedCommit]) -> Done {
@@ -234,102 +253,59 @@ impl State {
         Done { membership_changed, evidence: next.evidence }
     }
 
-    /// Operations that win although our frontier says that their effect is in: the state had lost them. Keys emptied
-    /// by a cut may be filled by older commits, and a forked chain has two commits for one number, so neither counts.
-    fn count_damage(&self, plan: &Plan<'_>, evidence: &[Equivocation]) -> u64 {
-        let forked = |author: &AuthorId| {
-            self.equivocations.iter().chain(evidence).any(|pair| pair.first.header().author == *author)
-        };
-        if self.membership.has_cuts() {
-            return 0;
+    /// Raises the frontier to a peer's, if the state is still the one that equals the peer's.
+    pub(super) async fn raise(
+        &mut self,
+        lattice: LatticeId,
+        root: &StateRoot,
+        chains: &[((AuthorId, u64), Chain)],
+    ) -> Result<(), StoreError> {
+        if self.tree.root() != *root {
+            return Ok(());
         }
-        let is_damage =
-            |header: &Header| self.frontier.covers(&header.author, header.term, header.seq) && !forked(&header.author);
-        let damaged: u64 =
-            plan.commits.iter().filter(|c| is_damage(c.commit.header())).map(|c| u64::from(c.live)).sum();
-        if damaged > 0 {
-            tracing::error!(damaged, "divergence: entries came that this state should have held; healed");
+        let mut frontier = self.frontier.clone();
+        let touched = tokio::task::block_in_place(|| self.join_chains(lattice, Arc::make_mut(&mut frontier), chains));
+        write::begin(&mut self.connection).await?;
+        let mut written = Ok(());
+        for (author, term) in touched {
+            let chain = frontier.chain(&author, term);
+            written = written.and(write::write_chain(&mut self.connection, &author, term, &chain).await);
         }
-        damaged
-    }
-
-    /// Pairs of commits at one place of a chain; only places known to be taken are looked up.
-    async fn find_equivocations(&mut self, batch: &[VerifiedCommit]) -> Result<Vec<Equivocation>, StoreError> {
-        let mut found: BTreeMap<AuthorId, Equivocation> = BTreeMap::new();
-        for (index, commit) in batch.iter().enumerate() {
-            let (header, signed) = (commit.header(), commit.commit().signed());
-            let known = self.equivocations.iter().any(|pair| pair.first.header().author == header.author);
-            let taken = !commit.is_whole() || self.frontier.covers(&header.author, header.term, header.seq);
-            let in_batch = batch[..index].iter().find_map(|other| Equivocation::of(other.commit().signed(), signed));
-            let pair = match in_batch {
-                _ if known => None,
-                Some(pair) => Some(pair),
-                None if taken => self.stored_rival(signed).await?,
-                None => None,
-            };
-            if let Some(pair) = pair {
-                found.entry(header.author).or_insert(pair);
-            }
+        // Whether or not a failed commit took place: what a peer's equal state covers, ours covers too.
+        if let Err(error) = written.and(write::commit(&mut self.connection).await) {
+            write::roll_back(&mut self.connection).await;
+            return Err(error);
         }
-        Ok(found.into_values().collect())
-    }
-
-    async fn stored_rival(&mut self, signed: &SignedHeader) -> Result<Option<Equivocation>, StoreError> {
-        let header = signed.header();
-        let chain = self.frontier.chain(&header.author, header.term);
-        let ends = chain.tip.iter().chain(chain.beyond.iter().map(|run| &run.last));
-        if let Some(pair) = ends.filter_map(|end| Equivocation::of(end, signed)).next() {
-            return Ok(Some(pair));
-        }
-        let Some(author) = self.authors.get(&header.author) else { return Ok(None) };
-        let stored = write::headers_at(&mut self.connection, *author, header.term, header.seq).await?;
-        for (bytes, signature) in stored {
-            let signature = signature.as_slice().try_into().map_err(StoreError::damaged)?;
-            let other = SignedHeader::decode(&bytes, signature).map_err(StoreError::damaged)?;
-            if let Some(pair) = Equivocation::of(&other, signed) {
-                return Ok(Some(pair));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Keeps evidence that a peer sent, if there is none against that author yet.
-    pub(super) async fn keep_evidence(&mut self, pair: &Equivocation) -> Result<(), StoreError> {
-        if write::keep_evidence(&mut self.connection, pair).await? {
-            let mut known = self.equivocations.as_ref().clone();
-            known.push(pair.clone());
-            known.sort_by_key(|pair| pair.first.header().author);
-            self.equivocations = Arc::new(known);
-        }
+        self.frontier = frontier;
+        self.is_catching_up = false;
         Ok(())
     }
 
-    /// Raises the frontier to a peer's, if the state is still the one that equals the peer's.
-    pub(super) async fn raise(&mut self, lattice: LatticeId, root: &StateRoot, chains: &[((AuthorId, u64), Chain)]) {
-        if self.tree.root() != *root {
-            return;
-        }
-        let mut frontier = self.frontier.clone();
-        let raised = Arc::make_mut(&mut frontier);
+    /// The state equals a peer's, and so does the frontier.
+    pub(super) fn caught_up(&mut self) {
+        self.is_catching_up = false;
+    }
+
+    /// Joins a peer's chains into `raised` as far as members of this lattice signed them; gives those that changed.
+    fn join_chains(
+        &self,
+        lattice: LatticeId,
+        raised: &mut Frontier,
+        chains: &[((AuthorId, u64), Chain)],
+    ) -> Vec<(AuthorId, u64)> {
         let mut touched = Vec::new();
-        for ((author, term), chain) in chains {
+        // Terms belong to seats, which this version does not have.
+        for ((author, term), chain) in chains.iter().filter(|((_, term), _)| *term == 0) {
             let ours = raised.chain(author, *term);
             let mut joined = ours.clone();
             joined.raise_to(chain);
-            if joined != ours
-                && self.membership.last_seq(author).is_some()
-                && is_chain_of(chain, lattice, author, *term)
-            {
+            let is_member = self.membership.last_seq(author).is_some();
+            if joined != ours && is_member && is_chain_of(chain, lattice, author, *term) {
                 *raised.chain_mut(author, *term) = joined;
                 touched.push((*author, *term));
             }
         }
-        for (author, term) in touched {
-            if write::write_chain(&mut self.connection, &author, term, &frontier.chain(&author, term)).await.is_err() {
-                return;
-            }
-        }
-        self.frontier = frontier;
+        touched
     }
 
     /// Appends a record that leaves the state as it is.
@@ -337,7 +313,12 @@ impl State {
         let root = self.tree.root();
         let record = Record { time_ms: now_ms, before: root, after: root, entries: self.tree.len(), event };
         let last_entry = EntryRow(self.next.entry.0 - 1);
-        write::append_record(&mut self.connection, self.log_size, record.encode(), last_entry).await?;
+        let appended = write::append_record(&mut self.connection, self.log_size, record.encode(), last_entry).await;
+        if let Err(error) = appended
+            && !self.took_place(self.log_size + 1).await?
+        {
+            return Err(error);
+        }
         self.log_size += 1;
         Ok(())
     }
@@ -345,62 +326,6 @@ impl State {
     pub(super) fn written(&self, commit: &VerifiedCommit) -> Written {
         let (root, entries) = (self.tree.root(), self.tree.len());
         written(commit, self.log_size, root, entries)
-    }
-
-    /// The answer kept for this idempotency key.
-    pub(super) async fn kept_answer(
-        &mut self,
-        key: Option<&IdempotencyKey>,
-        ops: &[Op],
-    ) -> Result<Option<Written>, WriteError> {
-        let Some(key) = key else { return Ok(None) };
-        let Some((hash, answer)) = write::kept_answer(&mut self.connection, key.as_str()).await? else {
-            return Ok(None);
-        };
-        if hash != request_hash(ops) {
-            return Err(WriteError::KeyReused);
-        }
-        Ok(Some(decode_written(&answer)?))
-    }
-
-    pub(super) async fn keep_invitation(&mut self, secret_hash: [u8; 32], now_ms: u64) -> Result<(), StoreError> {
-        write::keep_invitation(&mut self.connection, secret_hash, now_ms).await
-    }
-
-    /// What the secret of an invitation is worth for this member.
-    pub(super) async fn invitation(
-        &mut self,
-        identity: &Identity,
-        secret_hash: [u8; 32],
-        member: &Member,
-    ) -> Invitation {
-        let redeemed_by = match write::invitation(&mut self.connection, secret_hash).await {
-            Ok(Some(redeemed_by)) => redeemed_by,
-            Ok(None) => return Invitation::Refused(WriteError::NoInvitation),
-            Err(error) => return Invitation::Refused(error.into()),
-        };
-        if redeemed_by.is_some_and(|author| author != member.author) {
-            return Invitation::Refused(WriteError::NoInvitation);
-        }
-        if self.membership.is_active(&member.author) {
-            let (root, entries) = (self.tree.root(), self.tree.len());
-            let log_position = self.log_size;
-            return Invitation::Done(Written {
-                commit: CommitId::ZERO,
-                seq: 0,
-                time_ms: 0,
-                log_position,
-                root,
-                entries,
-            });
-        }
-        if !identity.genesis.admins.contains(&identity.keys.author.id()) {
-            return Invitation::Refused(WriteError::NotAdmin);
-        }
-        match Change::Add(member.clone()).to_op() {
-            Ok(op) => Invitation::Open(op),
-            Err(bad) => Invitation::Refused(bad.into()),
-        }
     }
 
     pub(super) async fn close(self) {
@@ -446,27 +371,4 @@ fn members_of(tree: &Tree, changes: &BTreeMap<KeyHash, Change>) -> Tree {
 
 fn redeems(item: &Item) -> bool {
     matches!(&item.task, Task::Own(own) if own.redeems.is_some())
-}
-
-pub(super) fn written(commit: &VerifiedCommit, log_position: u64, root: StateRoot, entries: u64) -> Written {
-    let header = commit.header();
-    Written { commit: commit.id(), seq: header.seq, time_ms: header.time.millis(), log_position, root, entries }
-}
-
-pub(super) fn request_hash(ops: &[Op]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    ops.iter().for_each(|op| hasher.update(op.hash().0));
-    hasher.finalize().into()
-}
-
-type WrittenWire = (CommitId, u64, u64, u64, StateRoot, u64);
-
-pub(super) fn encode_written(w: &Written) -> Vec<u8> {
-    lattice::codec::encode(&(w.commit, w.seq, w.time_ms, w.log_position, w.root, w.entries))
-}
-
-fn decode_written(bytes: &[u8]) -> Result<Written, StoreError> {
-    let (commit, seq, time_ms, log_position, root, entries): WrittenWire =
-        lattice::codec::decode(bytes, 256).map_err(StoreError::damaged)?;
-    Ok(Written { commit, seq, time_ms, log_position, root, entries })
 }

@@ -44,10 +44,14 @@ fn genesis() -> Genesis {
 }
 
 async fn start_with(dir: &Path, genesis: Genesis) -> Result<Local, OpenError> {
+    start_as(dir, genesis, false).await
+}
+
+async fn start_as(dir: &Path, genesis: Genesis, is_catching_up: bool) -> Result<Local, OpenError> {
     let identity = Arc::new(Identity { lattice: genesis.id(), genesis, keys: keys(0) });
     let opened = open(&dir.join("state.db"), identity.lattice, Synchronous::Normal, |_| {}).await?;
     let reader = Reader::new(opened.readers.clone());
-    let (task, handle, frames) = writer(identity.clone(), opened).await?;
+    let (task, handle, frames) = writer(identity.clone(), opened, is_catching_up).await?;
     let stop = CancellationToken::new();
     let task = tokio::spawn(task.run(stop.clone()));
     Ok(Local { identity, handle, reader, stop, task, _frames: frames })
@@ -312,6 +316,29 @@ async fn alter(dir: &Path, sql: &'static str) {
     let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("a database");
     sqlx::query(sql).execute(&mut connection).await.expect("good SQL");
     connection.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_lost_its_database_signs_nothing_until_a_peer_told_it_what_it_signed() {
+    let (lost, kept) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let node = start(lost.path()).await;
+    let first = node.write(vec![put("k", b"v")]).await.expect("durable");
+    let rows: Vec<_> = node.handle.published().tree.leaves().map(|leaf| leaf.tag).collect();
+    let (commits, _) = node.reader.commits_of(&rows, usize::MAX).await.expect("readable");
+    let frontier = node.handle.published().frontier.clone();
+    node.stop().await;
+
+    // The same node with an empty database.
+    let node = start_as(kept.path(), genesis(), true).await.expect("a good directory");
+    assert_eq!(node.write(vec![put("k", b"w")]).await, Err(WriteError::CatchingUp), "it would sign number 1 again");
+    node.take(commits).await;
+    let (reply, done) = oneshot::channel();
+    let chains = frontier.chains().map(|(id, chain)| (*id, chain.clone())).collect();
+    assert!(node.handle.send(Job::Raise { root: node.root(), chains, reply }).await);
+    done.await.expect("running");
+    let next = node.write(vec![put("k", b"w")]).await.expect("caught up");
+    assert_eq!(next.seq, first.seq + 1);
+    node.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

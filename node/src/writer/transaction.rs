@@ -13,8 +13,8 @@ use node_core::apply::{EntryRow, NextRows, Plan, Tree};
 use sqlx::sqlite::SqliteConnection;
 
 use super::Identity;
+use super::answers::{encode_written, request_hash, written};
 use super::group::{Item, Task};
-use super::state::{encode_written, request_hash, written};
 use crate::store::{StoreError, write};
 
 /// What a transaction is about.

@@ -33,8 +33,7 @@ pub async fn verify(identity: &Arc<Identity>, mut commits: Vec<Commit>) -> Vec<C
     checked
 }
 
-/// [`verify`] for callers that are already on a thread of their own.
-pub fn check_all(identity: &Identity, commits: Vec<Commit>) -> Vec<Checked> {
+fn check_all(identity: &Identity, commits: Vec<Commit>) -> Vec<Checked> {
     let check = |commit: Commit| {
         let id = commit.id();
         commit.verify_for(&identity.genesis, identity.lattice).map_err(|error| (id, error))

@@ -5,14 +5,16 @@
 //!
 //! # Reading order
 //!
-//! 1. [`admission`]: may this verified commit enter now, later, or never? [`parking`]: where "later" waits.
-//! 2. [`apply`]: a batch of admitted commits against the state: which operations win, what to write.
-//! 3. [`peers`]: five peer counts from connection events. [`schedule`]: when to reconcile with whom.
-//! 4. [`blame`]: the one table from fault to gossip verdict and penalty.
+//! 1. [`frames`]: what a gossip frame holds, what gossip is told of it, and why it is refused. [`blame`]: the one
+//!    table from fault to gossip verdict and penalty.
+//! 2. [`admission`]: may this verified commit enter now, later, or never? [`parking`]: where "later" waits.
+//! 3. [`apply`]: a batch of admitted commits against the state: which operations win, what to write.
+//! 4. [`peers`]: who is connected, five counts, whom to dial and to close. [`schedule`]: when to reconcile with whom.
 
 pub mod admission;
 pub mod apply;
 pub mod blame;
+pub mod frames;
 pub mod parking;
 pub mod peers;
 pub mod schedule;

@@ -1,9 +1,10 @@
 //! Where commits wait for their author to become known or for their time to come.
 //!
-//! One bounded table. When it is full a commit is dropped, and since nothing marks it as seen, a reconcile
-//! brings it again.
+//! One bounded table. When it is full the commit that came first is dropped: what waits for an author who never
+//! becomes a member must not keep the rest out for ever. Nothing marks a commit as seen, so if a dropped one was
+//! good after all, a reconcile brings it again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lattice::commit::VerifiedCommit;
 use lattice::ids::CommitId;
@@ -23,15 +24,28 @@ pub enum Parked {
     Waits,
     /// It was waiting already.
     Already,
-    /// The table is full; the commit is dropped and will come again by reconcile.
+    /// It alone is larger than the table, and is dropped.
     Full,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    commit: VerifiedCommit,
+    wait: Wait,
+    bytes: usize,
+    arrival: u64,
 }
 
 /// The table of waiting commits.
 #[derive(Debug, Default)]
 pub struct Parking {
-    waiting: BTreeMap<CommitId, (VerifiedCommit, Wait, usize)>,
+    waiting: BTreeMap<CommitId, Waiting>,
+    /// The same by arrival.
+    arrivals: BTreeMap<u64, CommitId>,
+    /// Those that wait for a time, by it.
+    due: BTreeSet<(u64, CommitId)>,
     bytes: usize,
+    next_arrival: u64,
 }
 
 impl Parking {
@@ -45,48 +59,58 @@ impl Parking {
         self.waiting.is_empty()
     }
 
-    /// Lets a commit wait, if there is room.
+    /// Lets a commit wait; those that came first make room if there is none.
     pub fn park(&mut self, commit: VerifiedCommit, wait: Wait) -> Parked {
-        let bytes = commit.commit().encode().len();
-        if self.waiting.contains_key(&commit.id()) {
+        let id = commit.id();
+        if self.waiting.contains_key(&id) {
             return Parked::Already;
         }
-        if self.waiting.len() == PARKED_COMMITS_MAX || self.bytes + bytes > PARKED_BYTES_MAX {
+        let bytes = commit.commit().encode().len();
+        if bytes > PARKED_BYTES_MAX {
             return Parked::Full;
         }
+        while self.waiting.len() >= PARKED_COMMITS_MAX || self.bytes + bytes > PARKED_BYTES_MAX {
+            let Some((_, first)) = self.arrivals.first_key_value() else { break };
+            self.take(*first);
+        }
+        let arrival = self.next_arrival;
+        self.next_arrival += 1;
         self.bytes += bytes;
-        self.waiting.insert(commit.id(), (commit, wait, bytes));
+        self.arrivals.insert(arrival, id);
+        if let Wait::Until(due_ms) = wait {
+            self.due.insert((due_ms, id));
+        }
+        self.waiting.insert(id, Waiting { commit, wait, bytes, arrival });
         Parked::Waits
     }
 
-    /// Takes out the commits whose time has come, in order of commit id.
+    /// Takes out the commits whose time has come, in order of it.
     pub fn release_due(&mut self, now_ms: u64) -> Vec<VerifiedCommit> {
-        self.release(|wait| matches!(wait, Wait::Until(due_ms) if due_ms <= now_ms))
+        let due: Vec<_> = self.due.iter().take_while(|(due_ms, _)| *due_ms <= now_ms).map(|(_, id)| *id).collect();
+        due.into_iter().filter_map(|id| self.take(id)).collect()
     }
 
-    /// Takes out the commits that waited for an author, to be judged again after a membership change.
+    /// Takes out the commits that waited for an author, in order of arrival, to be judged again after a membership
+    /// change.
     pub fn release_authors(&mut self) -> Vec<VerifiedCommit> {
-        self.release(|wait| wait == Wait::Author)
+        let waits = |id: &CommitId| self.waiting.get(id).is_some_and(|waiting| waiting.wait == Wait::Author);
+        let ids: Vec<_> = self.arrivals.values().filter(|id| waits(id)).copied().collect();
+        ids.into_iter().filter_map(|id| self.take(id)).collect()
     }
 
     /// When the next waiting commit is due, in milliseconds since 1970.
     pub fn next_due_ms(&self) -> Option<u64> {
-        let due = |wait: &Wait| match wait {
-            Wait::Until(due_ms) => Some(*due_ms),
-            Wait::Author => None,
-        };
-        self.waiting.values().filter_map(|(_, wait, _)| due(wait)).min()
+        self.due.first().map(|(due_ms, _)| *due_ms)
     }
 
-    fn release(&mut self, ready: impl Fn(Wait) -> bool) -> Vec<VerifiedCommit> {
-        let ids: Vec<_> = self.waiting.iter().filter(|(_, (_, wait, _))| ready(*wait)).map(|(id, _)| *id).collect();
-        ids.into_iter()
-            .filter_map(|id| self.waiting.remove(&id))
-            .map(|(commit, _, bytes)| {
-                self.bytes -= bytes;
-                commit
-            })
-            .collect()
+    fn take(&mut self, id: CommitId) -> Option<VerifiedCommit> {
+        let Waiting { commit, wait, bytes, arrival } = self.waiting.remove(&id)?;
+        self.bytes -= bytes;
+        self.arrivals.remove(&arrival);
+        if let Wait::Until(due_ms) = wait {
+            self.due.remove(&(due_ms, id));
+        }
+        Some(commit)
     }
 }
 
@@ -128,13 +152,30 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_drops_and_room_comes_back() {
+    fn what_came_first_makes_room_in_a_full_table() {
+        // Commits of an author who never became a member filled the table, and nothing else could wait any more.
         let mut parking = Parking::default();
         let many = commits(300, 60_000);
-        let full = many.iter().filter(|c| parking.park((*c).clone(), Wait::Author) == Parked::Full).count();
-        assert!(full > 0, "16 MiB hold fewer than 300 commits of 60 kB");
-        assert_eq!(parking.park(many[0].clone(), Wait::Author), Parked::Already);
-        assert_eq!(parking.release_authors().len(), 300 - full);
-        assert_eq!(parking.park(many[299].clone(), Wait::Author), Parked::Waits);
+        for commit in &many {
+            assert_eq!(parking.park(commit.clone(), Wait::Author), Parked::Waits);
+            assert!(parking.bytes <= PARKED_BYTES_MAX);
+        }
+        assert!(parking.len() < 300, "16 MiB hold fewer than 300 commits of 60 kB");
+        assert_eq!(parking.park(many[299].clone(), Wait::Author), Parked::Already);
+        let left: Vec<_> = parking.release_authors().iter().map(VerifiedCommit::id).collect();
+        let last: Vec<_> = many[300 - left.len()..].iter().map(VerifiedCommit::id).collect();
+        assert_eq!(left, last, "the last ones, in order of arrival");
+        assert_eq!((parking.len(), parking.bytes, parking.arrivals.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_commit_from_the_far_future_makes_room_as_well() {
+        let mut parking = Parking::default();
+        for commit in commits(PARKED_COMMITS_MAX + 1, 1) {
+            let due_ms = if parking.is_empty() { u64::MAX } else { 10 };
+            assert_eq!(parking.park(commit, Wait::Until(due_ms)), Parked::Waits);
+        }
+        assert_eq!(parking.release_due(10).len(), PARKED_COMMITS_MAX);
+        assert_eq!((parking.next_due_ms(), parking.due.len()), (None, 0), "no time is left of what was dropped");
     }
 }

@@ -1,42 +1,37 @@
 //! Peers as they are: who is connected, who proved the lattice, who is silent, whom to dial next.
 //!
 //! The book is told what the network saw and when; [`PeerBook::tick`] says what to do. Every count comes from
-//! established connections, never from configuration.
+//! established connections, never from configuration. It remembers members, configured peers, those connected now,
+//! and as many others with their addresses as [`PEERS_MAX`] leaves room for.
+
+mod closing;
+mod conduct;
+mod counts;
+mod dialling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lattice::head::Head;
-use lattice::ids::{AuthorId, StateRoot};
+use lattice::ids::AuthorId;
 use lattice::membership::Membership;
 
-/// Milliseconds without a sign of life after which a peer is closed and leaves every count. libp2p's ping only
-/// reports: a stopped process would stay "connected" for as long as TCP cares.
-pub const SILENT_MS: u64 = 15_000;
+pub use closing::{SILENT_MS, STRANGER_MS, UNSUBSCRIBED_MS};
+pub use counts::{Counts, IN_SYNC_MS};
+pub use dialling::{CONNECTIONS_WANTED, LASTING_MS, REDIAL_FIRST_MS, REDIAL_LAST_MS};
 
-/// Milliseconds that a connected stranger has to prove the lattice before it is closed.
-pub const STRANGER_MS: u64 = 60_000;
-
-/// Milliseconds for which a lattice peer may be connected without its gossip subscription. Gossip sends that on the
-/// first connection only: if we closed a silent peer that still held the old connection when we dialled again, it
-/// never comes, and nothing but a clean reconnect brings it.
-pub const UNSUBSCRIBED_MS: u64 = 5_000;
+use conduct::{Bans, Strikes};
+use dialling::{Redial, Target};
 
 /// Milliseconds between two tries of the handshake with the same peer.
 pub const HELLO_RETRY_MS: u64 = 3_000;
 
-/// Milliseconds for which an equal root or an explained reconcile counts as "in sync".
-pub const IN_SYNC_MS: u64 = 30_000;
+/// Milliseconds after which any head of a peer replaces its last one, even one with an earlier time: a peer whose
+/// clock was set back is heard again. Three times the interval at which heads go out.
+pub const HEAD_STALE_MS: u64 = 15_000;
 
-/// First and longest pause between two dials of the same target. Dialling goes on for ever.
-pub const REDIAL_FIRST_MS: u64 = 500;
-/// See [`REDIAL_FIRST_MS`].
-pub const REDIAL_LAST_MS: u64 = 30_000;
-
-/// Peers that a node tries to stay connected with. Up to this size a lattice is a full mesh.
-pub const CONNECTIONS_WANTED: usize = 32;
-
-/// Peers remembered with their addresses; the ones not members go first.
+/// Peers remembered with their addresses, beside those connected. Strangers that are not connected go first; if
+/// there are none, an address that was merely heard of is not remembered.
 pub const PEERS_MAX: usize = 1024;
 
 /// Addresses remembered for one peer, newest first.
@@ -55,7 +50,7 @@ impl From<&[u8]> for PeerName {
 /// What the book wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Close all connections to this peer.
+    /// Close all connections to this peer. Said once, and again only if another connection comes.
     Close(PeerName, &'static str),
     /// Dial this peer at these addresses, and at whatever else is known of it.
     Dial(PeerName, Vec<String>),
@@ -63,21 +58,6 @@ pub enum Action {
     DialAddress(String),
     /// Prove the lattice to this peer and ask it to do the same.
     Hello(PeerName),
-}
-
-/// Five numbers, never mixed up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Targets in the configuration.
-    pub configured: u64,
-    /// Distinct peers with an established connection.
-    pub connected: u64,
-    /// Those whose handshake proved the same lattice.
-    pub lattice: u64,
-    /// Lattice peers in the gossip mesh.
-    pub mesh: u64,
-    /// Lattice peers in sync.
-    pub in_sync: u64,
 }
 
 /// One established connection.
@@ -112,31 +92,9 @@ pub struct Peer {
     in_sync_at_ms: Option<u64>,
     hello_at_ms: Option<u64>,
     unsubscribed_since_ms: Option<u64>,
+    closing: bool,
     redial: Redial,
-    strikes: u32,
-    banned_until_ms: u64,
-}
-
-/// When to dial next.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Redial {
-    dialling: bool,
-    failures: u32,
-    next_ms: u64,
-}
-
-impl Redial {
-    fn due(&self, now_ms: u64) -> bool {
-        !self.dialling && now_ms >= self.next_ms
-    }
-
-    /// Doubles the pause, with up to a quarter of jitter so that nodes don't dial in step.
-    fn failed(&mut self, now_ms: u64, random: u64) {
-        let pause = REDIAL_FIRST_MS.saturating_mul(1 << self.failures.min(16)).min(REDIAL_LAST_MS);
-        self.failures += 1;
-        self.dialling = false;
-        self.next_ms = now_ms + pause + random % (pause / 4 + 1);
-    }
+    strikes: Strikes,
 }
 
 /// The book of peers.
@@ -144,22 +102,34 @@ impl Redial {
 pub struct PeerBook {
     own: PeerName,
     membership: Arc<Membership>,
+    /// Active members but ourselves; each has an entry in `peers`.
+    members: BTreeSet<PeerName>,
     peers: BTreeMap<PeerName, Peer>,
-    /// Configured addresses that name no peer id, and who answered there.
-    targets: BTreeMap<String, (Redial, Option<PeerName>)>,
+    /// Configured addresses that name no peer id.
+    targets: BTreeMap<String, Target>,
+    bans: Bans,
 }
 
 impl PeerBook {
-    /// An empty book of the node `own`.
+    /// The book of the node `own`, with the members in it.
     pub fn new(own: PeerName, membership: Arc<Membership>) -> Self {
-        Self { own, membership, peers: BTreeMap::new(), targets: BTreeMap::new() }
+        let mut book = Self {
+            own,
+            membership: membership.clone(),
+            members: BTreeSet::new(),
+            peers: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            bans: Bans::default(),
+        };
+        book.set_membership(membership);
+        book
     }
 
     /// Puts a configured peer in the book.
     pub fn configure(&mut self, peer: PeerName, address: String) {
         if peer != self.own {
-            self.learn(peer.clone(), address);
-            self.peer(&peer).configured = true;
+            self.peers.entry(peer.clone()).or_default().configured = true;
+            self.learn(peer, address);
         }
     }
 
@@ -170,10 +140,10 @@ impl PeerBook {
 
     /// Remembers an address of a peer.
     pub fn learn(&mut self, peer: PeerName, address: String) {
-        if peer == self.own || (self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&peer) && !self.make_room()) {
+        if peer == self.own || !self.has_room_for(&peer) {
             return;
         }
-        let known = &mut self.peer(&peer).addresses;
+        let known = &mut self.peers.entry(peer).or_default().addresses;
         if known.first() != Some(&address) {
             known.retain(|other| *other != address);
             known.insert(0, address);
@@ -181,49 +151,54 @@ impl PeerBook {
         }
     }
 
-    /// Forgets one peer that is neither connected, configured nor a member; `false` if there is none.
-    fn make_room(&mut self) -> bool {
-        let members: BTreeSet<_> = self.membership.members().map(|m| PeerName::from(m.peer_id.as_slice())).collect();
-        let spare = self.peers.iter().find(|(name, p)| p.links.is_empty() && !p.configured && !members.contains(name));
+    /// Whether a peer is known or may become so; if the book is full, a stranger that is not connected makes room.
+    fn has_room_for(&mut self, name: &PeerName) -> bool {
+        if self.peers.contains_key(name) || self.peers.len() < PEERS_MAX {
+            return true;
+        }
+        let spare = self.peers.iter().find(|(name, peer)| peer.links.is_empty() && !self.is_kept(name, peer));
         let spare = spare.map(|(name, _)| name.clone());
         spare.is_some_and(|name| self.peers.remove(&name).is_some())
     }
 
-    fn peer(&mut self, name: &PeerName) -> &mut Peer {
-        self.peers.entry(name.clone()).or_default()
+    /// Whether a peer stays in the book though it is not connected.
+    fn is_kept(&self, name: &PeerName, peer: &Peer) -> bool {
+        let answers_target = || self.targets.values().any(|target| target.at.as_ref() == Some(name));
+        peer.configured || self.members.contains(name) || answers_target()
     }
 
-    /// A connection was established.
+    /// A connection was established. The swarm bounds how many there are, so each has its place in the book.
     pub fn connected(&mut self, now_ms: u64, name: &PeerName, connection: u64, link: Link) {
-        let peer = self.peer(name);
+        self.has_room_for(name);
+        let peer = self.peers.entry(name.clone()).or_default();
         if peer.links.is_empty() {
             peer.connected_at_ms = now_ms;
-            peer.redial = Redial::default();
         }
         peer.heard_at_ms = now_ms;
+        peer.closing = false;
+        peer.redial.answered();
         peer.links.insert(connection, link);
     }
 
-    /// A configured address was answered by this peer.
-    pub fn answered(&mut self, address: &str, name: &PeerName) {
-        if let Some((redial, peer)) = self.targets.get_mut(address) {
-            *redial = Redial::default();
-            *peer = Some(name.clone());
+    /// A connection closed. With the last one, all that it proved is gone, and so is a stranger.
+    pub fn closed(&mut self, now_ms: u64, name: &PeerName, connection: u64, random: u64) {
+        let proved = self.author(name).is_some();
+        let Some(peer) = self.peers.get_mut(name) else { return };
+        if peer.links.remove(&connection).is_none() || !peer.links.is_empty() {
+            return;
         }
-    }
-
-    /// A connection closed. With the last one, all that it proved is gone.
-    pub fn closed(&mut self, now_ms: u64, name: &PeerName, connection: u64) {
-        let peer = self.peer(name);
-        peer.links.remove(&connection);
-        if peer.links.is_empty() {
-            peer.proved = None;
-            peer.mesh = false;
-            peer.rtt_ms = None;
-            peer.in_sync_at_ms = None;
-            peer.hello_at_ms = None;
-            peer.unsubscribed_since_ms = None;
-            peer.redial = Redial { next_ms: now_ms + REDIAL_FIRST_MS, ..Redial::default() };
+        let held = proved || now_ms.saturating_sub(peer.connected_at_ms) >= LASTING_MS;
+        peer.proved = None;
+        peer.mesh = false;
+        peer.rtt_ms = None;
+        peer.in_sync_at_ms = None;
+        peer.hello_at_ms = None;
+        peer.unsubscribed_since_ms = None;
+        peer.closing = false;
+        peer.redial.closed(now_ms, held, random);
+        self.target_closed(now_ms, name, held, random);
+        if self.peers.get(name).is_some_and(|peer| !self.is_kept(name, peer)) {
+            self.peers.remove(name);
         }
     }
 
@@ -257,21 +232,6 @@ impl PeerBook {
         }
     }
 
-    /// A dial did not lead to a connection.
-    pub fn dial_failed(&mut self, now_ms: u64, name: &PeerName, random: u64) {
-        let peer = self.peer(name);
-        if peer.links.is_empty() {
-            peer.redial.failed(now_ms, random);
-        }
-    }
-
-    /// A dial of a configured address did not lead to a connection.
-    pub fn address_failed(&mut self, now_ms: u64, address: &str, random: u64) {
-        if let Some((redial, _)) = self.targets.get_mut(address) {
-            redial.failed(now_ms, random);
-        }
-    }
-
     /// Who is in the gossip mesh now, and who subscribed to the lattice's topic at all.
     pub fn set_gossip(&mut self, now_ms: u64, mesh: &BTreeSet<PeerName>, subscribed: &BTreeSet<PeerName>) {
         for (name, peer) in &mut self.peers {
@@ -286,19 +246,23 @@ impl PeerBook {
 
     /// The membership changed.
     pub fn set_membership(&mut self, membership: Arc<Membership>) {
+        let active = membership.members().filter(|member| membership.is_active(&member.author));
+        let names = active.map(|member| PeerName::from(member.peer_id.as_slice()));
+        self.members = names.filter(|name| *name != self.own).collect();
+        for name in &self.members {
+            self.peers.entry(name.clone()).or_default();
+        }
         self.membership = membership;
     }
 
     /// A verified head of a member; `known` tells whether its root is or was lately ours.
     pub fn head(&mut self, now_ms: u64, head: Head, known: bool) {
-        let Some(member) = self.membership.member(&head.author) else {
-            return;
-        };
+        let Some(member) = self.membership.member(&head.author) else { return };
         let name = PeerName::from(member.peer_id.as_slice());
-        let Some(peer) = self.peers.get_mut(&name) else {
-            return;
-        };
-        if peer.head.is_none_or(|(before, _)| before.time_ms <= head.time_ms) {
+        let Some(peer) = self.peers.get_mut(&name) else { return };
+        let replaces =
+            |(before, at): (Head, u64)| before.time_ms <= head.time_ms || now_ms.saturating_sub(at) >= HEAD_STALE_MS;
+        if peer.head.is_none_or(replaces) {
             peer.head = Some((head, now_ms));
             if known {
                 peer.in_sync_at_ms = Some(now_ms);
@@ -313,132 +277,45 @@ impl PeerBook {
         }
     }
 
-    /// A peer sent what no honest peer sends.
+    /// A peer sent what no honest peer sends; nothing else is a strike.
     pub fn strike(&mut self, now_ms: u64, name: &PeerName) {
-        if let Some(peer) = self.peers.get_mut(name) {
-            peer.strikes += 1;
-            if peer.strikes >= crate::blame::STRIKES_MAX {
-                peer.strikes = 0;
-                peer.banned_until_ms = now_ms + crate::blame::BAN_MS;
-            }
+        if self.peers.get_mut(name).is_some_and(|peer| peer.strikes.add(now_ms)) {
+            self.bans.add(now_ms, name.clone());
         }
     }
 
     /// Whether a connection from this peer is closed at once.
     pub fn is_banned(&self, now_ms: u64, name: &PeerName) -> bool {
-        self.peers.get(name).is_some_and(|peer| now_ms < peer.banned_until_ms)
+        self.bans.holds(now_ms, name)
     }
 
-    /// The member behind a connected peer, if its handshake proved it.
-    pub fn author(&self, name: &PeerName) -> Option<AuthorId> {
-        self.peers.get(name).and_then(|peer| self.member_behind(name, peer))
-    }
-
-    fn member_behind(&self, name: &PeerName, peer: &Peer) -> Option<AuthorId> {
-        let author = peer.proved.filter(|_| !peer.links.is_empty())?;
-        let member = self.membership.member(&author)?;
-        (self.membership.is_active(&author) && *member.peer_id == *name.0).then_some(author)
-    }
-
-    /// Whether a peer is in sync.
-    pub fn is_in_sync(&self, now_ms: u64, name: &PeerName, our_root: &StateRoot) -> bool {
-        let Some(peer) = self.peers.get(name) else {
-            return false;
-        };
-        let equal = peer.head.is_some_and(|(head, at)| head.root == *our_root && now_ms - at.min(now_ms) < IN_SYNC_MS);
-        let lately = peer.in_sync_at_ms.is_some_and(|at| now_ms.saturating_sub(at) < IN_SYNC_MS);
-        self.member_behind(name, peer).is_some() && (equal || lately)
-    }
-
-    /// The five counts.
-    pub fn counts(&self, now_ms: u64, our_root: &StateRoot) -> Counts {
-        let mut counts = Counts { configured: self.targets.len() as u64, ..Counts::default() };
-        for (name, peer) in &self.peers {
-            let is_lattice = self.member_behind(name, peer).is_some();
-            let answers_target = self.targets.values().any(|(_, at)| at.as_ref() == Some(name));
-            counts.configured += u64::from(peer.configured && !answers_target);
-            counts.connected += u64::from(!peer.links.is_empty());
-            counts.lattice += u64::from(is_lattice);
-            counts.mesh += u64::from(is_lattice && peer.mesh);
-            counts.in_sync += u64::from(self.is_in_sync(now_ms, name, our_root));
-        }
-        counts
-    }
-
-    /// All peers worth showing: connected or configured ones, and members seen before.
+    /// All peers worth showing: connected or configured ones, members, and others whose address is known.
     pub fn peers(&self) -> impl Iterator<Item = (&PeerName, &Peer)> {
         self.peers.iter()
     }
 
     /// Members with their addresses, to be remembered over a restart.
     pub fn addresses(&self) -> BTreeMap<PeerName, Vec<String>> {
-        let members = self.membership.members().map(|member| PeerName::from(member.peer_id.as_slice()));
-        members
-            .filter_map(|name| self.peers.get(&name).map(|peer| (name, peer.addresses.clone())))
-            .filter(|(_, addresses)| !addresses.is_empty())
-            .collect()
+        let known = self.members.iter().filter_map(|name| self.peers.get(name).map(|peer| (name, peer)));
+        let known = known.map(|(name, peer)| (name.clone(), peer.addresses.clone()));
+        known.filter(|(_, addresses)| !addresses.is_empty()).collect()
     }
 
-    /// What to do now. `random` spreads the dials.
+    /// What to do now.
     pub fn tick(&mut self, now_ms: u64) -> Vec<Action> {
         let mut actions = Vec::new();
-        self.close_silent(now_ms, &mut actions);
+        self.close(now_ms, &mut actions);
         self.greet(now_ms, &mut actions);
         self.dial(now_ms, &mut actions);
         actions
     }
 
-    fn close_silent(&self, now_ms: u64, actions: &mut Vec<Action>) {
-        for (name, peer) in self.peers.iter().filter(|(_, peer)| !peer.links.is_empty()) {
-            if self.is_banned(now_ms, name) {
-                actions.push(Action::Close(name.clone(), "sent too much that no honest peer sends"));
-            } else if now_ms.saturating_sub(peer.heard_at_ms) >= SILENT_MS {
-                actions.push(Action::Close(name.clone(), "silent for 15 s"));
-            } else if peer.unsubscribed_since_ms.is_some_and(|since| now_ms >= since + UNSUBSCRIBED_MS) {
-                actions.push(Action::Close(name.clone(), "its gossip subscription is missing; connecting again"));
-            } else if self.member_behind(name, peer).is_none()
-                && now_ms.saturating_sub(peer.connected_at_ms) >= STRANGER_MS
-            {
-                actions.push(Action::Close(name.clone(), "did not prove this lattice within 60 s"));
-            }
-        }
-    }
-
     fn greet(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         for (name, peer) in &mut self.peers {
             let due = peer.hello_at_ms.is_none_or(|at| now_ms >= at + HELLO_RETRY_MS);
-            if !peer.links.is_empty() && peer.proved.is_none() && due {
+            if !peer.links.is_empty() && !peer.closing && peer.proved.is_none() && due {
                 peer.hello_at_ms = Some(now_ms);
                 actions.push(Action::Hello(name.clone()));
-            }
-        }
-    }
-
-    /// Dials configured peers and members that are not connected, one dial per peer at a time.
-    fn dial(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        let mut room = CONNECTIONS_WANTED.saturating_sub(self.peers.values().filter(|p| !p.links.is_empty()).count());
-        let own = &self.own;
-        let active = self.membership.members().filter(|member| self.membership.is_active(&member.author));
-        let members: BTreeSet<PeerName> =
-            active.map(|member| PeerName::from(member.peer_id.as_slice())).filter(|name| name != own).collect();
-        for name in &members {
-            self.peers.entry(name.clone()).or_default();
-        }
-        for (name, peer) in &mut self.peers {
-            let wanted = peer.configured || members.contains(name);
-            if room > 0 && wanted && peer.links.is_empty() && peer.redial.due(now_ms) && now_ms >= peer.banned_until_ms
-            {
-                room -= 1;
-                peer.redial.dialling = true;
-                actions.push(Action::Dial(name.clone(), peer.addresses.clone()));
-            }
-        }
-        let peers = &self.peers;
-        for (address, (redial, at)) in &mut self.targets {
-            let connected = at.as_ref().and_then(|name| peers.get(name)).is_some_and(|peer| !peer.links.is_empty());
-            if !connected && redial.due(now_ms) {
-                redial.dialling = true;
-                actions.push(Action::DialAddress(address.clone()));
             }
         }
     }

@@ -1,7 +1,11 @@
 //! When to reconcile with whom: on connect, and when a peer's root stays strange for too long.
 //!
 //! Gossip brings most writes within milliseconds, so a root that differs is nothing for a moment. One that stays
-//! unknown longer than [`PATIENCE_MS`] means that something was missed, here or there.
+//! unknown longer than [`PATIENCE_MS`] means that something was missed here. One that was lately ours means that the
+//! peer is behind: it sees a root it does not know and starts a session itself, so we do only if it stays there for
+//! longer than [`PATIENCE_BEHIND_MS`].
+
+mod alarm;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,9 +13,15 @@ use lattice::head::Head;
 use lattice::ids::StateRoot;
 
 use crate::peers::PeerName;
+use alarm::Fruitless;
+pub use alarm::{Alarm, Roots, STUCK_SESSIONS, UNEXPLAINED_SESSIONS};
 
-/// Milliseconds for which a peer's root may differ before a reconcile starts.
+/// Milliseconds for which a peer's root may be one we don't know before a reconcile starts.
 pub const PATIENCE_MS: u64 = 1_500;
+
+/// Milliseconds for which a peer may stay at one root that was lately ours before a reconcile starts: our next head
+/// (5 s), its own patience, and a moment for its session.
+pub const PATIENCE_BEHIND_MS: u64 = 8_000;
 
 /// Milliseconds between two sessions with a peer with whom the last one ended well. Under steady writes roots
 /// differ at most heads; this bounds what asking costs.
@@ -22,7 +32,17 @@ pub const BACKOFF_FIRST_MS: u64 = 1_000;
 /// See [`BACKOFF_FIRST_MS`].
 pub const BACKOFF_LAST_MS: u64 = 60_000;
 
-/// Own roots remembered, to tell a peer that is a moment behind from one that is elsewhere.
+/// Milliseconds until a peer that had no room for a session is asked again. It is no fault, so it does not grow.
+pub const BUSY_PAUSE_MS: u64 = 500;
+
+/// Sessions that run at once, each with another peer; when that many are slow, the rest waits.
+pub const SESSIONS_MAX: usize = 3;
+
+/// Milliseconds after which a session is slow, and another may start beside it. Sessions started together would
+/// fetch the same commits from each peer.
+pub const SLOW_MS: u64 = 2_000;
+
+/// Own roots remembered, to tell a peer that is a moment behind from one that is elsewhere; the oldest goes first.
 pub const RECENT_ROOTS_MAX: usize = 1024;
 
 /// What our own state amounts to.
@@ -39,23 +59,73 @@ pub struct Ours {
 pub enum Ended {
     /// Equal roots, or a rest explained by later writes.
     Well,
-    /// Anything else.
-    Badly,
+    /// The peer had no room for it.
+    Busy,
+    /// The roots differ and nothing explains it.
+    Unexplained(Roots),
+    /// Anything else, with the roots that the session saw at its end, if it came so far.
+    Badly(Option<Roots>),
 }
 
+/// How a peer's last head differs from our state.
+#[derive(Debug, Clone, Copy)]
+struct Difference {
+    root: StateRoot,
+    is_behind: bool,
+    since_ms: u64,
+}
+
+impl Difference {
+    /// The difference that a head shows, counted from its first sign. A peer that went on to another root of ours is
+    /// catching up, and one that had such a root missed nothing until then, so both start the count again.
+    fn after(before: Option<Self>, now_ms: u64, root: StateRoot, is_behind: bool) -> Self {
+        let lasts = |before: &Self| before.is_behind == is_behind && (!is_behind || before.root == root);
+        let since_ms = before.filter(lasts).map_or(now_ms, |before| before.since_ms);
+        Self { root, is_behind, since_ms }
+    }
+
+    fn is_due(&self, now_ms: u64) -> bool {
+        now_ms >= self.since_ms + if self.is_behind { PATIENCE_BEHIND_MS } else { PATIENCE_MS }
+    }
+}
+
+/// What is planned with one peer.
 #[derive(Debug, Clone, Copy, Default)]
 struct Plan {
-    fresh: bool,
-    differs_since_ms: Option<u64>,
+    /// Whether the peer is there as one of the lattice, or only somebody's nudge.
+    is_present: bool,
+    is_fresh: bool,
+    differs: Option<Difference>,
     not_before_ms: u64,
     failures: u32,
-    running: bool,
+    fruitless: Fruitless,
+    /// Whether the session that runs with this peer was started by this plan, and not by one before it.
+    is_in_session: bool,
 }
 
-/// Decides which session this node starts next; one at a time.
+impl Plan {
+    fn is_due(&self, now_ms: u64) -> bool {
+        now_ms >= self.not_before_ms && (self.is_fresh || self.differs.is_some_and(|differs| differs.is_due(now_ms)))
+    }
+
+    fn back_off(&mut self, now_ms: u64, random: u64) {
+        let pause_ms = BACKOFF_FIRST_MS.saturating_mul(1 << self.failures.min(16)).min(BACKOFF_LAST_MS);
+        self.failures += 1;
+        self.pause(now_ms, pause_ms, random);
+    }
+
+    /// Up to a quarter of jitter, so that nodes don't ask in step.
+    fn pause(&mut self, now_ms: u64, pause_ms: u64, random: u64) {
+        self.not_before_ms = now_ms + pause_ms + random % (pause_ms / 4 + 1);
+    }
+}
+
+/// Decides which sessions this node starts.
 #[derive(Debug, Default)]
 pub struct Schedule {
     plans: BTreeMap<PeerName, Plan>,
+    /// Sessions that run, by start; also those with peers that left.
+    running: BTreeMap<PeerName, u64>,
     recent: VecDeque<StateRoot>,
 }
 
@@ -77,7 +147,14 @@ impl Schedule {
 
     /// A peer proved the lattice: reconcile with it as soon as possible.
     pub fn joined(&mut self, peer: PeerName) {
-        self.plans.insert(peer, Plan { fresh: true, ..Plan::default() });
+        self.plans.insert(peer, Plan { is_present: true, is_fresh: true, ..Plan::default() });
+    }
+
+    /// There is news at a peer: reconcile with it as soon as possible. One that is not there as one of the lattice
+    /// is tried once: a new node hears from its inviter alone that the inviter is a member.
+    pub fn nudged(&mut self, peer: PeerName) {
+        let plan = self.plans.entry(peer).or_default();
+        *plan = Plan { is_present: plan.is_present, is_fresh: true, ..Plan::default() };
     }
 
     /// A peer is no longer connected.
@@ -87,145 +164,64 @@ impl Schedule {
 
     /// A lattice peer's head came.
     pub fn head(&mut self, now_ms: u64, peer: &PeerName, head: &Head, ours: &Ours) {
-        let Some(plan) = self.plans.get_mut(peer) else {
-            return;
-        };
-        let same = head.root == ours.root && head.frontier == ours.frontier;
-        if same {
-            plan.differs_since_ms = None;
+        let is_behind = head.root != ours.root && self.knows(&head.root);
+        let Some(plan) = self.plans.get_mut(peer) else { return };
+        if head.root == ours.root && head.frontier == ours.frontier {
+            plan.differs = None;
             plan.failures = 0;
+            plan.fruitless = Fruitless::default();
         } else {
-            plan.differs_since_ms.get_or_insert(now_ms);
+            plan.differs = Some(Difference::after(plan.differs, now_ms, head.root, is_behind));
         }
     }
 
-    /// The peer to reconcile with now, if any and if no session runs. It counts as started.
+    /// A peer to reconcile with now, if any and if there is room. It counts as started; ask until there is none.
     pub fn next(&mut self, now_ms: u64) -> Option<PeerName> {
-        if self.plans.values().any(|plan| plan.running) {
+        let all_slow = self.running.values().all(|started_ms| now_ms >= started_ms + SLOW_MS);
+        if !all_slow || self.running.len() >= SESSIONS_MAX {
             return None;
         }
-        let due = |plan: &Plan| {
-            let strange = plan.differs_since_ms.is_some_and(|since| now_ms >= since + PATIENCE_MS);
-            now_ms >= plan.not_before_ms && (plan.fresh || strange)
-        };
         // The one that waits longest first; fresh ones before all.
-        let (peer, plan) = self
-            .plans
-            .iter_mut()
-            .filter(|(_, plan)| due(plan))
-            .min_by_key(|(_, plan)| (!plan.fresh, plan.differs_since_ms))?;
-        plan.running = true;
+        let due = self.plans.iter_mut().filter(|(peer, plan)| !self.running.contains_key(peer) && plan.is_due(now_ms));
+        let (peer, plan) =
+            due.min_by_key(|(_, plan)| (!plan.is_fresh, plan.differs.map(|differs| differs.since_ms)))?;
+        plan.is_in_session = true;
+        self.running.insert(peer.clone(), now_ms);
         Some(peer.clone())
     }
 
-    /// A session that this node started ended.
-    pub fn ended(&mut self, now_ms: u64, peer: &PeerName, ended: Ended, random: u64) {
-        let Some(plan) = self.plans.get_mut(peer) else {
-            return;
-        };
-        plan.running = false;
+    /// A session that this node started ended. If the peer left and came back meanwhile, or there is other news at
+    /// it, the session says nothing about what is planned since.
+    pub fn ended(&mut self, now_ms: u64, peer: &PeerName, ended: Ended, random: u64) -> Option<Alarm> {
+        self.running.remove(peer);
+        let plan = self.plans.get_mut(peer).filter(|plan| plan.is_in_session)?;
+        if !plan.is_present {
+            self.plans.remove(peer);
+            return None;
+        }
+        plan.is_in_session = false;
+        let shown =
+            self.recent.back().zip(plan.differs).map(|(ours, theirs)| Roots { ours: *ours, theirs: theirs.root });
         match ended {
             Ended::Well => {
-                let not_before_ms = now_ms + REST_MS;
-                *plan = Plan { not_before_ms, ..Plan::default() };
+                *plan = Plan { is_present: true, not_before_ms: now_ms + REST_MS, ..Plan::default() };
+                None
             }
-            Ended::Badly => {
-                let pause = BACKOFF_FIRST_MS.saturating_mul(1 << plan.failures.min(16)).min(BACKOFF_LAST_MS);
-                plan.failures += 1;
-                plan.not_before_ms = now_ms + pause + random % (pause / 4 + 1);
+            Ended::Busy => {
+                plan.pause(now_ms, BUSY_PAUSE_MS, random);
+                None
+            }
+            Ended::Unexplained(roots) => {
+                plan.back_off(now_ms, random);
+                plan.fruitless.count(Some(roots), true)
+            }
+            Ended::Badly(roots) => {
+                plan.back_off(now_ms, random);
+                plan.fruitless.count(roots.or(shown), false)
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use lattice::ids::{AuthorId, LatticeId};
-
-    const OURS: Ours = Ours { root: StateRoot([1; 32]), frontier: [1; 32] };
-
-    fn peer(n: u8) -> PeerName {
-        PeerName([n; 4].into())
-    }
-
-    fn head(root: u8, frontier: u8) -> Head {
-        Head {
-            lattice: LatticeId::ZERO,
-            author: AuthorId::ZERO,
-            time_ms: 0,
-            root: StateRoot([root; 32]),
-            entries: 0,
-            frontier: [frontier; 32],
-            checkpoint_size: 0,
-        }
-    }
-
-    fn settled(peer: &PeerName) -> Schedule {
-        let mut schedule = Schedule::default();
-        schedule.joined(peer.clone());
-        assert_eq!(schedule.next(0).as_ref(), Some(peer), "on connect");
-        schedule.ended(0, peer, Ended::Well, 0);
-        schedule
-    }
-
-    #[test]
-    fn a_root_that_differs_for_a_moment_starts_nothing() {
-        let mut schedule = settled(&peer(1));
-        schedule.head(REST_MS, &peer(1), &head(2, 2), &OURS);
-        assert_eq!(schedule.next(REST_MS + PATIENCE_MS - 1), None);
-        schedule.head(REST_MS + PATIENCE_MS - 1, &peer(1), &head(1, 1), &OURS);
-        assert_eq!(schedule.next(10 * PATIENCE_MS), None);
-    }
-
-    #[test]
-    fn a_root_that_stays_different_starts_a_session_and_so_does_a_frontier() {
-        for (root, frontier) in [(2, 2), (1, 2)] {
-            let mut schedule = settled(&peer(1));
-            schedule.head(REST_MS, &peer(1), &head(root, frontier), &OURS);
-            assert_eq!(schedule.next(REST_MS + PATIENCE_MS), Some(peer(1)));
-            assert_eq!(schedule.next(REST_MS + PATIENCE_MS), None, "one session at a time");
-        }
-    }
-
-    #[test]
-    fn a_failing_peer_is_asked_less_and_less_and_does_not_hold_up_others() {
-        let mut schedule = Schedule::default();
-        schedule.joined(peer(1));
-        let mut now = 0;
-        let mut pauses = Vec::new();
-        for _ in 0..10 {
-            let started = now;
-            while schedule.next(now).is_none() {
-                now += 50;
-            }
-            pauses.push(now - started);
-            schedule.ended(now, &peer(1), Ended::Badly, 0);
-        }
-        assert!(pauses.windows(2).all(|pair| pair[0] <= pair[1]) && pauses[9] >= BACKOFF_LAST_MS, "{pauses:?}");
-        schedule.joined(peer(2));
-        assert_eq!(schedule.next(now), Some(peer(2)));
-    }
-
-    #[test]
-    fn a_peer_that_left_during_its_session_blocks_nothing() {
-        let mut schedule = Schedule::default();
-        schedule.joined(peer(1));
-        schedule.joined(peer(2));
-        let first = schedule.next(0).expect("two are due");
-        schedule.left(&first);
-        assert!(schedule.next(0).is_some());
-    }
-
-    #[test]
-    fn own_roots_are_remembered_within_a_bound() {
-        let mut schedule = Schedule::default();
-        for n in 0..2 * RECENT_ROOTS_MAX as u64 {
-            let mut root = [0; 32];
-            root[..8].copy_from_slice(&n.to_be_bytes());
-            schedule.ours(StateRoot(root));
-        }
-        assert_eq!(schedule.recent.len(), RECENT_ROOTS_MAX);
-        assert!(!schedule.knows(&StateRoot([0; 32])));
-    }
-}
+mod tests;

@@ -26,7 +26,7 @@ impl SwarmTask {
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
-                self.book.closed(now_ms(), &name(&peer_id), number(connection_id));
+                self.book.closed(now_ms(), &name(&peer_id), number(connection_id), random());
                 self.show();
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
@@ -53,9 +53,7 @@ impl SwarmTask {
         if let Some(Dialled::Address(text)) = dialled {
             self.book.answered(&text, &name(&peer));
         }
-        if self.book.is_banned(now_ms(), &name(&peer)) {
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
+        // A banned peer is closed here.
         for action in self.book.tick(now_ms()) {
             self.act(action);
         }

@@ -10,12 +10,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lattice::fault::Fault;
 use lattice::frame::Frame;
 use lattice::head::Head;
+use lattice::ids::StateRoot;
 use lattice::record::Event;
 use libp2p::PeerId;
 use node_core::peers::PeerName;
-use node_core::schedule::{Ended, Ours, Schedule};
+use node_core::schedule::{Alarm, Ended, Ours, Roots, Schedule};
 use reconcile::outcome::Outcome;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -75,10 +77,10 @@ impl Sync {
                 Ok(()) = states.changed() => schedule.ours(states.borrow_and_update().root),
                 Ok(()) = network.changed() => self.presence(&mut schedule, &mut present),
                 Some(head) = heads.recv() => self.on_head(&mut schedule, head).await,
-                Some(peer) = nudges.recv() => schedule.joined(name(&peer)),
+                Some(peer) = nudges.recv() => schedule.nudged(name(&peer)),
                 Some(Ok(report)) = sessions.join_next() => self.ended(&mut schedule, report).await,
                 _ = tick.tick() => {
-                    if let Some(peer) = schedule.next(now_ms()).and_then(|peer| PeerId::from_bytes(&peer.0).ok()) {
+                    while let Some(peer) = schedule.next(now_ms()).and_then(|peer| PeerId::from_bytes(&peer.0).ok()) {
                         sessions.spawn(Session { sync: self.clone(), peer }.run());
                     }
                 }
@@ -114,25 +116,16 @@ impl Sync {
     }
 
     async fn ended(&self, schedule: &mut Schedule, report: Report) {
-        let in_step = report.outcome.is_in_step();
-        let ended = if in_step { Ended::Well } else { Ended::Badly };
-        schedule.ended(now_ms(), &name(&report.peer), ended, u64::from(report.took_ms as u32));
-        if in_step {
+        let random = u64::from(report.took_ms as u32);
+        if let Some(alarm) = schedule.ended(now_ms(), &name(&report.peer), ended_as(&report.outcome), random) {
+            self.counters.diverged();
+            tell(&report, alarm);
+        }
+        if report.outcome.is_in_step() {
             self.net.command(Command::Synced(report.peer)).await;
         }
-        match &report.outcome {
-            Outcome::PeerFault(_) => self.net.command(Command::Strike(report.peer)).await,
-            Outcome::Unexplained { ours, theirs, first } => {
-                self.counters.diverged();
-                tracing::error!(peer = %report.peer, %ours, %theirs, ?first, "divergence: roots differ and nothing explains it");
-            }
-            Outcome::Equal { .. }
-            | Outcome::Explained { .. }
-            | Outcome::Refused { .. }
-            | Outcome::Busy
-            | Outcome::Declined { .. }
-            | Outcome::Lost { .. }
-            | Outcome::OurFault { .. } => {}
+        if report.outcome.fault() == Some(Fault::Sender) {
+            self.net.command(Command::Strike(report.peer)).await;
         }
         if matches!(report.outcome, Outcome::Equal { frontier_raised: false, .. })
             && self.writer.published().is_catching_up
@@ -200,6 +193,33 @@ impl Sync {
                 told = now;
                 self.net.command(Command::Membership(told.clone())).await;
             }
+        }
+    }
+}
+
+/// What the schedule makes of an outcome.
+fn ended_as(outcome: &Outcome) -> Ended {
+    let roots = |ours: &StateRoot, theirs: &StateRoot| Roots { ours: *ours, theirs: *theirs };
+    match outcome {
+        Outcome::Equal { .. } | Outcome::Explained { .. } => Ended::Well,
+        Outcome::Busy => Ended::Busy,
+        Outcome::Unexplained { ours, theirs, .. } => Ended::Unexplained(roots(ours, theirs)),
+        Outcome::Refused { ours, theirs, .. } => Ended::Badly(Some(roots(ours, theirs))),
+        Outcome::PeerFault(_) | Outcome::Declined { .. } | Outcome::Lost { .. } | Outcome::OurFault { .. } => {
+            Ended::Badly(None)
+        }
+    }
+}
+
+fn tell(report: &Report, alarm: Alarm) {
+    let (peer, detail) = (report.peer, report.detail());
+    let first = if let Outcome::Unexplained { first, .. } = &report.outcome { Some(first) } else { None };
+    match alarm {
+        Alarm::Unexplained(Roots { ours, theirs }) => {
+            tracing::error!(%peer, %ours, %theirs, ?first, "divergence: roots differ and nothing explains it");
+        }
+        Alarm::Stuck(Roots { ours, theirs }) => {
+            tracing::error!(%peer, %ours, %theirs, ?first, detail, "divergence: no reconcile brings the roots together");
         }
     }
 }

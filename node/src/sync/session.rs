@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use lattice::commit::Commit;
+use lattice::fault::Fault;
 use lattice::ids::KeyHash;
 use libp2p::PeerId;
 use node_core::apply::EntryRow;
@@ -149,7 +150,9 @@ impl Session {
             Ok(bytes) => match Response::decode(&bytes) {
                 Ok(response) => Event::Received(response),
                 Err(error) => {
-                    self.sync.net.command(crate::net::Command::Strike(self.peer)).await;
+                    if error.fault() == Fault::Sender {
+                        self.sync.net.command(crate::net::Command::Strike(self.peer)).await;
+                    }
                     Event::SendFailed(format!("the answer does not decode: {error}"))
                 }
             },

@@ -1,0 +1,138 @@
+//! Whom to dial, and when: configured peers always, members up to a number, each with a growing pause, for ever.
+
+use super::{Action, PeerBook, PeerName};
+
+/// First and longest pause between two dials of the same target. Dialling goes on for ever.
+pub const REDIAL_FIRST_MS: u64 = 500;
+/// See [`REDIAL_FIRST_MS`].
+pub const REDIAL_LAST_MS: u64 = 30_000;
+
+/// Milliseconds that a connection must hold, or prove the lattice, to end the pauses. A peer that closes at once,
+/// because it banned us or is full, is else dialled twice a second (a guess).
+pub const LASTING_MS: u64 = 10_000;
+
+/// Lattice peers that a node tries to stay connected with, dials under way included. Up to this size a lattice is a
+/// full mesh. Strangers don't count, so they can't keep the lattice out; configured peers are dialled beyond it.
+pub const CONNECTIONS_WANTED: usize = 32;
+
+/// When to dial next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Redial {
+    dialling: bool,
+    failures: u32,
+    next_ms: u64,
+}
+
+impl Redial {
+    fn due(&self, now_ms: u64) -> bool {
+        !self.dialling && now_ms >= self.next_ms
+    }
+
+    /// A connection came; whether it was worth the dial shows when it closes.
+    pub(super) fn answered(&mut self) {
+        self.dialling = false;
+    }
+
+    /// Doubles the pause, with up to a quarter of jitter so that nodes don't dial in step.
+    fn failed(&mut self, now_ms: u64, random: u64) {
+        let pause = REDIAL_FIRST_MS.saturating_mul(1 << self.failures.min(16)).min(REDIAL_LAST_MS);
+        self.failures += 1;
+        self.dialling = false;
+        self.next_ms = now_ms + pause + random % (pause / 4 + 1);
+    }
+
+    /// The last connection closed; one that did not hold is a failure.
+    pub(super) fn closed(&mut self, now_ms: u64, held: bool, random: u64) {
+        if held {
+            *self = Self { next_ms: now_ms + REDIAL_FIRST_MS, ..Self::default() };
+        } else {
+            self.failed(now_ms, random);
+        }
+    }
+}
+
+/// A configured address that names no peer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Target {
+    redial: Redial,
+    /// Who answered there last.
+    pub(super) at: Option<PeerName>,
+}
+
+impl PeerBook {
+    /// A configured address was answered by this peer.
+    pub fn answered(&mut self, address: &str, name: &PeerName) {
+        if let Some(target) = self.targets.get_mut(address) {
+            target.redial.answered();
+            target.at = Some(name.clone());
+        }
+    }
+
+    /// A dial did not lead to a connection.
+    pub fn dial_failed(&mut self, now_ms: u64, name: &PeerName, random: u64) {
+        if let Some(peer) = self.peers.get_mut(name).filter(|peer| peer.links.is_empty()) {
+            peer.redial.failed(now_ms, random);
+        }
+    }
+
+    /// A dial of a configured address did not lead to a connection.
+    pub fn address_failed(&mut self, now_ms: u64, address: &str, random: u64) {
+        if let Some(target) = self.targets.get_mut(address) {
+            target.redial.failed(now_ms, random);
+        }
+    }
+
+    /// The last connection to whoever answers at a configured address closed.
+    pub(super) fn target_closed(&mut self, now_ms: u64, name: &PeerName, held: bool, random: u64) {
+        for target in self.targets.values_mut().filter(|target| target.at.as_ref() == Some(name)) {
+            target.redial.closed(now_ms, held, random);
+        }
+    }
+
+    /// Dials what is configured, then members as long as there is room; one dial per target at a time.
+    pub(super) fn dial(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        self.dial_addresses(now_ms, actions);
+        let configured = self.due_peers(now_ms, true);
+        self.dial_peers(configured, actions);
+        let room = CONNECTIONS_WANTED.saturating_sub(self.lattice_peers_and_dials());
+        let mut members = self.due_peers(now_ms, false);
+        members.truncate(room);
+        self.dial_peers(members, actions);
+    }
+
+    fn dial_addresses(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        let peers = &self.peers;
+        for (address, target) in &mut self.targets {
+            let at = target.at.as_ref().and_then(|name| peers.get(name));
+            if at.is_none_or(|peer| peer.links.is_empty()) && target.redial.due(now_ms) {
+                target.redial.dialling = true;
+                actions.push(Action::DialAddress(address.clone()));
+            }
+        }
+    }
+
+    /// Peers that want a dial now: the configured ones, or the members among the others.
+    fn due_peers(&self, now_ms: u64, configured: bool) -> Vec<PeerName> {
+        let wanted = self.peers.iter().filter(|(name, peer)| {
+            peer.configured == configured && (configured || self.members.contains(name)) && peer.links.is_empty()
+        });
+        let due = wanted.filter(|(name, peer)| peer.redial.due(now_ms) && !self.is_banned(now_ms, name));
+        due.map(|(name, _)| name.clone()).collect()
+    }
+
+    fn dial_peers(&mut self, names: Vec<PeerName>, actions: &mut Vec<Action>) {
+        for name in names {
+            if let Some(peer) = self.peers.get_mut(&name) {
+                peer.redial.dialling = true;
+                actions.push(Action::Dial(name, peer.addresses.clone()));
+            }
+        }
+    }
+
+    fn lattice_peers_and_dials(&self) -> usize {
+        let counts =
+            |(name, peer): &(&PeerName, &super::Peer)| peer.redial.dialling || self.member_behind(name, peer).is_some();
+        let addresses = self.targets.values().filter(|target| target.redial.dialling).count();
+        self.peers.iter().filter(counts).count() + addresses
+    }
+}

@@ -1,0 +1,115 @@
+//! Dialling against peers that are gone, that close at once, and that crowd others out.
+
+use super::*;
+
+fn dials(actions: &[Action]) -> usize {
+    actions.iter().filter(|action| matches!(action, Action::Dial(..) | Action::DialAddress(_))).count()
+}
+
+#[test]
+fn dialling_backs_off_goes_on_for_ever_and_never_doubles() {
+    let mut book = book(2);
+    book.configure(name(1), "/ip4/127.0.0.1/tcp/1".into());
+    let (mut now, mut dials, mut pauses) = (0, 0, Vec::new());
+    let mut last = 0;
+    while dials < 12 {
+        if book.tick(now).iter().any(|action| matches!(action, Action::Dial(..))) {
+            assert_eq!(book.tick(now), [], "one dial at a time");
+            pauses.push(now - last);
+            (dials, last) = (dials + 1, now);
+            book.dial_failed(now, &name(1), 0);
+        }
+        now += 100;
+    }
+    assert!(pauses[1..].windows(2).all(|pair| pair[0] <= pair[1]), "{pauses:?}");
+    assert_eq!(pauses.last(), Some(&REDIAL_LAST_MS));
+}
+
+#[test]
+fn members_are_dialled_though_nobody_configured_them() {
+    let mut book = book(4);
+    let dialled = book.tick(0).into_iter().filter(|action| matches!(action, Action::Dial(..))).count();
+    assert_eq!(dialled, 3, "all but ourselves");
+}
+
+/// Lets every dial within `span_ms` lead to a connection that closes after `lives_ms`; says how many dials that were.
+fn dials_within(book: &mut PeerBook, span_ms: u64, lives_ms: u64, proves: bool) -> usize {
+    let (mut count, mut now) = (0, 0);
+    while now < span_ms {
+        for action in book.tick(now) {
+            match action {
+                Action::Dial(..) => {}
+                Action::DialAddress(address) => book.answered(&address, &name(1)),
+                Action::Close(..) | Action::Hello(_) => continue,
+            }
+            count += 1;
+            book.connected(now, &name(1), 1, link(true));
+            if proves {
+                book.proved(&name(1), keys(1).author.id());
+            }
+            now += lives_ms;
+            book.closed(now, &name(1), 1, 0);
+        }
+        now += 100;
+    }
+    count
+}
+
+#[test]
+fn a_peer_that_closes_at_once_is_dialled_less_and_less() {
+    // A node that a peer had banned dialled it again every 0.6 s for the ten minutes of the ban.
+    let minutes = 600_000;
+    let mut member = book(2);
+    assert!((20..40).contains(&dials_within(&mut member, minutes, 0, false)));
+    let mut address = book(1);
+    address.configure_address("/ip4/127.0.0.1/tcp/1".into());
+    assert!((20..40).contains(&dials_within(&mut address, minutes, 0, false)));
+}
+
+#[test]
+fn a_connection_that_held_or_proved_the_lattice_ends_the_pauses() {
+    let proved = dials_within(&mut book(2), 60_000, 0, true);
+    assert!(proved >= 60_000 / (REDIAL_FIRST_MS as usize + 200), "{proved}");
+    let mut stranger = book(1);
+    stranger.configure_address("/ip4/127.0.0.1/tcp/1".into());
+    let held = dials_within(&mut stranger, 60_000, LASTING_MS, false);
+    assert!(held >= 5, "{held}");
+}
+
+#[test]
+fn strangers_do_not_take_the_room_of_the_lattice() {
+    let mut book = book(3);
+    for n in 0..2 * CONNECTIONS_WANTED as u8 {
+        book.connected(0, &name(100 + n), u64::from(n), link(false));
+    }
+    assert_eq!(dials(&book.tick(0)), 2);
+}
+
+#[test]
+fn a_big_lattice_is_dialled_up_to_a_number_that_dials_under_way_fill_as_well() {
+    let mut book = book(CONNECTIONS_WANTED as u8 + 20);
+    for n in 1..=10 {
+        book.connected(0, &name(n), u64::from(n), link(false));
+        book.proved(&name(n), keys(n).author.id());
+    }
+    assert_eq!(dials(&book.tick(0)), CONNECTIONS_WANTED - 10);
+    assert_eq!(dials(&book.tick(1)), 0);
+    book.dial_failed(2, &name(11), 0);
+    assert_eq!(dials(&book.tick(2)), 1, "another one instead");
+}
+
+#[test]
+fn configured_peers_are_dialled_first_and_even_beyond_that_number() {
+    let mut book = book(CONNECTIONS_WANTED as u8 + 20);
+    let last = CONNECTIONS_WANTED as u8 + 19;
+    book.configure(name(last), "/ip4/127.0.0.1/tcp/1".into());
+    assert!(matches!(book.tick(0).first(), Some(Action::Dial(peer, _)) if *peer == name(last)));
+
+    let mut full = self::book(CONNECTIONS_WANTED as u8 + 20);
+    for n in 1..=CONNECTIONS_WANTED as u8 {
+        full.connected(0, &name(n), u64::from(n), link(false));
+        full.proved(&name(n), keys(n).author.id());
+    }
+    full.configure(name(last), "/ip4/127.0.0.1/tcp/1".into());
+    assert_eq!(dials(&full.tick(0)), 1);
+}

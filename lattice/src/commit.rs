@@ -317,27 +317,45 @@ impl Commit {
         };
         let limits = &genesis.limits;
         within("a commit's number of operations", self.slots.len(), limits.commit_ops)?;
-        let mut bytes = self.signed.bytes.len() + SIGNATURE_BYTES;
+        let mut bytes = self.signed.bytes.len() + SIGNATURE_BYTES + COMMIT_OVERHEAD_BYTES;
+        let mut most_bytes = limits.commit_bytes;
         let mut keys = std::collections::BTreeSet::new();
         for slot in &self.slots {
-            let OpSlot::Live(op) = slot else {
-                bytes += size_of::<OpHash>();
-                continue;
-            };
+            bytes += counted_bytes(slot);
+            let OpSlot::Live(op) = slot else { continue };
             if !keys.insert(op.key()) {
                 return Err(VerifyError::RepeatedKey(op.key().to_string()));
             }
             // A change has its own bound: limits for small entries must not shut the door to new members.
             if op.key().as_str().starts_with(MEMBER_PREFIX) {
+                most_bytes = COMMIT_BYTES_MAX as u64;
                 continue;
             }
             within("a key's length in bytes", op.key().as_str().len(), limits.key_bytes)?;
             let value_bytes = op.value().map_or(0, <[u8]>::len);
             within("a value's length in bytes", value_bytes, limits.value_bytes)?;
-            bytes += op.key().as_str().len() + value_bytes;
         }
-        within("a commit's length in bytes", bytes, limits.commit_bytes)
+        within("a commit's counted length in bytes", bytes, most_bytes)
     }
+}
+
+/// Bytes around header, signature and slots in an encoded commit, at most.
+const COMMIT_OVERHEAD_BYTES: usize = 16;
+
+/// Bytes around key and value in an encoded operation, at most.
+const OP_OVERHEAD_BYTES: usize = 10;
+
+/// Bytes around an operation or a hash in an encoded commit, at most.
+const SLOT_OVERHEAD_BYTES: usize = 8;
+
+/// What a slot counts towards a commit's length: at least what it takes encoded, and never less than when only its
+/// hash is left. So a commit within the limits can be decoded, and so can every part of it.
+fn counted_bytes(slot: &OpSlot) -> usize {
+    let content = match slot {
+        OpSlot::Live(op) => op.key().as_str().len() + op.value().map_or(0, <[u8]>::len) + OP_OVERHEAD_BYTES,
+        OpSlot::Dead(_) => 0,
+    };
+    content.max(size_of::<OpHash>()) + SLOT_OVERHEAD_BYTES
 }
 
 const LIVE: u64 = 0;

@@ -1,8 +1,18 @@
-//! The one place that reads the wall clock.
+//! The one place that reads clocks: the wall's for what others see, a steady one for how long things take.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Wall time in milliseconds since 1970; 0 before that.
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// When this process first asked.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Milliseconds on a clock that nobody sets: for pauses, silences and bans. It starts above zero, so that "never" and
+/// "just now" differ.
+pub fn steady_ms() -> u64 {
+    1 + u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
 }

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use lattice::ids::LatticeId;
 use lattice::membership::Membership;
 use lattice::ticket::Ticket;
 use libp2p::{Multiaddr, PeerId};
@@ -129,7 +128,7 @@ impl Node {
         let genesis = home.genesis()?;
         let identity = Arc::new(Identity { lattice: genesis.id(), genesis, keys: home.keys()? });
         let listeners = bind(&settings.http).await?;
-        let opened = open_store(&home, identity.lattice, settings).await?;
+        let opened = open_store(&home, &identity, settings).await?;
         let reader = Reader::new(opened.readers.clone());
         let is_catching_up = home.note_start(opened.log_size == 0)?;
         let (writer_task, writer, frames) = writer(identity.clone(), opened, is_catching_up).await?;
@@ -287,7 +286,7 @@ fn serve(
     Ok(addresses)
 }
 
-async fn open_store(home: &Home, lattice: LatticeId, settings: &Settings) -> anyhow::Result<Opened> {
+async fn open_store(home: &Home, identity: &Identity, settings: &Settings) -> anyhow::Result<Opened> {
     let started = Instant::now();
     let bar = rebuild_bar();
     let is_hidden = bar.is_hidden();
@@ -305,7 +304,7 @@ async fn open_store(home: &Home, lattice: LatticeId, settings: &Settings) -> any
         settings::typed::Synchronous::Full => crate::store::open::Synchronous::Full,
         settings::typed::Synchronous::Normal => crate::store::open::Synchronous::Normal,
     };
-    let opened = open(&home.path("state.db"), lattice, synchronous, show).await;
+    let opened = open(&home.path("state.db"), identity.lattice, identity.keys.log_key(), synchronous, show).await;
     bar.finish_and_clear();
     let opened = opened?;
     let (entries, took_ms) = (opened.rebuilt.tree.len(), started.elapsed().as_millis() as u64);

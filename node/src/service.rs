@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::now_ms;
+use crate::clock::{now_ms, steady_ms};
 use crate::counters::Counters;
 use crate::intake;
 use crate::net::swarm::public_addresses;
@@ -252,7 +252,7 @@ impl Service {
 
     fn counts(&self) -> view::PeerCounts {
         let root = self.inner.writer.published().root;
-        let counts = self.inner.net.view().book.counts(now_ms(), &root);
+        let counts = self.inner.net.view().book.counts(steady_ms(), &root);
         view::PeerCounts {
             configured: counts.configured,
             connected: counts.connected,
@@ -264,7 +264,7 @@ impl Service {
 
     /// Peers as this node sees them: connected or configured ones and members.
     pub fn peers(&self) -> Vec<view::Peer> {
-        let (published, now, book) = (self.inner.writer.published(), now_ms(), self.inner.net.view().book);
+        let (published, now, book) = (self.inner.writer.published(), steady_ms(), self.inner.net.view().book);
         book.peers()
             .map(|(name, peer)| {
                 let author = book.author(name);

@@ -111,3 +111,43 @@ fn headers_outside_the_rules_do_not_decode() {
         assert!(Header::decode(&header.encode()).is_err(), "{what}");
     }
 }
+
+#[test]
+fn what_verifies_can_be_decoded_whole_and_in_every_part() {
+    // A commit of 1024 puts of 250 bytes was accepted and stored, and no peer could ever decode it.
+    let (keys, genesis) = world();
+    let sizes = |count: usize, bytes: usize| vec![bytes; count];
+    let mixed: Vec<usize> = [vec![65_536; 3], vec![0; 1000]].concat();
+    let shapes = [sizes(1024, 250), sizes(1024, 230), sizes(1024, 0), sizes(4, 65_400), sizes(3, 65_536), mixed];
+    let mut accepted = 0;
+    for sizes in shapes {
+        let ops = sizes.iter().enumerate().map(|(i, bytes)| Op::put(&format!("{i}"), &vec![7; *bytes]).expect("small"));
+        let whole = draft(&genesis).sign(&keys.author, ops.collect());
+        if whole.clone().verify(&genesis).is_err() {
+            continue;
+        }
+        accepted += 1;
+        for kept in [1, 2, 3, 7, sizes.len()] {
+            let slots = whole.slots().iter().enumerate();
+            let slots = slots.map(|(i, slot)| if i % kept == 0 { slot.clone() } else { OpSlot::Dead(slot.hash()) });
+            let part = Commit::from_parts(whole.signed().clone(), slots.collect());
+            let part = Commit::decode(&part.encode()).expect("what verifies can be decoded");
+            part.verify(&genesis).expect("a part of what verifies");
+        }
+    }
+    assert!(accepted >= 3, "some of them are within the limits: {accepted}");
+}
+
+#[test]
+fn the_bound_on_a_commit_is_exact() {
+    let (keys, genesis) = world();
+    let with = |bytes: usize| {
+        let ops = (0..4).map(|i| Op::put(&format!("{i}"), &vec![7; bytes]).expect("small")).collect();
+        draft(&genesis).sign(&keys.author, ops)
+    };
+    let header = with(1).signed().header_bytes().len();
+    let room = COMMIT_BYTES_MAX - header - SIGNATURE_BYTES - COMMIT_OVERHEAD_BYTES;
+    let largest = room / 4 - 1 - OP_OVERHEAD_BYTES - SLOT_OVERHEAD_BYTES;
+    assert!(with(largest).verify(&genesis).is_ok());
+    assert!(matches!(with(largest + 1).verify(&genesis), Err(VerifyError::BeyondLimit { .. })));
+}

@@ -1,4 +1,5 @@
-//! A connection that is closed gently: what still comes in is read and thrown away for a moment.
+//! A connection that gives up on clients that do not read, and that is closed gently: what still comes in is read and
+//! thrown away for a moment.
 //!
 //! A request may be refused before its body was read (too long, no token). A system that closes a socket with
 //! unread bytes resets the connection (RFC 1122, 4.2.2.13), and the reset overtakes the answer: the client
@@ -22,9 +23,15 @@ const LINGER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes thrown away at once.
 const DISCARD_BYTES: usize = 8 * 1024;
 
+/// Time without a byte taken after which a client that does not read is given up: its answer holds memory and one of
+/// few places. A slow reader that reads at all is served for as long as it takes.
+const WRITE_STALL: Duration = Duration::from_secs(10);
+
 /// A stream whose shutdown waits until the other side has read the answer and closed, within bounds.
 pub(super) struct Lingering {
     stream: TcpStream,
+    /// Set while the other side takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
     /// Set once our side is closed.
     until: Option<Pin<Box<Sleep>>>,
     discarded_bytes: usize,
@@ -32,7 +39,18 @@ pub(super) struct Lingering {
 
 impl Lingering {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, until: None, discarded_bytes: 0 }
+        Self { stream, stalled: None, until: None, discarded_bytes: 0 }
+    }
+
+    /// Passes on what a write gave, and fails it once nothing was taken for too long.
+    fn unless_stalled<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_STALL)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
     }
 
     /// Reads until the other side closes or a bound is reached.
@@ -62,11 +80,13 @@ impl AsyncRead for Lingering {
 
 impl AsyncWrite for Lingering {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.unless_stalled(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.unless_stalled(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -87,7 +107,8 @@ impl AsyncWrite for Lingering {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.unless_stalled(context, written)
     }
 }
 
@@ -97,6 +118,21 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_never_reads_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("accepted");
+        let mut stream = Lingering::new(listener.accept().await.expect("a client").0);
+        let error = loop {
+            // More than any socket buffer takes; the clock is paused, so that it runs while nothing else can.
+            if let Err(error) = stream.write_all(&vec![0; 1024 * 1024]).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(client);
+    }
 
     #[tokio::test]
     async fn an_answer_given_before_the_request_was_read_arrives() {

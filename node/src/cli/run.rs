@@ -14,7 +14,8 @@ use crate::settings::{Settings, environment, file};
 
 /// What is logged unless `LATTICE_LOG` says otherwise, in the words of `tracing`'s filters. Kademlia warns
 /// every few minutes of having no peers, which is how a lone node is.
-const LOG_FILTER_DEFAULT: &str = "info,libp2p=warn,libp2p_kad=error,sqlx=warn,quinn=warn,netlink=warn";
+const LOG_FILTER_DEFAULT: &str =
+    "info,libp2p=warn,libp2p_gossipsub=error,libp2p_kad=error,sqlx=warn,quinn=warn,netlink=warn";
 
 /// Where options come from, for `--help`.
 const SOURCES: &str = "\

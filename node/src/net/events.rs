@@ -12,7 +12,7 @@ use super::address::split;
 use super::behaviour::{BehaviourEvent, is_dialable};
 use super::swarm::{Dialled, SwarmTask, name, random};
 use super::{Command, Gossip, Protocol, Request};
-use crate::clock::now_ms;
+use crate::clock::steady_ms;
 
 /// Milliseconds between two hellos of one peer that are answered.
 const GREETING_PAUSE_MS: u64 = 1_000;
@@ -26,14 +26,14 @@ impl SwarmTask {
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
-                self.book.closed(now_ms(), &name(&peer_id), number(connection_id), random());
+                self.book.closed(steady_ms(), &name(&peer_id), number(connection_id), random());
                 self.show();
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 tracing::debug!(%error, "dial failed");
                 match self.dials.remove(&connection_id) {
-                    Some(Dialled::Peer(peer)) => self.book.dial_failed(now_ms(), &peer, random()),
-                    Some(Dialled::Address(text)) => self.book.address_failed(now_ms(), &text, random()),
+                    Some(Dialled::Peer(peer)) => self.book.dial_failed(steady_ms(), &peer, random()),
+                    Some(Dialled::Address(text)) => self.book.address_failed(steady_ms(), &text, random()),
                     None => {}
                 }
             }
@@ -49,12 +49,12 @@ impl SwarmTask {
         if let (true, Some(Dialled::Address(_) | Dialled::Peer(_))) = (outbound, &dialled) {
             self.book.learn(name(&peer), address.clone());
         }
-        self.book.connected(now_ms(), &name(&peer), number(connection), Link { address, outbound });
+        self.book.connected(steady_ms(), &name(&peer), number(connection), Link { address, outbound });
         if let Some(Dialled::Address(text)) = dialled {
             self.book.answered(&text, &name(&peer));
         }
         // A banned peer is closed here.
-        for action in self.book.tick(now_ms()) {
+        for action in self.book.tick(steady_ms()) {
             self.act(action);
         }
         self.show();
@@ -66,10 +66,10 @@ impl SwarmTask {
                 self.on_gossip(propagation_source, message_id, message.data);
             }
             BehaviourEvent::Ping(ping::Event { peer, result: Ok(rtt), .. }) => {
-                self.book.pinged(now_ms(), &name(&peer), rtt.as_secs_f64() * 1000.0);
+                self.book.pinged(steady_ms(), &name(&peer), rtt.as_secs_f64() * 1000.0);
             }
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
-                self.book.heard(now_ms(), &name(&peer_id));
+                self.book.heard(steady_ms(), &name(&peer_id));
                 for address in info.listen_addrs.into_iter().filter(is_dialable) {
                     self.swarm.behaviour_mut().kademlia.add_address(&peer_id, address);
                 }
@@ -93,7 +93,7 @@ impl SwarmTask {
     }
 
     fn on_gossip(&mut self, from: PeerId, id: gossipsub::MessageId, bytes: Vec<u8>) {
-        self.book.heard(now_ms(), &name(&from));
+        self.book.heard(steady_ms(), &name(&from));
         let is_lattice = self.book.author(&name(&from)).is_some();
         if self.gossip.try_send(Gossip { id: id.clone(), from, is_lattice, bytes }).is_err() {
             let ignore = MessageAcceptance::Ignore;
@@ -103,7 +103,7 @@ impl SwarmTask {
 
     fn on_hello(&mut self, event: request_response::Event<Vec<u8>, Vec<u8>>) {
         let request_response::Event::Message { peer, message, .. } = event else { return };
-        self.book.heard(now_ms(), &name(&peer));
+        self.book.heard(steady_ms(), &name(&peer));
         let bytes = match message {
             Message::Request { request, channel, .. } => {
                 if !self.may_greet(peer) {
@@ -121,7 +121,7 @@ impl SwarmTask {
 
     /// One greeting a peer and a second: each costs two signatures.
     fn may_greet(&mut self, peer: PeerId) -> bool {
-        let now = now_ms();
+        let now = steady_ms();
         self.greeted.retain(|_, at| now < *at + GREETING_PAUSE_MS);
         self.greeted.insert(peer, now).is_none()
     }
@@ -148,7 +148,7 @@ impl SwarmTask {
     fn on_exchange(&mut self, protocol: Protocol, event: request_response::Event<Vec<u8>, Vec<u8>>) {
         match event {
             request_response::Event::Message { peer, message, .. } => {
-                self.book.heard(now_ms(), &name(&peer));
+                self.book.heard(steady_ms(), &name(&peer));
                 match message {
                     Message::Request { request, channel, .. } => {
                         let author = self.book.author(&name(&peer));

@@ -20,6 +20,9 @@ impl WholeMessages {
         if bytes.len() > self.limit {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than the protocol allows"));
         }
+        if bytes.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stream ended without a message"));
+        }
         Ok(bytes)
     }
 

@@ -21,7 +21,7 @@ use super::behaviour::{Behaviour, swarm, topic};
 use super::{
     COMMANDS_MAX, Command, GOSSIP_MAX, Gossip, NetHandle, NetStreams, NetView, Protocol, REQUESTS_MAX, Request,
 };
-use crate::clock::now_ms;
+use crate::clock::steady_ms;
 use crate::writer::Identity;
 
 /// How often the book is asked what to do, and changes are shown.
@@ -189,8 +189,8 @@ impl SwarmTask {
         let mesh = gossip.mesh_peers(&topic).map(name).collect();
         let subscribed = gossip.all_peers().filter(|(_, topics)| topics.contains(&&topic)).map(|(peer, _)| name(peer));
         let subscribed = subscribed.collect();
-        self.book.set_gossip(now_ms(), &mesh, &subscribed);
-        for action in self.book.tick(now_ms()) {
+        self.book.set_gossip(steady_ms(), &mesh, &subscribed);
+        for action in self.book.tick(steady_ms()) {
             self.act(action);
         }
         self.show();
@@ -224,7 +224,7 @@ impl SwarmTask {
         let connection = options.connection_id();
         if let Err(error) = self.swarm.dial(options) {
             tracing::debug!(%peer, %error, "can't dial; trying again later");
-            self.book.dial_failed(now_ms(), &name, random());
+            self.book.dial_failed(steady_ms(), &name, random());
             // Whoever has no address of a member asks those that may.
             self.swarm.behaviour_mut().kademlia.get_closest_peers(peer);
         } else {
@@ -238,7 +238,7 @@ impl SwarmTask {
         let connection = options.connection_id();
         if let Err(error) = self.swarm.dial(options) {
             tracing::debug!(address = text, %error, "can't dial; trying again later");
-            self.book.address_failed(now_ms(), &text, random());
+            self.book.address_failed(steady_ms(), &text, random());
         } else {
             self.dials.insert(connection, Dialled::Address(text));
         }
@@ -265,7 +265,7 @@ impl SwarmTask {
                     Verdict::Reject => MessageAcceptance::Reject,
                 };
                 if verdict == Verdict::Reject {
-                    self.book.strike(now_ms(), &name(&from));
+                    self.book.strike(steady_ms(), &name(&from));
                 }
                 self.swarm.behaviour_mut().gossip.report_message_validation_result(&id, &from, acceptance);
             }
@@ -288,9 +288,9 @@ impl SwarmTask {
                 }
                 self.show();
             }
-            Command::Head { head, known } => self.book.head(now_ms(), head, known),
-            Command::Synced(peer) => self.book.synced(now_ms(), &name(&peer)),
-            Command::Strike(peer) => self.book.strike(now_ms(), &name(&peer)),
+            Command::Head { head, known } => self.book.head(steady_ms(), head, known),
+            Command::Synced(peer) => self.book.synced(steady_ms(), &name(&peer)),
+            Command::Strike(peer) => self.book.strike(steady_ms(), &name(&peer)),
             Command::Membership(membership) => {
                 self.book.set_membership(membership);
                 self.show();

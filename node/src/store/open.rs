@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lattice::frontier::{Chain, Frontier};
-use lattice::ids::{AuthorId, LatticeId, StateRoot};
+use lattice::ids::{AuthorId, LatticeId, LogKey, StateRoot};
 use lattice::tree::empty_root;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{
@@ -51,6 +51,12 @@ pub enum OpenError {
         /// Of the genesis.
         ours: LatticeId,
     },
+    /// Another node's.
+    #[error(
+        "the database was written by another node of this lattice: its log is signed with another key than this \
+         directory's node.key gives; restore the matching pair"
+    )]
+    OtherNode,
     /// The entries do not give the stored root.
     #[error(
         "the stored entries give root {found} over {found_entries} entries, but the last transaction recorded {stored} \
@@ -94,6 +100,7 @@ pub struct Opened {
 pub async fn open(
     path: &Path,
     lattice: LatticeId,
+    log_key: LogKey,
     synchronous: Synchronous,
     progress: impl FnMut(Progress),
 ) -> Result<Opened, OpenError> {
@@ -101,6 +108,7 @@ pub async fn open(
         SqliteConnection::connect_with(&write_options(path, synchronous)).await.map_err(StoreError::from)?;
     migrate(&mut writer, path).await?;
     let (stored, stored_entries) = stored_state(&mut writer, lattice).await?;
+    expect_own_log(&mut writer, log_key).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READ_CONNECTIONS)
         .connect_with(read_options(path))
@@ -176,6 +184,15 @@ async fn stored_state(writer: &mut SqliteConnection, lattice: LatticeId) -> Resu
         return Err(OpenError::OtherLattice { found, ours: lattice });
     }
     Ok((root, row.get::<i64, _>(2) as u64))
+}
+
+/// A database whose log another node's key signs would be continued under a wrong name.
+async fn expect_own_log(writer: &mut SqliteConnection, log_key: LogKey) -> Result<(), OpenError> {
+    let stored = sqlx::query_scalar::<_, Vec<u8>>("SELECT key FROM logs WHERE id = ?").bind(OWN_LOG);
+    match stored.fetch_optional(writer).await.map_err(StoreError::from)? {
+        Some(key) if key != log_key.as_bytes() => Err(OpenError::OtherNode),
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn chains(writer: &mut SqliteConnection) -> Result<Vec<((AuthorId, u64), Chain)>, StoreError> {

@@ -6,7 +6,7 @@
 pub mod serve;
 pub mod session;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::now_ms;
+use crate::clock::{now_ms, steady_ms};
 use crate::counters::Counters;
 use crate::net::swarm::name;
 use crate::net::{Command, NetHandle};
@@ -69,6 +69,7 @@ impl Sync {
         let mut present = BTreeSet::new();
         let (mut states, mut network) = (self.writer.watch(), self.net.watch());
         let mut sessions: JoinSet<Report> = JoinSet::new();
+        let mut running: HashMap<tokio::task::Id, PeerId> = HashMap::new();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         schedule.ours(self.writer.published().root);
@@ -78,10 +79,21 @@ impl Sync {
                 Ok(()) = network.changed() => self.presence(&mut schedule, &mut present),
                 Some(head) = heads.recv() => self.on_head(&mut schedule, head).await,
                 Some(peer) = nudges.recv() => schedule.nudged(name(&peer)),
-                Some(Ok(report)) = sessions.join_next() => self.ended(&mut schedule, report).await,
+                Some(ended) = sessions.join_next_with_id() => match ended {
+                    Ok((id, report)) => {
+                        running.remove(&id);
+                        self.ended(&mut schedule, report).await;
+                    }
+                    // A session that panicked is a bug of ours; its place in the schedule must be freed all the same.
+                    Err(error) => if let Some(peer) = running.remove(&error.id()) {
+                        tracing::error!(%peer, %error, "a reconcile session broke");
+                        schedule.ended(steady_ms(), &name(&peer), Ended::Badly(None), 0);
+                    },
+                },
                 _ = tick.tick() => {
-                    while let Some(peer) = schedule.next(now_ms()).and_then(|peer| PeerId::from_bytes(&peer.0).ok()) {
-                        sessions.spawn(Session { sync: self.clone(), peer }.run());
+                    while let Some(peer) = schedule.next(steady_ms()).and_then(|peer| PeerId::from_bytes(&peer.0).ok()) {
+                        let session = sessions.spawn(Session { sync: self.clone(), peer }.run());
+                        running.insert(session.id(), peer);
                     }
                 }
                 () = stop.cancelled() => break,
@@ -110,14 +122,14 @@ impl Sync {
         let known = schedule.knows(&head.root);
         if let Some(member) = ours.membership.member(&head.author) {
             let summary = Ours { root: ours.root, frontier: ours.frontier_digest };
-            schedule.head(now_ms(), &PeerName::from(member.peer_id.as_slice()), &head, &summary);
+            schedule.head(steady_ms(), &PeerName::from(member.peer_id.as_slice()), &head, &summary);
         }
         self.net.command(Command::Head { head, known }).await;
     }
 
     async fn ended(&self, schedule: &mut Schedule, report: Report) {
         let random = u64::from(report.took_ms as u32);
-        if let Some(alarm) = schedule.ended(now_ms(), &name(&report.peer), ended_as(&report.outcome), random) {
+        if let Some(alarm) = schedule.ended(steady_ms(), &name(&report.peer), ended_as(&report.outcome), random) {
             self.counters.diverged();
             tell(&report, alarm);
         }

@@ -88,7 +88,9 @@ impl Sync {
         let question = match Question::decode(&request.bytes) {
             Ok(question) => question,
             Err(error) => {
-                self.net.command(Command::Strike(request.peer)).await;
+                if error.fault() == Fault::Sender {
+                    self.net.command(Command::Strike(request.peer)).await;
+                }
                 return Response::Refused { reason: format!("the request does not decode: {error}") };
             }
         };

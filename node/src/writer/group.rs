@@ -81,9 +81,11 @@ impl Group {
         name.is_some_and(|name| self.items.iter().any(|item| own(item).as_ref() == Some(name)))
     }
 
-    /// The last commit of our own in this group: the next one follows it.
+    /// The commit of our own in this group with the greatest number. A reconcile may have brought back an old one: the
+    /// next one follows whatever is further, this or the frontier.
     pub(super) fn last_of(&self, author: &AuthorId) -> Option<&VerifiedCommit> {
-        self.items.iter().rev().map(|item| &item.commit).find(|commit| commit.header().author == *author)
+        let ours = self.items.iter().map(|item| &item.commit).filter(|commit| commit.header().author == *author);
+        ours.max_by_key(|commit| commit.header().seq)
     }
 
     pub(super) fn take_items(&mut self) -> Vec<Item> {

@@ -156,10 +156,9 @@ impl State {
             return Err(WriteError::CatchingUp);
         }
         let author = identity.keys.author.id();
-        let (seq, prev) = match group.last_of(&author) {
-            Some(last) => (last.header().seq, last.id()),
-            None => end_of(&self.frontier.chain(&author, 0)),
-        };
+        let stored = end_of(&self.frontier.chain(&author, 0));
+        let queued = group.last_of(&author).map(|last| (last.header().seq, last.id()));
+        let (seq, prev) = queued.map_or(stored, |queued| if queued.0 > stored.0 { queued } else { stored });
         let time = self.clock.tick(now_ms, identity.genesis.limits.max_drift_ms)?;
         let draft = Draft { lattice: identity.lattice, term: 0, seq: seq + 1, prev, time };
         let commit = draft.sign(&identity.keys.author, ops);

@@ -49,7 +49,8 @@ async fn start_with(dir: &Path, genesis: Genesis) -> Result<Local, OpenError> {
 
 async fn start_as(dir: &Path, genesis: Genesis, is_catching_up: bool) -> Result<Local, OpenError> {
     let identity = Arc::new(Identity { lattice: genesis.id(), genesis, keys: keys(0) });
-    let opened = open(&dir.join("state.db"), identity.lattice, Synchronous::Normal, |_| {}).await?;
+    let opened =
+        open(&dir.join("state.db"), identity.lattice, identity.keys.log_key(), Synchronous::Normal, |_| {}).await?;
     let reader = Reader::new(opened.readers.clone());
     let (task, handle, frames) = writer(identity.clone(), opened, is_catching_up).await?;
     let stop = CancellationToken::new();
@@ -299,6 +300,9 @@ async fn a_database_of_a_newer_version_or_another_lattice_is_refused() {
     other.name = "other".into();
     let refused = start_with(dir.path(), other).await.err();
     assert!(matches!(refused, Some(OpenError::OtherLattice { .. })));
+    let path = dir.path().join("state.db");
+    let refused = open(&path, genesis().id(), keys(1).log_key(), Synchronous::Normal, |_| {}).await.err();
+    assert!(matches!(refused, Some(OpenError::OtherNode)), "of another node");
     alter(
         dir.path(),
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
@@ -316,6 +320,34 @@ async fn alter(dir: &Path, sql: &'static str) {
     let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("a database");
     sqlx::query(sql).execute(&mut connection).await.expect("good SQL");
     connection.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_commit_of_our_own_that_comes_back_is_not_continued() {
+    // A reconcile brought back our commit 1 while we were at 5; a write in the same group was numbered 2 again.
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = start(dir.path()).await;
+    let mut first = None;
+    for i in 0..5u8 {
+        node.write(vec![put(&i.to_string(), b"v")]).await.expect("durable");
+        if first.is_none() {
+            let rows: Vec<_> = node.handle.published().tree.leaves().map(|leaf| leaf.tag).collect();
+            let (commits, _) = node.reader.commits_of(&rows, usize::MAX).await.expect("readable");
+            first = commits.into_iter().next();
+        }
+    }
+    let old = first.expect("stored").verify(&node.identity.genesis).expect("ours");
+    for round in 0..20u8 {
+        // Sent without waiting between them, so that both wait for the writer and go into one group.
+        let (reply, answer) = oneshot::channel();
+        let take = Job::Take { commits: vec![old.clone()], publish: false, reply: None };
+        let write = Job::Write { ops: vec![put("next", &[round])], idempotency: None, reply: Reply(reply) };
+        assert!(node.handle.try_send(take) && node.handle.try_send(write));
+        assert_eq!(answer.await.expect("an answer").expect("durable").seq, 6 + u64::from(round));
+    }
+    assert!(node.handle.published().equivocations.is_empty());
+    assert_eq!(node.handle.published().damaged, 0);
+    node.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

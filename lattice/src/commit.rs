@@ -7,6 +7,8 @@
 //! Bytes become trust in two steps, each a type: [`Commit`] (well-formed) and [`VerifiedCommit`] (signed, of this
 //! lattice, within its limits). Whether the author may write at all is for [`crate::membership`].
 
+mod measure;
+
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, Bytes};
 
@@ -17,7 +19,6 @@ use crate::genesis::Genesis;
 use crate::ids::{AuthorId, CommitId, LatticeId, OpHash, sha256};
 use crate::keys::{AuthorKey, SIGNATURE_BYTES, is_signed_by};
 use crate::limits::{COMMIT_BYTES_MAX, COMMIT_OPS_MAX, HEADER_BYTES_MAX};
-use crate::membership::MEMBER_PREFIX;
 use crate::merkle;
 use crate::op::Op;
 
@@ -256,7 +257,8 @@ impl Commit {
     ///
     /// # Errors
     ///
-    /// [`DecodeError`], also if the number of operations is not the header's.
+    /// [`DecodeError`], also if the number of operations is not the header's, or beyond 256 KiB in all. What
+    /// [`Commit::verify`] accepts is never longer, whole or in part.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let wire: CommitWire<'_> = codec::decode(bytes, COMMIT_BYTES_MAX)?;
         let signed = SignedHeader::decode(wire.0, wire.1.into_array())?;
@@ -309,53 +311,6 @@ impl Commit {
         }
         Ok(VerifiedCommit { commit: self })
     }
-
-    fn check_limits(&self, genesis: &Genesis) -> Result<(), VerifyError> {
-        let within = |what, found: usize, limit: u64| match found as u64 {
-            found if found > limit => Err(VerifyError::BeyondLimit { what, found, limit }),
-            _ => Ok(()),
-        };
-        let limits = &genesis.limits;
-        within("a commit's number of operations", self.slots.len(), limits.commit_ops)?;
-        let mut bytes = self.signed.bytes.len() + SIGNATURE_BYTES + COMMIT_OVERHEAD_BYTES;
-        let mut most_bytes = limits.commit_bytes;
-        let mut keys = std::collections::BTreeSet::new();
-        for slot in &self.slots {
-            bytes += counted_bytes(slot);
-            let OpSlot::Live(op) = slot else { continue };
-            if !keys.insert(op.key()) {
-                return Err(VerifyError::RepeatedKey(op.key().to_string()));
-            }
-            // A change has its own bound: limits for small entries must not shut the door to new members.
-            if op.key().as_str().starts_with(MEMBER_PREFIX) {
-                most_bytes = COMMIT_BYTES_MAX as u64;
-                continue;
-            }
-            within("a key's length in bytes", op.key().as_str().len(), limits.key_bytes)?;
-            let value_bytes = op.value().map_or(0, <[u8]>::len);
-            within("a value's length in bytes", value_bytes, limits.value_bytes)?;
-        }
-        within("a commit's counted length in bytes", bytes, most_bytes)
-    }
-}
-
-/// Bytes around header, signature and slots in an encoded commit, at most.
-const COMMIT_OVERHEAD_BYTES: usize = 16;
-
-/// Bytes around key and value in an encoded operation, at most.
-const OP_OVERHEAD_BYTES: usize = 10;
-
-/// Bytes around an operation or a hash in an encoded commit, at most.
-const SLOT_OVERHEAD_BYTES: usize = 8;
-
-/// What a slot counts towards a commit's length: at least what it takes encoded, and never less than when only its
-/// hash is left. So a commit within the limits can be decoded, and so can every part of it.
-fn counted_bytes(slot: &OpSlot) -> usize {
-    let content = match slot {
-        OpSlot::Live(op) => op.key().as_str().len() + op.value().map_or(0, <[u8]>::len) + OP_OVERHEAD_BYTES,
-        OpSlot::Dead(_) => 0,
-    };
-    content.max(size_of::<OpHash>()) + SLOT_OVERHEAD_BYTES
 }
 
 const LIVE: u64 = 0;

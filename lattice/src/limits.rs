@@ -13,7 +13,8 @@ pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 /// Operations in a commit. 1024 hashes of dead operations are 32 KiB, an eighth of a commit.
 pub const COMMIT_OPS_MAX: usize = 1024;
 
-/// Bytes in an encoded commit, header and signature included.
+/// Bytes in an encoded commit, header and signature included. [`crate::commit::Commit::counted_bytes`] must not pass it
+/// either, and is never less than the encoding: what verifies can be decoded.
 pub const COMMIT_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes in a commit header; what the fields can take is less (a guess with room).
@@ -78,7 +79,8 @@ pub struct Limits {
     pub value_bytes: u64,
     /// Operations in a commit.
     pub commit_ops: u64,
-    /// Bytes in an encoded commit.
+    /// Bytes that a commit counts, see [`crate::commit::Commit::counted_bytes`]; membership changes and hashes of dead
+    /// operations count only towards [`COMMIT_BYTES_MAX`].
     pub commit_bytes: u64,
     /// Milliseconds by which a commit's time may be ahead of the node it enters at.
     pub max_drift_ms: u64,

@@ -132,7 +132,7 @@ impl Node {
         let reader = Reader::new(opened.readers.clone());
         let is_catching_up = home.note_start(opened.log_size == 0)?;
         let (writer_task, writer, frames) = writer(identity.clone(), opened, is_catching_up).await?;
-        let book = peer_book(&home, settings, &identity, writer.published().membership.clone())?;
+        let book = peer_book(&home, settings, &identity, writer.published().membership.clone(), is_catching_up)?;
         let config =
             NetConfig { listen: settings.p2p.clone(), external: settings.external.clone(), mdns: settings.mdns };
         let (swarm, net, streams) = crate::net::swarm::start(identity.clone(), config, book).await?;
@@ -327,11 +327,18 @@ fn peer_book(
     settings: &Settings,
     identity: &Identity,
     membership: Arc<Membership>,
+    is_catching_up: bool,
 ) -> anyhow::Result<PeerBook> {
     let own = keypair(identity).public().to_peer_id();
     let mut book = PeerBook::new(name(&own), membership);
     for (peer, address) in addressbook::load(home) {
-        book.learn(name(&peer), split(&address).0.to_string());
+        let bare = split(&address).0.to_string();
+        if is_catching_up {
+            // Without a state nobody is known to be a member; those met before are all there is to ask.
+            book.configure(name(&peer), bare);
+        } else {
+            book.learn(name(&peer), bare);
+        }
     }
     let ticket = home.ticket()?;
     let invited_by = ticket.iter().flat_map(inviters).map(|(_, address)| address);

@@ -146,16 +146,9 @@ pub enum RefusedFor {
     NoRoom,
 }
 
-/// Bytes of the heads that an operation or a hash can have around it in an encoded commit.
-const SLOT_OVERHEAD_BYTES: usize = 24;
-
 /// At most this many bytes does a commit take in a message: for packing, without encoding it twice.
 pub fn commit_bytes_at_most(commit: &Commit) -> usize {
-    let slots = commit.slots().iter().map(|slot| match slot {
-        OpSlot::Live(op) => op.key().as_str().len() + op.value().map_or(0, <[u8]>::len) + SLOT_OVERHEAD_BYTES,
-        OpSlot::Dead(hash) => hash.0.len() + SLOT_OVERHEAD_BYTES,
-    });
-    commit.signed().header_bytes().len() + SIGNATURE_BYTES + SLOT_OVERHEAD_BYTES + slots.sum::<usize>()
+    commit.counted_bytes()
 }
 
 /// A text no longer than [`REASON_BYTES_MAX`], cut at a character.

@@ -81,6 +81,7 @@ mod tests {
             write_refusal: None,
             peers,
             divergences: 0,
+            equivocations: Vec::new(),
             addresses: Vec::new(),
         });
         Row { name: name.into(), pid: status.is_ok().then_some(41), http: "127.0.0.1:1".into(), status }

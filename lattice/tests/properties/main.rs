@@ -6,6 +6,7 @@ mod codec;
 mod frontier;
 mod generate;
 mod laws;
+mod limits;
 mod proofs;
 mod state;
 mod tree;

@@ -81,6 +81,7 @@ fn case(name: &str, commit: &Commit) -> Value {
         "signature": json::hex(signed.signature()),
         "ops": commit.slots().iter().map(slot).collect::<Vec<_>>(),
         "bytes": json::hex(commit.encode()),
+        "counted_length": commit.counted_bytes(),
     })
 }
 

@@ -32,6 +32,9 @@ fn main() -> anyhow::Result<()> {
     }
     let wanted = |section: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == section);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    println!(
+        "Bounds of the latency on five nodes and of the large state are aims; all others are measured in this run."
+    );
     println!("{:<44} {:>12} {:<12} {:>12} {:>8}", "name", "value", "unit", "bound", "ratio");
     let probes = runtime.block_on(probes::measure())?;
     if wanted("ingest") {

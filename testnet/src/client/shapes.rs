@@ -38,8 +38,10 @@ pub struct Status {
     pub write_refusal: Option<String>,
     /// Five numbers about peers.
     pub peers: PeerCounts,
-    /// Times that a peer's root differed at equal frontiers.
+    /// Entries that it should have held, and differences that nothing explained.
     pub divergences: u64,
+    /// Authors that signed two commits for one place in their chain.
+    pub equivocations: Vec<serde_json::Value>,
     /// Multiaddresses that it listens on.
     pub addresses: Vec<String>,
 }

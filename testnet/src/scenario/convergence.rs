@@ -209,7 +209,14 @@ async fn differences(node: &Node, model: &Model) -> Result<Vec<String>, Scenario
     };
     let entries = reached.client.entries("").await.map_err(unreadable)?;
     let values: BTreeMap<String, String> = entries.into_iter().map(shown).collect();
-    Ok(model.differences(node.name(), &values))
+    let mut differences = model.differences(node.name(), &values);
+    // Honest nodes on good disks: whatever is suspected here is a bug.
+    let status = reached.client.status().await.map_err(unreadable)?;
+    if status.divergences > 0 || !status.equivocations.is_empty() {
+        let (found, forked) = (status.divergences, status.equivocations.len());
+        differences.push(format!("{}: {found} divergences, {forked} authors with a forked chain", node.name()));
+    }
+    Ok(differences)
 }
 
 /// Deals the imported keys out to the writers, so that each key has one.

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Sync;
 use super::session::{load, view_of};
+use crate::net::swarm::name;
 use crate::net::{Command, Protocol, Request};
 use crate::writer::Reply;
 use crate::writer::job::{Job, WriteError};
@@ -52,7 +53,7 @@ impl Sync {
                 () = stop.cancelled() => break,
             };
             let (sync, turns) = (self.clone(), turns.clone());
-            if let Err(refusal) = admitted(&request, &turns) {
+            if let Err(refusal) = admitted(&request, &turns, self.is_known(&request)) {
                 self.respond(request, refusal).await;
                 continue;
             }
@@ -60,6 +61,17 @@ impl Sync {
         }
         tasks.close();
         tasks.wait().await;
+    }
+
+    /// Whether the asker is a lattice peer. A node that lost its database knows no members any more, so whoever its
+    /// configuration or its address book names may bring it the state; each commit is judged as ever.
+    fn is_known(&self, request: &Request) -> bool {
+        let is_configured = || {
+            let book = self.net.view().book;
+            let asker = name(&request.peer);
+            book.peers().any(|(known, peer)| *known == asker && peer.configured && peer.proved.is_some())
+        };
+        request.author.is_some() || (self.writer.published().is_catching_up && is_configured())
     }
 
     async fn answer(&self, request: Request, turns: &Turns) {
@@ -143,9 +155,9 @@ impl Sync {
 }
 
 /// Refuses at once, before any work or memory is spent: strangers, and whoever comes when all places are taken.
-fn admitted(request: &Request, turns: &Turns) -> Result<(), Vec<u8>> {
+fn admitted(request: &Request, turns: &Turns, is_known: bool) -> Result<(), Vec<u8>> {
     match request.protocol {
-        Protocol::Reconcile if request.author.is_none() => {
+        Protocol::Reconcile if !is_known => {
             Err(Response::Refused { reason: "only for peers that proved this lattice".to_owned() }.encode())
         }
         Protocol::Reconcile if turns.waiting.available_permits() == 0 => Err(Response::Busy.encode()),

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use testnet::client::{Client, Op};
+use lattice::clock::Timestamp;
+use lattice::commit::Draft;
+use lattice::ids::{CommitId, LatticeId};
+use lattice::keys::NodeKeys;
+use lattice::limits::{COMMIT_BYTES_MAX, COMMIT_OPS_MAX};
+use testnet::client::{Client, ClientError, Op};
 use testnet::cluster::{Cluster, wait_until_equal_roots, wait_until_settled};
 use testnet::network::Network;
 use testnet::process::{Launch, Node, lasting_port};
@@ -92,6 +97,50 @@ async fn a_late_joiner_gets_everything_deletes_included() {
     cluster.admit().await.expect("joined");
     agree(cluster.nodes()).await;
     assert_eq!(counts(&cluster.nodes()[2], &["old"]).await, [100 * 19]);
+}
+
+/// 1024 puts that count `bytes` in all as the commit of a young node: nearly all are tiny, the rest large.
+fn commit_of(bytes: usize) -> Vec<Op> {
+    let time = Timestamp::from_millis(1_700_000_000_000);
+    let draft = Draft { lattice: LatticeId::ZERO, term: 0, seq: 2, prev: CommitId([1; 32]), time };
+    let pairs = |last: usize| {
+        let size = move |n: usize| match n {
+            0..3 => 60_000,
+            _ if n == COMMIT_OPS_MAX - 1 => last,
+            _ => n % 9,
+        };
+        (0..COMMIT_OPS_MAX).map(move |n| (format!("most/{n:04}"), "v".repeat(size(n))))
+    };
+    let op = |(key, value): (String, String)| lattice::op::Op::put(&key, value.as_bytes()).expect("within bounds");
+    // 100 bytes are past the length of a hash: from there on each byte counts.
+    let counted = draft.sign(&NodeKeys::from_seed([1; 32]).author, pairs(100).map(op).collect()).counted_bytes();
+    pairs(100 + bytes - counted).map(|(key, value)| Op::put(key, value)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_commit_reaches_every_node_whole_and_in_part_and_a_larger_one_is_refused() {
+    // A commit counted as less than it takes encoded was acknowledged, and whoever sent it was banned for it.
+    let root = directory();
+    let mut cluster = Cluster::start(program(), root.path(), 2).await.expect("started");
+    wait_until_settled(cluster.nodes(), SOON).await.expect("settled");
+    let writer = client(&cluster.nodes()[0]);
+    match writer.commit(&commit_of(COMMIT_BYTES_MAX + 1), None).await {
+        Err(ClientError::Refused { status: 413, detail, .. }) => {
+            assert!(detail.contains("a commit's length") && detail.contains("262145"), "{detail}");
+        }
+        other => panic!("{other:?}"),
+    }
+    writer.commit(&commit_of(COMMIT_BYTES_MAX), None).await.expect("acknowledged");
+    agree(cluster.nodes()).await;
+    cluster.admit().await.expect("joined");
+    agree(cluster.nodes()).await;
+    assert_eq!(counts(&cluster.nodes()[2], &["most"]).await, [COMMIT_OPS_MAX]);
+    // The large operations stay, the tiny ones die: each leaves a hash that is longer than it was.
+    let overwritten: Vec<Op> = (3..COMMIT_OPS_MAX - 1).map(|n| Op::put(format!("most/{n:04}"), "v")).collect();
+    writer.commit(&overwritten, None).await.expect("acknowledged");
+    cluster.admit().await.expect("joined");
+    agree(cluster.nodes()).await;
+    wait_until_settled(cluster.nodes(), SOON).await.expect("settled: nobody is banned");
 }
 
 #[tokio::test(flavor = "multi_thread")]

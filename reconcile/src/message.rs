@@ -5,10 +5,9 @@
 
 mod wire;
 
-use lattice::commit::{Commit, OpSlot};
+use lattice::commit::Commit;
 use lattice::frontier::Chain;
 use lattice::ids::{AuthorId, CommitId, KeyHash, StateRoot};
-use lattice::keys::SIGNATURE_BYTES;
 use lattice::merkle::Digest;
 use lattice::tree::prefix::Prefix;
 

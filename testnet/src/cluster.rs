@@ -180,7 +180,7 @@ mod tests {
         let peers = r#"{"configured":1,"connected":2,"lattice":1,"mesh":1,"in_sync":0}"#;
         let text = format!(
             r#"{{"name":"n","peer_id":"p","state_root":"{root}","entries":{entries},"log_size":0,"seq":0,
-                "ready":true,"write_refusal":null,"peers":{peers},"divergences":0,"addresses":[]}}"#
+                "ready":true,"write_refusal":null,"peers":{peers},"divergences":0,"equivocations":[],"addresses":[]}}"#
         );
         serde_json::from_str(&text).expect("a status")
     }

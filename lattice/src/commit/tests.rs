@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::keys::NodeKeys;
+use crate::membership::MEMBER_PREFIX;
 
 fn world() -> (NodeKeys, Genesis) {
     let keys = NodeKeys::from_seed([1; 32]);

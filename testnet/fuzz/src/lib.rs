@@ -40,8 +40,10 @@ pub fn encoded<T, E: Debug + ToString>(decoded: Result<T, E>, encode: impl Fn(&T
     }
 }
 
-/// The next step of what came in: verification must not panic either, whatever it says.
+/// The next step of what came in: verification must not panic either, whatever it says. What it goes by is never less
+/// than the encoding, so that all it accepts can be decoded.
 pub fn verify(commit: Commit) {
+    assert!(commit.encode().len() <= commit.counted_bytes(), "counted as less than it takes");
     static GENESIS: OnceLock<Genesis> = OnceLock::new();
     let genesis = GENESIS.get_or_init(|| {
         let keys = NodeKeys::from_seed([1; 32]);

@@ -14,8 +14,8 @@ use crate::api::body::BODY_BYTES_MAX;
 /// Operations in a batch: enough that a commit's own cost no longer shows, few enough to see progress.
 const BATCH_OPS_MAX: usize = 256;
 
-/// Bytes of keys and values in a batch, and per operation what its encoding adds: below a commit's bound with
-/// room for the header.
+/// Bytes of keys and values in a batch, with more per operation than a commit counts for it (at most 18 beside key and
+/// value, at least 40 in all): below a commit's bound with room for the header.
 const BATCH_BYTES_MAX: usize = COMMIT_BYTES_MAX - 4 * 1024;
 const OP_OVERHEAD_BYTES: usize = 48;
 

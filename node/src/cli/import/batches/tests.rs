@@ -2,6 +2,10 @@
 
 use std::io::Cursor;
 
+use lattice::clock::Timestamp;
+use lattice::commit::Draft;
+use lattice::ids::{CommitId, LatticeId};
+use lattice::keys::{AuthorKey, NodeKeys};
 use lattice::limits::VALUE_BYTES_MAX;
 
 use super::super::rows::{Format, ROW_BYTES_MAX};
@@ -90,6 +94,29 @@ fn batches_stay_within_their_bounds_and_lose_nothing() {
         }
         assert_eq!(batches.last().expect("some").position, text.len() as u64);
     }
+}
+
+#[test]
+fn full_batches_are_within_the_limits_of_a_commit() {
+    // An operation counts at least as long as its hash, and never less than it takes encoded.
+    for (count, bytes) in [(3000, 0), (3000, 1), (3000, 30), (600, 960), (600, 1040), (20, VALUE_BYTES_MAX)] {
+        let text = ndjson(count, &"v".repeat(bytes));
+        for batch in batches_of(&text, &"p".repeat(500)) {
+            let batch = batch.expect("good");
+            let put = |key: &String| Op::put(key, &vec![b'v'; bytes]).expect("within bounds");
+            let commit = longest_header().sign(&author(), batch.keys.iter().map(put).collect());
+            assert!(commit.counted_bytes() <= COMMIT_BYTES_MAX, "{count} rows of {bytes} bytes");
+        }
+    }
+}
+
+fn author() -> AuthorKey {
+    NodeKeys::from_seed([1; 32]).author
+}
+
+fn longest_header() -> Draft {
+    let long = i64::MAX as u64;
+    Draft { lattice: LatticeId::ZERO, term: long, seq: long, prev: CommitId::ZERO, time: Timestamp(long) }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use lattice::hello::{JoinAnswer, JoinRequest};
 use reconcile::message::{Request as Question, Response};
 use reconcile::responder::{Answer, answer, applied, loaded, read};
 use sha2::{Digest, Sha256};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,33 +31,34 @@ const WAITING_MAX: usize = 16;
 /// Strangers with an invitation heard at once. Beyond it they come again by themselves.
 const JOINS_MAX: usize = 2;
 
-/// Who is being answered.
+/// Who is being answered. A place is taken before a task is made for the request, so that a burst can't outrun it.
 struct Turns {
-    answers: Semaphore,
-    waiting: Semaphore,
-    joins: Semaphore,
+    answers: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    joins: Arc<Semaphore>,
 }
 
 impl Sync {
     /// Answers requests until `stop` fires.
     pub async fn serve(self, mut requests: mpsc::Receiver<Request>, stop: CancellationToken) {
-        let turns = Arc::new(Turns {
-            answers: Semaphore::new(ANSWERS_MAX),
-            waiting: Semaphore::new(ANSWERS_MAX + WAITING_MAX),
-            joins: Semaphore::new(JOINS_MAX),
-        });
+        let turns = Turns {
+            answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
+            places: Arc::new(Semaphore::new(ANSWERS_MAX + WAITING_MAX)),
+            joins: Arc::new(Semaphore::new(JOINS_MAX)),
+        };
         let tasks = TaskTracker::new();
         loop {
             let request = tokio::select! {
                 Some(request) = requests.recv() => request,
                 () = stop.cancelled() => break,
             };
-            let (sync, turns) = (self.clone(), turns.clone());
-            if let Err(refusal) = admitted(&request, &turns, self.is_known(&request)) {
-                self.respond(request, refusal).await;
-                continue;
+            match turns.place_for(&request, self.is_known(&request)) {
+                Ok(place) => {
+                    let (sync, answers) = (self.clone(), turns.answers.clone());
+                    tasks.spawn(async move { sync.answer(request, &answers, place).await });
+                }
+                Err(refusal) => self.respond(request, refusal).await,
             }
-            tasks.spawn(async move { sync.answer(request, &turns).await });
         }
         tasks.close();
         tasks.wait().await;
@@ -74,19 +75,14 @@ impl Sync {
         request.author.is_some() || (self.writer.published().is_catching_up && is_configured())
     }
 
-    async fn answer(&self, request: Request, turns: &Turns) {
+    /// Answers in turn; the place is given back at the end.
+    async fn answer(&self, request: Request, answers: &Semaphore, _place: OwnedSemaphorePermit) {
         let bytes = match request.protocol {
-            Protocol::Join => {
-                let turn = turns.joins.try_acquire();
-                let busy = || JoinAnswer::NotNow("the inviting node is busy".to_owned());
-                if turn.is_ok() { self.join(&request).await } else { busy() }.encode()
-            }
-            Protocol::Reconcile => {
-                let place = turns.waiting.try_acquire();
-                let turn = tokio::time::timeout(BUSY_AFTER, turns.answers.acquire()).await;
-                let answer = place.is_ok() && matches!(turn, Ok(Ok(_)));
-                if answer { self.reconcile(&request).await } else { Response::Busy }.encode()
-            }
+            Protocol::Join => self.join(&request).await.encode(),
+            Protocol::Reconcile => match tokio::time::timeout(BUSY_AFTER, answers.acquire()).await {
+                Ok(Ok(_turn)) => self.reconcile(&request).await.encode(),
+                Ok(Err(_)) | Err(_) => Response::Busy.encode(),
+            },
         };
         self.respond(request, bytes).await;
     }
@@ -154,16 +150,20 @@ impl Sync {
     }
 }
 
-/// Refuses at once, before any work or memory is spent: strangers, and whoever comes when all places are taken.
-fn admitted(request: &Request, turns: &Turns, is_known: bool) -> Result<(), Vec<u8>> {
-    match request.protocol {
-        Protocol::Reconcile if !is_known => {
-            Err(Response::Refused { reason: "only for peers that proved this lattice".to_owned() }.encode())
+impl Turns {
+    /// A place for a request; or the refusal, before any work or memory is spent, for strangers and for whoever comes
+    /// when all places are taken.
+    fn place_for(&self, request: &Request, is_known: bool) -> Result<OwnedSemaphorePermit, Vec<u8>> {
+        match request.protocol {
+            Protocol::Reconcile if !is_known => {
+                Err(Response::Refused { reason: "only for peers that proved this lattice".to_owned() }.encode())
+            }
+            Protocol::Reconcile => self.places.clone().try_acquire_owned().map_err(|_| Response::Busy.encode()),
+            Protocol::Join => self
+                .joins
+                .clone()
+                .try_acquire_owned()
+                .map_err(|_| JoinAnswer::NotNow("the inviting node is busy".to_owned()).encode()),
         }
-        Protocol::Reconcile if turns.waiting.available_permits() == 0 => Err(Response::Busy.encode()),
-        Protocol::Join if turns.joins.available_permits() == 0 => {
-            Err(JoinAnswer::NotNow("the inviting node is busy".to_owned()).encode())
-        }
-        Protocol::Reconcile | Protocol::Join => Ok(()),
     }
 }

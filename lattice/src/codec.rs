@@ -6,6 +6,7 @@
 //! borrow from the input, and lists grow as their items are read.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
@@ -72,11 +73,33 @@ pub fn decode<'a, T: Serialize + Deserialize<'a>>(bytes: &'a [u8], limit: usize)
     if bytes.len() > limit {
         return Err(DecodeError::TooLong { bytes: bytes.len(), limit });
     }
-    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|e| DecodeError::Malformed(e.to_string()))?;
+    let value: T = serde_ipld_dagcbor::from_slice(bytes).map_err(|error| DecodeError::Malformed(in_words(error)))?;
     if encode(&value) != bytes {
         return Err(DecodeError::NotCanonical);
     }
     Ok(value)
+}
+
+/// What the CBOR crate found, in words: its own text is its debug form.
+fn in_words(error: serde_ipld_dagcbor::DecodeError<Infallible>) -> String {
+    use serde_ipld_dagcbor::DecodeError as Found;
+    match error {
+        Found::Msg(text) => text,
+        Found::Eof { .. } | Found::RequireLength { .. } | Found::Read(_) => "it ends too early".to_owned(),
+        Found::Mismatch { name, found } => format!("byte {found:#04x} where {name} should begin"),
+        Found::Unsupported { found, .. } => format!("byte {found:#04x} begins nothing that is allowed"),
+        Found::LengthMismatch { expect, value, .. } => format!("{value} items instead of {expect}"),
+        Found::RequireUtf8 { .. } => "a text is not UTF-8".to_owned(),
+        Found::TrailingData => "bytes follow the value".to_owned(),
+        Found::IndefiniteSize => "a length is left open".to_owned(),
+        Found::NonMinimal { .. } => "a number is longer than it needs to be".to_owned(),
+        Found::UnorderedKey => "the keys of a map are out of order".to_owned(),
+        Found::DepthOverflow { .. } => "it is nested too deeply".to_owned(),
+        Found::RequireBorrowed { .. }
+        | Found::LengthOverflow { .. }
+        | Found::CastOverflow { .. }
+        | Found::ArithmeticOverflow { .. } => "a number is too large".to_owned(),
+    }
 }
 
 /// Refuses any version but `known`.
@@ -119,7 +142,8 @@ mod tests {
             (vec![0x82, 0x01, 0x42, b'a', b'b', 0x00], "trailing byte"),
             (vec![0x82, 0x01, 0x58, 0x02, b'a', b'b'], "long length"),
         ] {
-            assert!(decode::<(u64, &Bytes)>(&form, 64).is_err(), "{why}");
+            let error = decode::<(u64, &Bytes)>(&form, 64).expect_err(why).to_string();
+            assert!(!error.contains(['{', '"']), "in words, not in the debug form of another crate: {error}");
         }
         assert!(decode::<(u64, &Bytes)>(&canonical, 64).is_ok());
     }

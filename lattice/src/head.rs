@@ -31,7 +31,12 @@ pub struct Head {
     pub frontier: [u8; 32],
     /// Size of its last checkpoint; 0 before the first.
     pub checkpoint_size: u64,
+    /// What tells about how many entries two states differ in; read by the crate `reconcile`.
+    pub estimator: [u8; ESTIMATOR_BYTES],
 }
+
+/// Bytes of the estimator in a head.
+pub const ESTIMATOR_BYTES: usize = 128;
 
 /// A head with its signature, not yet checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,17 +49,18 @@ pub struct SignedHead {
 impl Head {
     /// Signs the statement.
     pub fn sign(self, key: &AuthorKey) -> SignedHead {
-        let Self { lattice, author, time_ms, root, entries, frontier, checkpoint_size } = self;
-        let frontier = ByteArray::new(frontier);
-        let bytes =
-            codec::encode(&HeadWire(VERSION, lattice, author, time_ms, root, entries, frontier, checkpoint_size));
+        let Self { lattice, author, time_ms, root, entries, frontier, checkpoint_size, estimator } = self;
+        let (frontier, estimator) = (ByteArray::new(frontier), ByteArray::new(estimator));
+        let wire = HeadWire(VERSION, lattice, author, time_ms, root, entries, frontier, checkpoint_size, estimator);
+        let bytes = codec::encode(&wire);
         let signature = key.sign(DOMAIN, &bytes);
         SignedHead { head: self, bytes, signature }
     }
 }
 
 impl SignedHead {
-    /// Canonical bytes: `[[version, lattice, author, time, root, entries, frontier, checkpoint size] as bytes, signature]`.
+    /// Canonical bytes: `[[version, lattice, author, time, root, entries, frontier, checkpoint size, estimator] as bytes,
+    /// signature]`.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode(&(ByteBuf::from(self.bytes.clone()), ByteArray::new(self.signature)))
     }
@@ -76,6 +82,7 @@ impl SignedHead {
             entries: wire.5,
             frontier: wire.6.into_array(),
             checkpoint_size: wire.7,
+            estimator: wire.8.into_array(),
         };
         Ok(Self { head, bytes: bytes.into_vec(), signature: signature.into_array() })
     }
@@ -87,7 +94,7 @@ impl SignedHead {
 }
 
 #[derive(Serialize, Deserialize)]
-struct HeadWire(u64, LatticeId, AuthorId, u64, StateRoot, u64, ByteArray<32>, u64);
+struct HeadWire(u64, LatticeId, AuthorId, u64, StateRoot, u64, ByteArray<32>, u64, ByteArray<ESTIMATOR_BYTES>);
 
 #[cfg(test)]
 mod tests {
@@ -105,6 +112,7 @@ mod tests {
             entries: 3,
             frontier: [4; 32],
             checkpoint_size: 0,
+            estimator: [7; ESTIMATOR_BYTES],
         };
         let signed = head.sign(&keys.author);
         assert_eq!(SignedHead::decode(&signed.encode()).map(|s| s.verified()), Ok(Some(head)));

@@ -14,6 +14,7 @@
 //! 5. [`merkle`], [`tree`]: the state root and its proofs.
 //! 6. [`frontier`], [`equivocation`], [`head`], [`record`]: what a node says it has and what it writes down about itself.
 //! 7. [`frame`], [`hello`], [`ticket`]: what strangers send. Every decoder here is strict and bounded.
+//! 8. [`address`], [`authorization`], [`transfer`]: the same over plain HTTP.
 //!
 //! # Example
 //!
@@ -35,6 +36,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod address;
+pub mod authorization;
 pub mod clock;
 pub mod codec;
 pub mod commit;
@@ -54,4 +57,5 @@ pub mod merkle;
 pub mod op;
 pub mod record;
 pub mod ticket;
+pub mod transfer;
 pub mod tree;

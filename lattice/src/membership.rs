@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
+use crate::address::{self, URL_PREFIX};
 use crate::codec::{self, DecodeError};
 use crate::commit::{Header, VerifiedCommit};
 use crate::fault::Fault;
@@ -177,6 +178,9 @@ pub enum NotAdmitted {
     /// Not a well-formed change at its own key, or not by someone who may make it.
     #[error("not a valid membership change: {0}")]
     BadChange(&'static str),
+    /// An entry under `@url/` that is not its author's own, or no URL.
+    #[error("not a valid published URL: {0}")]
+    BadUrl(&'static str),
 }
 
 impl NotAdmitted {
@@ -186,7 +190,7 @@ impl NotAdmitted {
             Self::UnknownAuthor { .. } | Self::BeyondCut { .. } | Self::NoSeat { .. } | Self::Reserved { .. } => {
                 Fault::Nobody
             }
-            Self::MixedChange | Self::BadChange(_) => Fault::Sender,
+            Self::MixedChange | Self::BadChange(_) | Self::BadUrl(_) => Fault::Sender,
         }
     }
 }
@@ -284,6 +288,9 @@ impl Membership {
             if key.starts_with(MEMBER_PREFIX) {
                 check_change(genesis, lattice, &commit.header().author, op)?;
                 changes += 1;
+            } else if key.starts_with(URL_PREFIX) {
+                address::check(&commit.header().author, op).map_err(NotAdmitted::BadUrl)?;
+                others += 1;
             } else if let Some(prefix) = reserved_prefix(genesis, key) {
                 return Err(NotAdmitted::Reserved { prefix });
             } else {

@@ -1,6 +1,7 @@
 //! Who is in, who is out, and what no commit may say about it.
 
 use super::*;
+use crate::address::url_key;
 use crate::clock::Timestamp;
 use crate::commit::{Commit, Draft, OpSlot};
 use crate::ids::{CommitId, LogKey};
@@ -336,6 +337,7 @@ fn keys_of_later_features_are_refused_without_blame() {
         ("@seat/main/1", "@"),
         ("@member", "@"),
         ("@members/x", "@"),
+        ("@url", "@"),
         ("green/x", "green/"),
         ("green/", "green/"),
     ] {
@@ -345,6 +347,21 @@ fn keys_of_later_features_are_refused_without_blame() {
     }
     for key in ["green", "greens/x", "a@b", "x/green/y", " @member/x"] {
         assert_eq!(world.judge(&world.founders(), 0, 1, vec![put(key)]), Ok(()), "{key}");
+    }
+}
+
+#[test]
+fn a_published_url_is_written_by_the_author_that_its_key_names() {
+    let world = world();
+    let (own, other) = (url_key(&author(0)), url_key(&author(1)));
+    let url = |key: &str, value: &[u8]| Op::put(key, value).expect("small");
+    let judge = |ops: Vec<Op>| world.judge(&world.founders(), 0, 1, ops);
+    assert_eq!(judge(vec![url(&own, b"http://a:1"), put("k")]), Ok(()), "beside other entries");
+    assert_eq!(judge(vec![Op::delete(&own).expect("small")]), Ok(()));
+    for refused in [url(&other, b"http://a:1"), url(&own, b"a:1"), url("@url/", b"http://a:1")] {
+        let error = judge(vec![refused]).expect_err("not its own, or no URL");
+        assert!(matches!(error, NotAdmitted::BadUrl(_)), "{error}");
+        assert_eq!(error.fault(), Fault::Sender);
     }
 }
 

@@ -94,6 +94,12 @@ impl<T: Copy> StateTree<T> {
         self.top.subtree_len(prefix, 0) as u64
     }
 
+    /// The leaves under `prefix` in key-hash order; of a prefix with several pages under it, those of the first. Faster
+    /// than [`StateTree::leaves_under`] for a prefix that names hardly more than one entry.
+    pub fn few_leaves_under(&self, prefix: &Prefix) -> &[Leaf<T>] {
+        self.top.first_page_under(prefix, 0)
+    }
+
     /// The leaves under `prefix` in key-hash order.
     pub fn leaves_under(&self, prefix: &Prefix) -> impl Iterator<Item = &Leaf<T>> {
         self.top.leaves_from(prefix.first_key()).take_while(move |leaf| prefix.covers(&leaf.key))

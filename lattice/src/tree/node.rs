@@ -140,6 +140,21 @@ impl<T: Copy> Node<T> {
         }
     }
 
+    /// The leaves under `prefix` if they are in one page, as all are under a prefix longer than the tree is deep; else
+    /// those in the first of its pages.
+    pub(super) fn first_page_under(&self, prefix: &Prefix, depth: usize) -> &[Leaf<T>] {
+        match self {
+            Self::Branch { sides, .. } if depth < prefix.bits() => {
+                sides[prefix.bit(depth)].first_page_under(prefix, depth + 1)
+            }
+            Self::Branch { sides: [left, right], .. } => {
+                let side = if left.len() > 0 { left } else { right };
+                side.first_page_under(prefix, depth + 1)
+            }
+            Self::Page { leaves, .. } => covered(leaves, prefix),
+        }
+    }
+
     pub(super) fn page_of(&self, key: &KeyHash, depth: usize, siblings: &mut Vec<Digest>) -> &[Leaf<T>] {
         match self {
             Self::Page { leaves, .. } => leaves,
@@ -198,6 +213,9 @@ fn page_hash_of<T>(leaves: &[Leaf<T>]) -> Digest {
 
 fn covered<'a, T>(leaves: &'a [Leaf<T>], prefix: &Prefix) -> &'a [Leaf<T>] {
     let start = leaves.partition_point(|leaf| leaf.key < prefix.first_key());
-    let end = start + leaves[start..].partition_point(|leaf| prefix.covers(&leaf.key));
-    &leaves[start..end]
+    let rest = &leaves[start..];
+    // Mostly one or none, or all.
+    let few = rest.iter().take(2).take_while(|leaf| prefix.covers(&leaf.key)).count();
+    let end = if few < 2 { few } else { rest.partition_point(|leaf| prefix.covers(&leaf.key)) };
+    &rest[..end]
 }

@@ -189,7 +189,9 @@ fn head() -> impl Strategy<Value = SignedHead> {
         let key = &world().keys[0].author;
         let lattice = world().genesis.id();
         let root = StateRoot(root);
-        let head = Head { lattice, author: key.id(), time_ms, root, entries, frontier, checkpoint_size: size };
+        let estimator = std::array::from_fn(|i| root.0[i % 32] ^ i as u8);
+        let head =
+            Head { lattice, author: key.id(), time_ms, root, entries, frontier, checkpoint_size: size, estimator };
         head.sign(key)
     })
 }

@@ -88,6 +88,7 @@ pub(crate) fn heads_file() -> Value {
         entries: 3,
         frontier: [4; 32],
         checkpoint_size: 5,
+        estimator: std::array::from_fn(|i| i as u8),
     };
     let signed = head.sign(&keys(1).author);
     assert_eq!(signed.verified(), Some(head));
@@ -102,6 +103,7 @@ pub(crate) fn heads_file() -> Value {
                 "entries": head.entries,
                 "frontier": json::hex(head.frontier),
                 "checkpoint_size": head.checkpoint_size,
+                "estimator": json::hex(head.estimator),
             },
             "bytes": json::hex(signed.encode()),
         }]

@@ -26,6 +26,7 @@ pub(crate) fn frames_file() -> Value {
         entries: 0,
         frontier: [4; 32],
         checkpoint_size: 0,
+        estimator: [6; lattice::head::ESTIMATOR_BYTES],
     };
     let head = head.sign(&keys(1).author);
     let case = |name: &str, kind: u64, items: &[Vec<u8>], frame: &Frame| {

@@ -7,6 +7,7 @@
 mod chains;
 mod commits;
 mod handshake;
+mod http;
 mod json;
 mod membership;
 mod refused;
@@ -15,6 +16,7 @@ mod world;
 
 use std::path::PathBuf;
 
+use lattice::authorization::Authorization;
 use lattice::codec;
 use lattice::commit::{Commit, Header};
 use lattice::entry::Entry;
@@ -28,6 +30,7 @@ use lattice::membership::Change;
 use lattice::op::Op;
 use lattice::record::Record;
 use lattice::ticket::Ticket;
+use lattice::transfer::Part;
 use lattice::tree::prefix::{Prefix, PrefixWire};
 use serde_json::Value;
 
@@ -72,6 +75,8 @@ fn again(kind: &str, bytes: &[u8]) -> Option<Vec<u8>> {
             let ticket: Ticket = std::str::from_utf8(bytes).ok()?.parse().ok()?;
             Some(ticket.to_string().into_bytes())
         }
+        "authorization" => Authorization::decode(bytes).ok().map(|v| v.encode()),
+        "part" => Part::decode(bytes).ok().map(|v| v.encode().split_off(4)),
         "prefix" => {
             let wire: PrefixWire<'_> = codec::decode(bytes, 64).ok()?;
             Prefix::try_from(&wire).ok().map(|prefix| codec::encode(&prefix.to_wire()))
@@ -110,6 +115,9 @@ fn every_file_says_what_the_code_does() {
         ("join_requests.json", Some("join request"), handshake::join_requests_file()),
         ("join_answers.json", Some("join answer"), handshake::join_answers_file()),
         ("tickets.json", None, handshake::tickets_file()),
+        ("urls.json", None, http::urls_file()),
+        ("authorizations.json", Some("authorization"), http::authorizations_file()),
+        ("transfers.json", Some("part"), http::transfers_file()),
         ("refused.json", None, refused::file()),
     ] {
         assert_file(file, &expected);

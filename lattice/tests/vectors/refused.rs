@@ -1,9 +1,11 @@
 //! Bytes that no implementation may accept.
 
+use lattice::authorization::{Asked, Authorization};
 use lattice::clock::Timestamp;
 use lattice::commit::Header;
-use lattice::ids::{AuthorId, CommitId};
+use lattice::ids::{AuthorId, CommitId, StateRoot};
 use lattice::membership::Change;
+use lattice::transfer::Part;
 use serde_json::{Value, json};
 
 use crate::commits::{commit, some_ops};
@@ -129,8 +131,29 @@ fn sent() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     ]
 }
 
+fn over_http() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let asked = Asked { lattice: founded().id(), receiver: AuthorId([2; 32]), method: "GET", path: "/" };
+    let signed = Authorization::sign(&keys(1).author, &asked, b"", 1_000, [9; 16]).encode();
+    let end = Part::End { root: StateRoot([2; 32]), entries: 3 }.encode().split_off(4);
+    let commit = Part::Commit { row: 1, commit: Box::new(commit(1, CommitId::ZERO, 1_000, some_ops(1))) };
+    let commit = commit.encode().split_off(4);
+    vec![
+        ("authorization", "an unknown version", with(&signed, &[0x86, 0x01], &[0x86, 0x02])),
+        (
+            "authorization",
+            "a nonce of 15 bytes",
+            with(&signed, &[&[0x50], [9; 16].as_slice()].concat(), &[&[0x4f], [9; 15].as_slice()].concat()),
+        ),
+        ("authorization", "a byte too many", [&signed, &[0x00][..]].concat()),
+        ("part", "an unknown kind", with(&end, &[0x83, 0x02], &[0x83, 0x03])),
+        ("part", "an item too few", with(&end, &[0x83, 0x02], &[0x82, 0x02])),
+        ("part", "a kind in a longer form", with(&end, &[0x83, 0x02], &[0x83, 0x18, 0x02])),
+        ("part", "a commit with a byte too many", [commit.as_slice(), &[0x00]].concat()),
+    ]
+}
+
 pub(crate) fn file() -> Value {
-    let all = [ops(), signed(), documents(), sent()].concat();
+    let all = [ops(), signed(), documents(), sent(), over_http()].concat();
     let case =
         |(kind, why, bytes): (&str, &str, Vec<u8>)| json!({ "kind": kind, "why": why, "bytes": json::hex(bytes) });
     json!({ "cases": all.into_iter().map(case).collect::<Vec<_>>() })

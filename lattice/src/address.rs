@@ -1,0 +1,106 @@
+//! Where a node is reached over HTTP: the entry `@url/<author>`, which only that author writes.
+//!
+//! Members publish it so that others find them when libp2p fails. The rule decides whether a commit is valid, so it
+//! looks at bytes alone and needs no parser whose next version might think otherwise.
+
+use crate::ids::AuthorId;
+use crate::op::Op;
+
+/// What the keys of published URLs begin with; the author in lower-case hex follows.
+pub const URL_PREFIX: &str = "@url/";
+
+/// Bytes of a URL (a guess with room).
+pub const URL_BYTES_MAX: usize = 512;
+
+/// The key at which an author publishes its URL.
+pub fn url_key(author: &AuthorId) -> String {
+    format!("{URL_PREFIX}{author}")
+}
+
+/// The author that a key of this kind names, in its one form.
+pub fn author_of(key: &str) -> Option<AuthorId> {
+    let author: AuthorId = key.strip_prefix(URL_PREFIX)?.parse().ok()?;
+    (url_key(&author) == key).then_some(author)
+}
+
+/// Whether a text is a URL that a node may publish: `http://` or `https://`, a host with or without a port, and
+/// perhaps a path. No user, query or fragment: what nodes ask is appended.
+pub fn is_url(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else { return false };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    let path_byte = |byte: u8| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte);
+    let has_host = authority.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'[');
+    text.len() <= URL_BYTES_MAX && has_host && authority.bytes().all(host_byte) && path.bytes().all(path_byte)
+}
+
+/// Judges an operation under [`URL_PREFIX`] by `author`.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub(crate) fn check(author: &AuthorId, op: &Op) -> Result<(), &'static str> {
+    if op.key().as_str() != url_key(author) {
+        return Err("only the author that the key names writes it");
+    }
+    match op.value().map(std::str::from_utf8) {
+        None => Ok(()),
+        Some(Ok(text)) if is_url(text) => Ok(()),
+        Some(_) => Err("its value is not a URL such as http://192.0.2.7:4800 of up to 512 bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let longest = format!("http://h/{}", "p".repeat(URL_BYTES_MAX - 9));
+        for good in [
+            "http://192.0.2.7:4800",
+            "https://node.example",
+            "http://[2001:db8::1]:4800/lattice",
+            "http://a/",
+            "http://a_b.example:1/x/%20y",
+            &longest,
+        ] {
+            assert!(is_url(good), "{good}");
+        }
+        let too_long = format!("{longest}p");
+        for bad in [
+            "",
+            "http://",
+            "http:///x",
+            "HTTP://a",
+            "ftp://a",
+            "a:4800",
+            "http://user@a",
+            "http://a?x",
+            "http://a/?x",
+            "http://a/#x",
+            "http://a b",
+            "http://ä",
+            "http://a/\n",
+            "http://:80",
+            &too_long,
+        ] {
+            assert!(!is_url(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_its_author_writes_an_entry() {
+        let (own, other) = (AuthorId([0xab; 32]), AuthorId([2; 32]));
+        let key = url_key(&own);
+        assert_eq!(author_of(&key), Some(own));
+        assert_eq!(author_of(&key.to_uppercase().replace("@URL/", URL_PREFIX)), None, "another form of the same name");
+        let put = |value: &[u8]| Op::put(&key, value).expect("small");
+        assert_eq!(check(&own, &put(b"http://a:1")), Ok(()));
+        assert_eq!(check(&own, &Op::delete(&key).expect("small")), Ok(()));
+        assert!(check(&other, &put(b"http://a:1")).is_err());
+        assert!(check(&own, &put(b"a:1")).is_err());
+        assert!(check(&own, &put(b"\xff")).is_err());
+        assert!(check(&own, &Op::put(&format!("{key}/x"), b"http://a:1").expect("small")).is_err());
+    }
+}

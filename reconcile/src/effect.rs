@@ -30,6 +30,8 @@ pub enum Event<T> {
         intake: Intake,
         /// The state after it.
         view: View<T>,
+        /// What the peer answered meanwhile, or why it did not, if it was asked.
+        answer: Option<Result<Response, String>>,
     },
     /// [`Effect::RaiseFrontier`] is done, or was left because the root had moved on.
     Raised {
@@ -40,7 +42,7 @@ pub enum Event<T> {
     Failed(String),
 }
 
-/// What the node does next. Exactly one is outstanding at any time.
+/// What the node does next. Exactly one is outstanding at any time, and each is answered by one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Send this to the peer; answer with [`Event::Received`] or [`Event::SendFailed`].
@@ -54,10 +56,13 @@ pub enum Effect {
         /// Bytes of all commits together.
         max_bytes: usize,
     },
-    /// Give these to the one way in (verify, admit, apply); answer with [`Event::Applied`].
+    /// Give these to the one way in (verify, admit, apply), and ask the peer at the same time, so that neither the
+    /// road nor the store waits for the other; answer with [`Event::Applied`] once both are done.
     Apply {
         /// Commits, nothing of them verified.
         commits: Vec<Commit>,
+        /// What to ask the peer.
+        meanwhile: Option<Request>,
     },
     /// In one transaction: if our state root is still `root`, raise our chains to these, each after checking the
     /// signatures of its headers; answer with [`Event::Raised`].

@@ -8,16 +8,11 @@
 //! # Reading order
 //!
 //! 1. [`limits`]: every bound. [`view`]: what a session sees of a state.
-//! 2. [`message`]: what is said. [`effect`]: what a session wants of its node.
-//! 3. [`responder`]: how a question is answered, without remembering anything.
-//! 4. [`initiator`]: how a session goes. [`outcome`]: how it ends.
-//!
-//! # The sketch
-//!
-//! Between the opening and the descent there is room for a set sketch, which finds a small difference in one or two
-//! round trips whatever the size of the state. It will have message kinds of its own (16 and up), and what it
-//! decodes fills the same queues of keys to fetch and to push; where it does not decode, the descent goes on as it
-//! does now.
+//! 2. [`sketch`]: how a small difference is found without walking anything. [`index`]: the tree and the sketch of one
+//!    state, kept in step.
+//! 3. [`message`]: what is said. [`effect`]: what a session wants of its node.
+//! 4. [`responder`]: how a question is answered, without remembering anything.
+//! 5. [`initiator`]: how a session goes. [`outcome`]: how it ends.
 //!
 //! # Example
 //!
@@ -25,9 +20,9 @@
 //!
 //! ```
 //! use lattice::tree::StateTree;
-//! use reconcile::{Answer, Config, Effect, Event, Initiator, Outcome, View, responder};
+//! use reconcile::{Answer, Config, Effect, Event, Index, Initiator, Outcome, View, responder};
 //!
-//! let view = || View { tree: StateTree::<()>::default(), members: StateTree::default(), frontier: [0; 32] };
+//! let view = || View { tree: Index::<()>::default(), members: StateTree::default(), frontier: [0; 32] };
 //! let (ours, theirs) = (view(), view());
 //! let mut session = Initiator::new(ours, Config::default());
 //! let mut event = Event::Start;
@@ -47,16 +42,19 @@
 //! ```
 
 pub mod effect;
+pub mod index;
 pub mod initiator;
 pub mod limits;
 pub mod message;
 pub mod outcome;
 pub mod responder;
+pub mod sketch;
 pub mod view;
 
 pub use effect::{Effect, Event};
+pub use index::Index;
 pub use initiator::Initiator;
-pub use limits::Config;
+pub use limits::{Config, Method};
 pub use message::{Intake, Refusal, RefusedFor, Request, Response};
 pub use outcome::{Outcome, PeerFault, Rest, Stats};
 pub use responder::Answer;

@@ -2,6 +2,8 @@
 
 use lattice::limits::{COMMIT_BYTES_MAX, FRAME_COMMITS_MAX};
 
+use crate::sketch::SYMBOL_BYTES;
+
 /// Bytes in one encoded message: what a receiver allows at all. Four times the target, so that the last commit of
 /// a message may overshoot it.
 pub const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -25,6 +27,9 @@ pub const COMPARE_LEAVES_MAX: usize = lattice::limits::PAGE_ENTRIES_MAX;
 /// Keys in one fetch: as many commits as one transaction of the node applies.
 pub const FETCH_KEYS_MAX: usize = FRAME_COMMITS_MAX;
 
+/// Keys that a fetch names at least, if so many are wished for, when large commits fill an answer with fewer.
+pub const FETCH_KEYS_MIN: usize = 32;
+
 /// Subtrees in one listing; each costs a few bytes of the request.
 pub const LIST_PREFIXES_MAX: usize = 256;
 
@@ -33,6 +38,33 @@ pub const LIST_LEAVES_MAX: usize = 4096;
 
 /// Commits in one message: as many as one transaction of the node applies.
 pub const COMMITS_MAX: usize = FRAME_COMMITS_MAX;
+
+/// Symbols of its sketch that a node keeps as entries change: 640 KiB of memory, about 18 of them changed with an
+/// item. They read out a difference of some 11,000 entries; what is beyond is found by sketches of parts.
+pub const KEPT_SYMBOLS: usize = 16_384;
+
+/// Symbols in the first answer of a session that knows nothing of the difference: mostly enough for ten.
+pub const SYMBOLS_COLD: u64 = 22;
+
+/// Symbols in one message: 1.6 MiB, so that a hundred thousand differences take four answers.
+pub const SYMBOLS_MAX: usize = 49_152;
+
+/// Parts of a state in one request for symbols, each a few bytes of it.
+pub const SKETCH_PARTS_MAX: usize = 256;
+
+/// Entries walked for one answer of symbols: about a tenth of a second of one core.
+pub const SKETCH_WALK_MAX: u64 = 524_288;
+
+/// Differences, as estimated, up to which the symbols kept of the whole state are asked for: these read out some 11,000,
+/// and an estimate may be a third too low.
+pub const WHOLE_DIFFERENCES_MAX: u64 = 8_500;
+
+/// Differences that a part of a large difference shall hold: there a sketch costs hardly more than its limit of 1.36
+/// symbols a difference, and a part that has to be asked for again costs little.
+pub const PART_DIFFERENCES: u64 = 3_000;
+
+/// Times that one part is asked for, each time with more symbols; then it is compared by descent.
+pub const SKETCH_ATTEMPTS_MAX: u32 = 4;
 
 /// Refusals in one message, and kept of one pass for the outcome. More are counted as nothing: the cure for one
 /// (a membership change) is nearly always the cure for all.
@@ -68,14 +100,36 @@ pub struct Config {
     pub rounds_max: u64,
     /// Requests in a row that change nothing, beside those that the size of our state allows.
     pub fruitless_rounds_max: u64,
+    /// About how many entries differ, if that is known: from the estimators in two heads, or from before.
+    pub foretold: Option<u64>,
+    /// How the session looks for the difference first.
+    pub begins_by: Method,
+}
+
+/// How a difference is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// By set sketches: messages in the size of the difference.
+    #[default]
+    Sketch,
+    /// Down the trees: always leads to the end, compares whole hashes, and costs more.
+    Descent,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { passes_max: PASSES_MAX, rounds_max: ROUNDS_MAX, fruitless_rounds_max: FRUITLESS_ROUNDS_MAX }
+        Self {
+            passes_max: PASSES_MAX,
+            rounds_max: ROUNDS_MAX,
+            fruitless_rounds_max: FRUITLESS_ROUNDS_MAX,
+            foretold: None,
+            begins_by: Method::Sketch,
+        }
     }
 }
 
 const _: () = assert!(MESSAGE_BYTES_TARGET + COMMIT_BYTES_MAX + 64 * 1024 < MESSAGE_BYTES_MAX);
 const _: () = assert!(COMPARE_NODES_MAX * (COMPARE_LEAVES_MAX * 64 + 8) < MESSAGE_BYTES_MAX);
 const _: () = assert!(LIST_LEAVES_MAX * 64 < MESSAGE_BYTES_MAX);
+const _: () = assert!(SYMBOLS_MAX * SYMBOL_BYTES + 64 * 1024 < MESSAGE_BYTES_MAX);
+const _: () = assert!(KEPT_SYMBOLS <= SYMBOLS_MAX);

@@ -12,13 +12,31 @@ use lattice::merkle::Digest;
 use lattice::tree::prefix::Prefix;
 
 use crate::limits::{CHILDREN, REASON_BYTES_MAX};
+use crate::sketch::{Estimator, ShortKey, Symbol};
 use crate::view::{KeyLeaf, Scope, Summary};
 
 /// What the initiator asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// What have you got? This is what I have.
-    Open(Summary),
+    Open {
+        /// Our state in short.
+        summary: Summary,
+        /// So many symbols of yours, if our roots differ; 0 to 16384.
+        symbols: u64,
+        /// Your estimator too: we know nothing of the difference yet.
+        estimate: bool,
+    },
+    /// The symbols of your sketch, of the whole state or of parts of it.
+    Symbols {
+        /// 1 to 256; at most 49152 symbols in all.
+        parts: Vec<Stretch>,
+    },
+    /// Send the commits that hold your entries at the keys that begin so.
+    FetchShort {
+        /// 1 to 1024.
+        keys: Vec<ShortKey>,
+    },
     /// What stands in these subtrees? Mine have these hashes.
     Compare {
         /// Places and hashes; 1 to 256.
@@ -50,6 +68,32 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether it looks for the difference; the others move it.
+    pub fn is_search(&self) -> bool {
+        match self {
+            Self::Open { .. } | Self::Symbols { .. } | Self::Compare { .. } | Self::List { .. } => true,
+            Self::Fetch { .. } | Self::FetchShort { .. } | Self::Push { .. } | Self::Frontier { .. } => false,
+        }
+    }
+
+    /// Whether answering it walks a large part of the state: that is work for a thread of its own.
+    pub fn is_long(&self) -> bool {
+        matches!(self, Self::Symbols { parts } if parts.iter().any(|part| part.prefix.bits() > 0))
+    }
+}
+
+/// Symbols of one part of a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// The part: everything, or a subtree.
+    pub prefix: Prefix,
+    /// The first symbol.
+    pub from: u64,
+    /// Number of symbols, at least 1; of everything not beyond the 16384 that are kept.
+    pub count: u64,
+}
+
 /// An author's chain in a term.
 pub type ChainId = (AuthorId, u64);
 
@@ -57,7 +101,22 @@ pub type ChainId = (AuthorId, u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Response {
     /// To [`Request::Open`].
-    Opened(Summary),
+    Opened {
+        /// The responder's state in short.
+        summary: Summary,
+        /// If the roots differ.
+        flight: Option<Flight>,
+    },
+    /// To [`Request::Symbols`].
+    Symbols {
+        /// The state root at that moment: symbols read at different roots are not of one row.
+        root: StateRoot,
+        /// The estimator at that moment.
+        estimator: Box<Estimator>,
+        /// For the first parts asked, at least one: all symbols asked for, or none if the responder has too many
+        /// entries there.
+        parts: Vec<Vec<Symbol>>,
+    },
     /// To [`Request::Compare`]: one answer for each node asked, in that order.
     Compared {
         /// The answers.
@@ -95,6 +154,15 @@ pub enum Response {
         /// Why, for people.
         reason: String,
     },
+}
+
+/// What comes along when two states turn out to differ.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Flight {
+    /// The responder's estimator, if it was asked for.
+    pub estimator: Option<Box<Estimator>>,
+    /// The first symbols of its sketch, as many as were asked for.
+    pub symbols: Vec<Symbol>,
 }
 
 /// What stands in one subtree of the responder.

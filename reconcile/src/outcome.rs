@@ -97,6 +97,9 @@ pub enum PeerFault {
     /// A subtree so deep that it can't hold more than a page, said to hold more.
     #[error("a subtree at the bottom of the tree is said to have children")]
     TooDeep,
+    /// Symbols of another number of parts than asked for, or another number of them.
+    #[error("the symbols are not as many as were asked for")]
+    BadSymbols,
     /// More is promised, but nothing was given.
     #[error("the answer is empty and promises more")]
     EmptyPage,
@@ -172,8 +175,12 @@ impl Outcome {
 pub struct Stats {
     /// Requests sent.
     pub rounds: u64,
+    /// Those of them that looked for the difference; the others moved it.
+    pub rounds_to_find: u64,
     /// Times that the session went through the difference.
     pub passes: u32,
+    /// Parts whose symbols said what can't be: made-up symbols, or entries chosen to spoil them.
+    pub misread: u64,
     /// Commits that came, repeated ones included.
     pub commits_received: u64,
     /// Operations in them, those by hash alone not counted.

@@ -14,9 +14,11 @@ use lattice::tree::prefix::Prefix;
 
 use crate::limits::{
     COMPARE_LEAVES_MAX, DESCENT_BITS, FRONTIER_CHAINS_MAX, LIST_LEAVES_MAX, MESSAGE_BYTES_TARGET, REFUSALS_MAX,
+    SKETCH_WALK_MAX,
 };
-use crate::message::{ChainId, Compared, Intake, Request, Response, commit_bytes_at_most};
-use crate::view::{KeyLeaf, Scope, View};
+use crate::message::{ChainId, Compared, Flight, Intake, Request, Response, Stretch, commit_bytes_at_most};
+use crate::sketch::{ShortKey, place_of};
+use crate::view::{KeyLeaf, Scope, Summary, View};
 
 /// What a node does to answer a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +52,12 @@ pub enum Answer {
 /// Answers a request, or says what must be read or written first.
 pub fn answer<T: Copy>(request: Request, view: &View<T>) -> Answer {
     match request {
-        Request::Open(_) => Answer::Reply(Response::Opened(view.summary())),
+        Request::Open { summary, symbols, estimate } => Answer::Reply(opened(view, &summary, symbols, estimate)),
+        Request::Symbols { parts } => Answer::Reply(symbols(view, &parts)),
+        Request::FetchShort { keys } => {
+            let keys = keys.iter().map(|short| long_key(view, short)).collect();
+            Answer::Load { keys, max_bytes: MESSAGE_BYTES_TARGET }
+        }
         Request::Compare { nodes } => {
             let answers = nodes.iter().map(|(prefix, theirs)| compare(view, prefix, theirs)).collect();
             Answer::Reply(Response::Compared { answers })
@@ -91,6 +98,44 @@ pub fn read(root: StateRoot, chains: impl IntoIterator<Item = (ChainId, Chain)>)
         page.push((id, chain));
     }
     Response::Frontier { root, chains: page, more: false }
+}
+
+fn opened<T: Copy>(view: &View<T>, theirs: &Summary, symbols: u64, estimate: bool) -> Response {
+    let summary = view.summary();
+    let flight = (summary.root != theirs.root).then(|| {
+        // Members differ: their entries move first, and change what the sketch would say.
+        let symbols = if summary.members == theirs.members { symbols } else { 0 };
+        let sketch = view.tree.sketch();
+        let estimator = estimate.then(|| Box::new(*sketch.estimator()));
+        Flight { estimator, symbols: sketch.symbols(0, whole(symbols)).collect() }
+    });
+    Response::Opened { summary, flight }
+}
+
+/// The first parts asked for, as many as one answer may walk; the first in any case.
+fn symbols<T: Copy>(view: &View<T>, parts: &[Stretch]) -> Response {
+    let mut walked = 0;
+    let within_walk = |part: &&Stretch| {
+        walked += if part.prefix.bits() == 0 { 0 } else { view.tree.subtree_len(&part.prefix) };
+        walked <= SKETCH_WALK_MAX
+    };
+    let most = parts.iter().take_while(within_walk).count().max(1);
+    let read =
+        |part: &Stretch| view.tree.symbols(&part.prefix, whole(part.from), whole(part.count)).unwrap_or_default();
+    let estimator = Box::new(*view.tree.sketch().estimator());
+    let parts = parts[..most.min(parts.len())].iter().map(read).collect();
+    Response::Symbols { root: view.tree.root(), estimator, parts }
+}
+
+/// The key of the first entry that a short key names; without one, a key that has none.
+fn long_key<T: Copy>(view: &View<T>, short: &ShortKey) -> KeyHash {
+    let place = place_of(short);
+    view.tree.few_leaves_under(&place).first().map_or(place.first_key(), |leaf| leaf.key)
+}
+
+/// A number of symbols, which decoders bound; a larger one is none that there is.
+fn whole(symbols: u64) -> usize {
+    usize::try_from(symbols).unwrap_or(usize::MAX)
 }
 
 fn compare<T: Copy>(view: &View<T>, prefix: &Prefix, theirs: &Digest) -> Compared {

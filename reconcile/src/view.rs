@@ -4,11 +4,13 @@ use lattice::ids::{KeyHash, LeafHash, StateRoot};
 use lattice::merkle::Digest;
 use lattice::tree::{Leaf, StateTree};
 
-/// A snapshot of a node's state. The trees are persistent: a clone costs two pointers.
+use crate::index::Index;
+
+/// A snapshot of a node's state. Its parts are persistent: a clone costs a few pointers.
 #[derive(Debug, Clone)]
 pub struct View<T> {
-    /// All entries, tombstones included.
-    pub tree: StateTree<T>,
+    /// All entries, tombstones included, with their sketch.
+    pub tree: Index<T>,
     /// The entries under `@member/` once more, as a tree of their own.
     pub members: StateTree<T>,
     /// Digest of the frontier at the same moment.

@@ -1,18 +1,17 @@
 //! Commits on their way: fetched and applied, loaded and pushed.
 
-use std::collections::BTreeSet;
 use std::mem::take;
 
 use lattice::commit::{Commit, OpSlot};
 use lattice::ids::KeyHash;
 
-use super::work::Missing;
+use super::work::{Asked, Missing};
 use super::{Awaiting, Initiator, Question, Source, Step, end, fault};
 use crate::effect::Effect;
 use crate::limits::{MESSAGE_BYTES_MAX, MESSAGE_BYTES_TARGET};
 use crate::message::{Intake, Request, commit_bytes_at_most};
 use crate::outcome::{Outcome, PeerFault};
-use crate::view::{KeyLeaf, View};
+use crate::view::View;
 
 impl<T: Copy> Initiator<T> {
     /// The next move of commits, if one is due. Evidence first, since a cut changes what is worth moving; then what
@@ -20,55 +19,59 @@ impl<T: Copy> Initiator<T> {
     pub(super) fn next_move(&mut self) -> Option<Step> {
         if !self.pass.evidence_in.is_empty() {
             let commits = take(&mut self.pass.evidence_in);
-            return Some(self.apply(commits, Source::Evidence));
+            return Some(self.apply_evidence(commits));
         }
         if !self.pass.evidence_out.is_empty() {
             let commits = take(&mut self.pass.evidence_out);
             return Some(self.push(commits, Source::Evidence));
         }
-        if let Some(asked) = self.work.next_fetch(&self.view) {
-            let keys = asked.iter().map(|wish| wish.key).collect();
-            return Some(self.ask(Request::Fetch { keys }, Question::Fetch(asked)));
+        let is_searching = self.sketching.is_some();
+        if let Some(asked) = self.work.next_fetch(&self.view, is_searching) {
+            return Some(self.ask(asked.request(), Question::Fetch(asked)));
         }
-        let asked = self.work.next_push(&self.view)?;
+        if self.is_half_read() {
+            return None;
+        }
+        let asked = self.work.next_push(&self.view, is_searching)?;
         let keys = asked.iter().map(|missing| missing.key).collect();
         self.awaiting = Awaiting::Loaded(asked);
         Some(Ok(Effect::Load { keys, max_bytes: MESSAGE_BYTES_TARGET }))
     }
 
     /// Commits came. A served key may be without one (a cut removed it meanwhile): the next pass sees what is left.
-    pub(super) fn take_commits(&mut self, mut asked: Vec<KeyLeaf>, commits: Vec<Commit>, served: u64) -> Step {
+    pub(super) fn take_commits(&mut self, asked: Asked, commits: Vec<Commit>, served: u64) -> Step {
         let served = usize::try_from(served).unwrap_or(usize::MAX);
         if served == 0 || served > asked.len() {
             return Err(fault(PeerFault::BadServed));
         }
-        let keys: BTreeSet<KeyHash> = asked.iter().map(|wish| wish.key).collect();
-        let holds_asked = |commit: &Commit| live_keys(commit).any(|key| keys.contains(&key));
-        if commits.len() > asked.len() || !commits.iter().all(holds_asked) {
+        let keys: Vec<Vec<KeyHash>> = commits.iter().map(|commit| live_keys(commit).collect()).collect();
+        if commits.len() > asked.len() || !asked.names_one_of_each(&keys) {
             return Err(fault(PeerFault::UnaskedCommit));
         }
-        self.work.wish_again(asked.split_off(served));
+        self.work.wish_again(asked, served);
         if commits.is_empty() {
             return self.next();
         }
         self.stats.commits_received += commits.len() as u64;
         self.stats.entries_received += live_ops(&commits);
-        self.apply(commits, Source::Difference)
+        self.work.forget_coming(&keys.into_iter().flatten().collect());
+        let (meanwhile, question) = self.next_meanwhile().unzip();
+        self.awaiting = Awaiting::Applied(Source::Difference, question);
+        Ok(Effect::Apply { commits, meanwhile })
     }
 
-    fn apply(&mut self, commits: Vec<Commit>, source: Source) -> Step {
-        self.awaiting = Awaiting::Applied(source);
-        Ok(Effect::Apply { commits })
+    fn apply_evidence(&mut self, commits: Vec<Commit>) -> Step {
+        self.awaiting = Awaiting::Applied(Source::Evidence, None);
+        Ok(Effect::Apply { commits, meanwhile: None })
     }
 
-    pub(super) fn take_applied(&mut self, source: Source, intake: Intake, view: View<T>) -> Step {
+    pub(super) fn take_applied(&mut self, source: Source, intake: Intake, view: View<T>) -> Result<(), Box<Outcome>> {
         // Our own root tells the truth about progress; a count of commits might count those that changed nothing.
         if view.tree.root() != self.view.tree.root() {
             self.fruitless = 0;
         }
         self.view = view;
-        self.pass.note_ours(source, intake).map_err(fault)?;
-        self.next()
+        self.pass.note_ours(source, intake).map_err(fault)
     }
 
     pub(super) fn take_loaded(&mut self, mut asked: Vec<Missing>, commits: Vec<Commit>, served: usize) -> Step {

@@ -1,13 +1,11 @@
 //! One time through the difference, and what is known about what it left.
 
-use std::mem::take;
-
 use lattice::commit::Commit;
 use lattice::ids::StateRoot;
 use lattice::tree::prefix::Prefix;
 
 use super::Source;
-use crate::limits::REFUSALS_MAX;
+use crate::limits::{Method, REFUSALS_MAX};
 use crate::message::{Intake, Refusal, RefusedFor};
 use crate::outcome::{Outcome, PeerFault, Rest};
 
@@ -17,6 +15,8 @@ use crate::outcome::{Outcome, PeerFault, Rest};
 pub(super) struct Pass {
     /// 0 before the first.
     pub(super) number: u32,
+    /// How it looks for the difference.
+    pub(super) method: Method,
     /// Our root when it began.
     pub(super) ours: StateRoot,
     /// The peer's root when it began, or what it is known to be since.
@@ -33,8 +33,8 @@ pub(super) struct Pass {
 
 impl Pass {
     /// The pass that follows `before`.
-    pub(super) fn after(before: &Self, ours: StateRoot, theirs: StateRoot) -> Self {
-        Self { number: before.number + 1, ours, theirs, ..Self::default() }
+    pub(super) fn after(before: &Self, ours: StateRoot, theirs: StateRoot, method: Method) -> Self {
+        Self { number: before.number + 1, method, ours, theirs, ..Self::default() }
     }
 
     /// Takes note of what our node made of commits that came.
@@ -63,11 +63,17 @@ impl Pass {
         Ok(())
     }
 
+    /// Whether waiting or refused commits are the reason for what is left.
+    pub(super) fn is_explained(&self) -> bool {
+        let is_refused = !self.refused_here.is_empty() || !self.refused_there.is_empty();
+        is_refused || self.waiting_here > 0 || self.waiting_there > 0
+    }
+
     /// The outcome when roots differ at the end: refused and waiting commits explain it, else what the caller
     /// knows, else nothing does.
-    pub(super) fn rest(&mut self, ours: StateRoot, known: Option<Rest>, first: Prefix) -> Outcome {
+    pub(super) fn rest(&self, ours: StateRoot, known: Option<Rest>, first: Prefix) -> Outcome {
         let theirs = self.theirs;
-        let (by_us, by_peer) = (take(&mut self.refused_here), take(&mut self.refused_there));
+        let (by_us, by_peer) = (self.refused_here.clone(), self.refused_there.clone());
         let waiting = Rest::Waiting { ours: self.waiting_here, theirs: self.waiting_there };
         if !by_us.is_empty() || !by_peer.is_empty() {
             Outcome::Refused { ours, theirs, by_us, by_peer }

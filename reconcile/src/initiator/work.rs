@@ -3,23 +3,29 @@
 //! Commits hold several operations, so moving one key often moves others. Nothing is queued by more than its key:
 //! what has become equal meanwhile is dropped when its turn comes.
 
+mod asked;
+mod found;
 mod listing;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use lattice::commit::{Commit, OpSlot};
 use lattice::entry::{Entry, Version};
-use lattice::ids::{KeyHash, LeafHash};
+use lattice::ids::{KeyHash, LeafHash, StateRoot};
 use lattice::merkle::Digest;
 use lattice::tree::StateTree;
 use lattice::tree::prefix::Prefix;
 
 use crate::limits::{
-    CHILDREN, COMPARE_LEAVES_MAX, COMPARE_NODES_MAX, DESCENT_BITS, FETCH_KEYS_MAX, LIST_LEAVES_MAX, LIST_PREFIXES_MAX,
+    CHILDREN, COMPARE_LEAVES_MAX, COMPARE_NODES_MAX, DESCENT_BITS, FETCH_KEYS_MAX, FETCH_KEYS_MIN, LIST_LEAVES_MAX,
+    LIST_PREFIXES_MAX,
 };
 use crate::message::Compared;
 use crate::outcome::PeerFault;
+use crate::sketch::{Item, SHORT_KEY_BYTES};
 use crate::view::{KeyLeaf, Scope, View};
+pub(super) use asked::Asked;
+pub(super) use found::ours_of;
 use listing::Listing;
 
 /// An entry of ours that the peer lacks, or has otherwise.
@@ -43,6 +49,12 @@ pub(super) struct Work {
     spans: BTreeSet<Prefix>,
     listing: Option<Listing>,
     wishes: VecDeque<KeyLeaf>,
+    /// Keys to name in the next fetch: hardly more than an answer serves, since both ends look each of them up.
+    fetch_keys: usize,
+    /// Wishes that a sketch named, by as much of their hashes as an item holds.
+    finds: VecDeque<Item>,
+    /// Our root when the last of these were read out.
+    found_at: Option<StateRoot>,
     pushes: VecDeque<Missing>,
     first_difference: Option<KeyHash>,
 }
@@ -67,6 +79,9 @@ impl Work {
             spans: BTreeSet::new(),
             listing: None,
             wishes: VecDeque::new(),
+            fetch_keys: FETCH_KEYS_MAX,
+            finds: VecDeque::new(),
+            found_at: None,
             pushes: VecDeque::new(),
             first_difference: None,
         }
@@ -82,12 +97,22 @@ impl Work {
         Self { stack: vec![(Prefix::ALL, UNKNOWN)], ..Self::new(Scope::State) }
     }
 
+    /// What sketches find in the whole state, and the subtrees that they leave to the descent.
+    pub(super) fn on_findings() -> Self {
+        Self::new(Scope::State)
+    }
+
+    /// Leaves a subtree to the descent.
+    pub(super) fn descend(&mut self, prefix: Prefix) {
+        self.stack.push((prefix, UNKNOWN));
+    }
+
     pub(super) fn scope(&self) -> Scope {
         self.scope
     }
 
     pub(super) fn is_done(&self) -> bool {
-        !self.has_questions() && self.wishes.is_empty() && self.pushes.is_empty()
+        !self.has_questions() && self.wishes.is_empty() && self.finds.is_empty() && self.pushes.is_empty()
     }
 
     fn has_questions(&self) -> bool {
@@ -100,39 +125,62 @@ impl Work {
     }
 
     /// Whether a request's worth of keys is queued, or nothing is left to ask that could add to them.
-    fn is_due(&self) -> bool {
-        let most = self.wishes.len().max(self.pushes.len());
-        most >= FETCH_KEYS_MAX || !self.has_questions()
+    fn is_due(&self, is_searching: bool) -> bool {
+        let most = self.wishes.len().max(self.finds.len()).max(self.pushes.len());
+        most >= FETCH_KEYS_MAX || !(is_searching || self.has_questions())
     }
 
     /// Keys to fetch, at most a request's worth; `None` if there are none or too few yet.
-    pub(super) fn next_fetch<T: Copy>(&mut self, view: &View<T>) -> Option<Vec<KeyLeaf>> {
-        if !self.is_due() {
+    pub(super) fn next_fetch<T: Copy>(&mut self, view: &View<T>, is_searching: bool) -> Option<Asked> {
+        if !self.is_due(is_searching) {
             return None;
         }
         let is_open = |wish: &KeyLeaf| view.leaf(&wish.key) != Some(wish.leaf);
-        take_open(&mut self.wishes, is_open)
+        if let Some(exact) = take_open(&mut self.wishes, self.fetch_keys, is_open) {
+            return Some(Asked::Exact(exact));
+        }
+        // What was read out of our own state is missing there; only another state is worth looking at.
+        let is_as_found = self.found_at == Some(view.tree.root());
+        take_open(&mut self.finds, self.fetch_keys, |item| is_as_found || found::is_missing(&view.tree, item))
+            .map(Asked::Short)
+    }
+
+    /// Whether the next thing to do is to push.
+    pub(super) fn pushes_are_due(&self, is_searching: bool) -> bool {
+        !self.pushes.is_empty() && self.is_due(is_searching)
     }
 
     /// Keys to push, likewise. Fetches go first: where the peer's entry has won, ours need not move.
-    pub(super) fn next_push<T: Copy>(&mut self, view: &View<T>) -> Option<Vec<Missing>> {
-        if !self.is_due() {
+    pub(super) fn next_push<T: Copy>(&mut self, view: &View<T>, is_searching: bool) -> Option<Vec<Missing>> {
+        if !self.is_due(is_searching) {
             return None;
         }
-        let is_open = |missing: &Missing| match view.leaf(&missing.key) {
-            None => false,
-            // What stands at a contested key now, if not ours of then, is what the peer sent.
-            Some(leaf) => leaf == missing.ours || !missing.is_contested,
-        };
-        take_open(&mut self.pushes, is_open)
+        // What stands at a contested key now, if not ours of then, is what the peer sent.
+        let is_open = |missing: &Missing| !missing.is_contested || view.leaf(&missing.key) == Some(missing.ours);
+        take_open(&mut self.pushes, FETCH_KEYS_MAX, is_open)
     }
 
-    pub(super) fn wish_again(&mut self, unserved: Vec<KeyLeaf>) {
-        unserved.into_iter().rev().for_each(|wish| self.wishes.push_front(wish));
+    /// Puts back what was asked for and not served.
+    pub(super) fn wish_again(&mut self, asked: Asked, served: usize) {
+        self.fetch_keys = (2 * served).clamp(FETCH_KEYS_MIN, FETCH_KEYS_MAX);
+        match asked {
+            Asked::Exact(mut wishes) => put_back(&mut self.wishes, wishes.split_off(served)),
+            Asked::Short(mut finds) => put_back(&mut self.finds, finds.split_off(served)),
+        }
+    }
+
+    /// Drops the keys that commits hold which are about to be applied: what of theirs does not win is not worth
+    /// asking for again.
+    pub(super) fn forget_coming(&mut self, keys: &HashSet<KeyHash>) {
+        self.wishes.retain(|wish| !keys.contains(&wish.key));
+        if !self.finds.is_empty() {
+            let short: HashSet<&[u8]> = keys.iter().map(|key| &key.0[..SHORT_KEY_BYTES]).collect();
+            self.finds.retain(|item| !short.contains(&item.short_key()[..]));
+        }
     }
 
     pub(super) fn push_again(&mut self, unserved: Vec<Missing>) {
-        unserved.into_iter().rev().for_each(|missing| self.pushes.push_front(missing));
+        put_back(&mut self.pushes, unserved);
     }
 
     /// Drops the keys whose entries went along in commits that are pushed for other keys.
@@ -244,10 +292,14 @@ impl Work {
     }
 }
 
-/// Takes a request's worth of items that are still open; `None` if there are none.
-fn take_open<I>(queue: &mut VecDeque<I>, is_open: impl Fn(&I) -> bool) -> Option<Vec<I>> {
+fn put_back<I>(queue: &mut VecDeque<I>, items: Vec<I>) {
+    items.into_iter().rev().for_each(|item| queue.push_front(item));
+}
+
+/// Takes at most `most` items that are still open; `None` if there are none.
+fn take_open<I>(queue: &mut VecDeque<I>, most: usize, is_open: impl Fn(&I) -> bool) -> Option<Vec<I>> {
     let mut taken = Vec::new();
-    while taken.len() < FETCH_KEYS_MAX
+    while taken.len() < most
         && let Some(item) = queue.pop_front()
     {
         if is_open(&item) {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf, Bytes};
 
 use crate::limits::{COMMITS_MAX, MESSAGE_BYTES_MAX};
+use crate::sketch::{SYMBOL_BYTES, Symbol};
 use crate::view::{KeyLeaf, Summary};
 
 const VERSION: u64 = 1;
@@ -59,6 +60,19 @@ fn encode_commits(commits: &[Commit]) -> Vec<ByteBuf> {
 fn decode_commits(wire: &[&Bytes]) -> Result<Vec<Commit>, DecodeError> {
     within(wire, 0, COMMITS_MAX, "a message holds at most 1024 commits")?;
     wire.iter().map(|bytes| Commit::decode(bytes)).collect()
+}
+
+/// One byte string of symbols in turn.
+fn encode_symbols(symbols: &[Symbol]) -> Vec<u8> {
+    symbols.iter().flat_map(Symbol::to_bytes).collect()
+}
+
+fn decode_symbols(bytes: &[u8], most: usize) -> Result<Vec<Symbol>, DecodeError> {
+    let (symbols, rest) = bytes.as_chunks::<SYMBOL_BYTES>();
+    if !rest.is_empty() || symbols.len() > most {
+        return Err(DecodeError::Invalid("symbols are 34 bytes each, and no more than a message may hold"));
+    }
+    Ok(symbols.iter().map(Symbol::from_bytes).collect())
 }
 
 const LEAF_BYTES: usize = 64;

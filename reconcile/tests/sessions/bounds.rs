@@ -1,15 +1,16 @@
 //! What decoders and the responder do at their bounds, and with bytes that mean nothing.
 
 use lattice::codec::DecodeError;
-use lattice::ids::KeyHash;
+use lattice::ids::{KeyHash, StateRoot};
 use lattice::op::Op;
 use lattice::tree::prefix::Prefix;
 use proptest::prelude::*;
 use reconcile::limits::{
-    COMPARE_LEAVES_MAX, COMPARE_NODES_MAX, FETCH_KEYS_MAX, LIST_LEAVES_MAX, LIST_PREFIXES_MAX, MESSAGE_BYTES_MAX,
-    MESSAGE_BYTES_TARGET, REASON_BYTES_MAX, REFUSALS_MAX,
+    COMPARE_LEAVES_MAX, COMPARE_NODES_MAX, FETCH_KEYS_MAX, KEPT_SYMBOLS, LIST_LEAVES_MAX, LIST_PREFIXES_MAX,
+    MESSAGE_BYTES_MAX, MESSAGE_BYTES_TARGET, REASON_BYTES_MAX, REFUSALS_MAX, SKETCH_PARTS_MAX, SYMBOLS_MAX,
 };
-use reconcile::message::{Compared, commit_bytes_at_most};
+use reconcile::message::{Compared, Flight, Stretch, commit_bytes_at_most};
+use reconcile::sketch::Symbol;
 use reconcile::view::Scope;
 use reconcile::{Intake, Refusal, RefusedFor, Request, Response};
 
@@ -32,15 +33,123 @@ fn lists_of_requests_are_bounded_exactly() {
         let prefixes = (0..n).map(|i| Prefix::of(&numbered(i), 256)).collect();
         Request::List { scope: Scope::State, prefixes, after: None }
     };
-    for (what, make, most) in
-        [("compare", compare, COMPARE_NODES_MAX), ("fetch", fetch, FETCH_KEYS_MAX), ("list", list, LIST_PREFIXES_MAX)]
-    {
+    let short: Make = |n| Request::FetchShort { keys: (0..n).map(|i| (i as u64).to_be_bytes()).collect() };
+    let parts: Make = |n| Request::Symbols { parts: vec![Stretch { prefix: Prefix::ALL, from: 0, count: 1 }; n] };
+    let symbols: Make = |n| Request::Symbols { parts: vec![Stretch { prefix: Prefix::ALL, from: 0, count: n as u64 }] };
+    for (what, make, most) in [
+        ("compare", compare, COMPARE_NODES_MAX),
+        ("fetch", fetch, FETCH_KEYS_MAX),
+        ("list", list, LIST_PREFIXES_MAX),
+        ("fetch short", short, FETCH_KEYS_MAX),
+        ("parts", parts, SKETCH_PARTS_MAX),
+        ("symbols", symbols, SYMBOLS_MAX),
+    ] {
         assert_eq!(Request::decode(&make(most).encode()), Ok(make(most)), "{what}");
         for n in [0, most + 1] {
             assert!(Request::decode(&make(n).encode()).is_err(), "{what} of {n}");
         }
     }
     assert!(Request::decode(&Request::Push { commits: vec![] }.encode()).is_err());
+}
+
+#[test]
+fn an_opening_asks_for_as_many_symbols_as_are_kept_and_no_more() {
+    let open = |symbols| match requests().swap_remove(0) {
+        (_, Request::Open { summary, .. }) => Request::Open { summary, symbols, estimate: false },
+        (name, _) => panic!("{name}"),
+    };
+    for symbols in [0, 1, KEPT_SYMBOLS as u64] {
+        assert_eq!(Request::decode(&open(symbols).encode()), Ok(open(symbols)));
+    }
+    for symbols in [KEPT_SYMBOLS as u64 + 1, u64::MAX] {
+        assert!(Request::decode(&open(symbols).encode()).is_err(), "{symbols}");
+    }
+}
+
+#[test]
+fn symbols_of_all_parts_together_and_the_end_of_each_are_bounded() {
+    let most = SYMBOLS_MAX as u64;
+    let stretch = |from, count| Stretch { prefix: Prefix::ALL, from, count };
+    let decode = |parts: &[Stretch]| Request::decode(&Request::Symbols { parts: parts.to_vec() }.encode());
+    for parts in [[stretch(0, most - 1), stretch(0, 1)], [stretch(most - 1, 1), stretch(0, most - 1)]] {
+        assert!(decode(&parts).is_ok(), "{parts:?}");
+    }
+    for parts in [
+        [stretch(0, most), stretch(0, 1)],
+        [stretch(most, 1), stretch(0, 1)],
+        [stretch(u64::MAX, 1), stretch(0, 1)],
+        [stretch(u64::MAX, u64::MAX), stretch(0, 1)],
+        [stretch(0, u64::MAX), stretch(0, 1)],
+        [stretch(0, 1), stretch(1, u64::MAX)],
+        [stretch(0, 1), stretch(0, 0)],
+    ] {
+        assert!(decode(&parts).is_err(), "{parts:?}");
+    }
+}
+
+#[test]
+fn symbols_of_a_response_are_bounded_together() {
+    let given = |parts: &[usize]| {
+        let parts = parts.iter().map(|n| vec![Symbol::default(); *n]).collect();
+        Response::Symbols { root: StateRoot::ZERO, estimator: Box::default(), parts }
+    };
+    for parts in [[0, 0], [SYMBOLS_MAX, 0], [1, SYMBOLS_MAX - 1]] {
+        assert_eq!(Response::decode(&given(&parts).encode()), Ok(given(&parts)), "{parts:?}");
+    }
+    for parts in [[SYMBOLS_MAX, 1], [SYMBOLS_MAX + 1, 0]] {
+        assert!(Response::decode(&given(&parts).encode()).is_err(), "{parts:?}");
+    }
+    assert!(Response::decode(&given(&vec![0; SKETCH_PARTS_MAX]).encode()).is_ok());
+    for parts in [0, SKETCH_PARTS_MAX + 1] {
+        assert!(Response::decode(&given(&vec![0; parts]).encode()).is_err(), "{parts} parts");
+    }
+    assert!(given(&[SYMBOLS_MAX]).encode().len() < MESSAGE_BYTES_MAX);
+    let opened = |symbols| match responses().swap_remove(0) {
+        (_, Response::Opened { summary, .. }) => {
+            let flight = Flight { estimator: None, symbols: vec![Symbol::default(); symbols] };
+            Response::Opened { summary, flight: Some(flight) }
+        }
+        (name, _) => panic!("{name}"),
+    };
+    assert_eq!(Response::decode(&opened(KEPT_SYMBOLS).encode()), Ok(opened(KEPT_SYMBOLS)));
+    assert!(Response::decode(&opened(KEPT_SYMBOLS + 1).encode()).is_err());
+}
+
+/// A responder gives what was asked for, or nothing; and the parts that are too many to walk at once are left out.
+#[test]
+fn a_responder_gives_all_symbols_of_a_part_or_none() {
+    let mut node = Node::with(&[Pen::new().put_all(2, (0..100).map(|i| format!("key/{i}")))]);
+    let kept = KEPT_SYMBOLS as u64;
+    let part = Prefix::of(&KeyHash([0; 32]), 1);
+    for (what, prefix, from, count, given) in [
+        ("kept", Prefix::ALL, 0, kept, kept),
+        ("the last kept", Prefix::ALL, kept - 1, 1, 1),
+        ("beyond those kept", Prefix::ALL, kept - 1, 2, 0),
+        ("behind those kept", Prefix::ALL, kept, 1, 0),
+        ("of a part, as many as are asked for", part, 0, kept + 1, kept + 1),
+        ("of a part, from anywhere", part, SYMBOLS_MAX as u64 - 1, 1, 1),
+    ] {
+        let asked = Request::Symbols { parts: vec![Stretch { prefix, from, count }] };
+        let Response::Symbols { root, estimator, parts } = node.answer(asked) else { panic!("{what}") };
+        assert_eq!((root, *estimator), (node.root(), *node.view().tree.sketch().estimator()), "{what}");
+        assert_eq!(parts.iter().map(|part| part.len() as u64).collect::<Vec<_>>(), [given], "{what}");
+    }
+    let parts = vec![Stretch { prefix: part, from: 0, count: 1 }; SKETCH_PARTS_MAX];
+    let Response::Symbols { parts, .. } = node.answer(Request::Symbols { parts }) else { panic!("another kind") };
+    assert_eq!(parts.len(), SKETCH_PARTS_MAX, "few entries are walked often");
+}
+
+/// Whatever was asked for: a key that no entry begins with counts as served.
+#[test]
+fn short_keys_without_an_entry_are_served_with_nothing() {
+    let commit = Pen::new().put(2, "k", "1");
+    let mut node = Node::with([&commit]);
+    let key = Op::delete("k").expect("small").key().hash();
+    let mut short = [0; 8];
+    short.copy_from_slice(&key.0[..8]);
+    let keys = vec![[0; 8], short, [0xff; 8]];
+    let response = node.answer(Request::FetchShort { keys });
+    assert_eq!(response, Response::Commits { commits: vec![commit], served: 3 });
 }
 
 #[test]
@@ -156,7 +265,10 @@ fn no_flipped_bit_gives_a_message_with_another_encoding() {
 proptest! {
     /// An envelope around random bytes reaches the decoders of the bodies, which plain random bytes never do.
     #[test]
-    fn random_bodies_never_panic(kind in 0..9u64, body in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn random_bodies_never_panic(
+        kind in prop_oneof![0..9u64, 15..19u64],
+        body in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
         let body = serde_bytes::Bytes::new(&body);
         let extensions = lattice::codec::Extensions::new();
         let bytes = lattice::codec::encode(&(1u64, kind, body, extensions));

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use reconcile::{Config, Effect, Event, Initiator, Outcome};
 
 use crate::node::{Node, Pen, author_id, member};
-use crate::talk::between;
+use crate::talk::{DESCENT, between, by_descent, with};
 
 /// Who holds a commit before the session.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,13 @@ fn written() -> impl Strategy<Value = Written> {
         holder,
         dead,
     })
+}
+
+/// Right or wrong, what is foretold costs time and nothing else.
+fn config() -> impl Strategy<Value = Config> {
+    let foretold = proptest::option::of(prop_oneof![0..200u64, 0..40_000u64]);
+    let by_sketch = foretold.prop_map(|foretold| Config { foretold, ..Config::default() });
+    prop_oneof![3 => by_sketch, 1 => Just(DESCENT)]
 }
 
 impl Written {
@@ -74,6 +81,7 @@ proptest! {
     fn any_two_states_end_equal_with_the_join_of_both(
         story in proptest::collection::vec(written(), 0..40),
         cut in proptest::option::of(0..8u64),
+        config in config(),
     ) {
         let mut pen = Pen::new();
         let add = pen.change(&Change::Add(member(6)));
@@ -94,7 +102,7 @@ proptest! {
             theirs.apply(vec![pen.change(&Change::Revoke { author: author_id(3), last_seq })]);
         }
         let joined = join(&ours, &theirs);
-        let talk = between(&mut ours, &mut theirs);
+        let talk = with(&mut ours, config, |_, request| Ok(theirs.answer(request)));
         prop_assert_eq!(talk.outcome.word(), "equal", "{}", talk.text());
         prop_assert_eq!((ours.root(), theirs.root()), (joined.root(), joined.root()), "{}", talk.text());
         prop_assert_eq!(ours.naive_root(), ours.root());
@@ -122,11 +130,30 @@ fn round_trips_grow_with_the_depth_of_the_tree_not_with_its_size() {
         for i in 0..missing_there {
             ours.apply(vec![pen.put(4, &format!("ours/{i}"), "1")]);
         }
-        let talk = between(&mut ours, &mut theirs);
+        let talk = by_descent(&mut ours, &mut theirs);
         assert_eq!(talk.outcome.word(), "equal");
         assert_eq!(talk.stats.rounds, rounds, "{}", talk.text());
         assert_eq!(talk.stats.commits_received, missing_here, "nothing else moves");
         assert_eq!(talk.stats.commits_sent, missing_there, "nothing else moves");
+    }
+}
+
+#[test]
+fn round_trips_by_sketch_grow_with_neither() {
+    let mut pen = Pen::new();
+    let base = large(&mut pen);
+    // One to open and find, one or two to move, one to open again.
+    for (missing_here, missing_there, rounds) in [(1, 0, 3), (0, 1, 3), (1, 1, 4), (5, 5, 4)] {
+        let (mut ours, mut theirs) = (base.clone(), base.clone());
+        for i in 0..missing_here {
+            theirs.apply(vec![pen.put(3, &format!("theirs/{i}"), "1")]);
+        }
+        for i in 0..missing_there {
+            ours.apply(vec![pen.put(4, &format!("ours/{i}"), "1")]);
+        }
+        let talk = between(&mut ours, &mut theirs);
+        assert_eq!((talk.outcome.word(), talk.stats.rounds), ("equal", rounds), "{}", talk.text());
+        assert_eq!((talk.stats.commits_received, talk.stats.commits_sent), (missing_here, missing_there));
     }
 }
 
@@ -192,7 +219,10 @@ fn next_event(nodes: &mut [Node; 2], at: usize, effect: Effect) -> Result<Event<
             let (commits, served) = nodes[at].load(&keys, max_bytes);
             Event::Loaded { commits, served }
         }
-        Effect::Apply { commits } => Event::Applied { intake: nodes[at].apply(commits), view: nodes[at].view() },
+        Effect::Apply { commits, meanwhile } => {
+            let answer = meanwhile.map(|request| Ok(nodes[1 - at].answer(request)));
+            Event::Applied { intake: nodes[at].apply(commits), view: nodes[at].view(), answer }
+        }
         Effect::RaiseFrontier { root, chains } => {
             nodes[at].raise(root, chains);
             Event::Raised { view: nodes[at].view() }

@@ -5,7 +5,7 @@ use lattice::op::Op;
 use reconcile::{Config, Outcome, Request};
 
 use crate::node::{Node, Pen, member};
-use crate::talk::{assert_said, between, with};
+use crate::talk::{assert_said, between, by_descent, with};
 
 fn keys(range: std::ops::Range<usize>) -> impl Iterator<Item = String> {
     range.map(|i| format!("key/{i}"))
@@ -19,7 +19,7 @@ fn equal_states_say_so_and_part() {
     let talk = between(&mut ours, &mut theirs);
     assert_said(
         &talk,
-        "> open 2
+        "> open 2, a few symbols, estimate
          < opened 2
          = equal",
     );
@@ -29,7 +29,7 @@ fn equal_states_say_so_and_part() {
 #[test]
 fn two_empty_nodes_are_equal() {
     let talk = between(&mut Node::new(), &mut Node::new());
-    assert_said(&talk, "> open 0\n < opened 0\n = equal");
+    assert_said(&talk, "> open 0, a few symbols, estimate\n < opened 0\n = equal");
 }
 
 #[test]
@@ -41,17 +41,15 @@ fn one_entry_missing_on_each_side_moves_both_ways() {
     let talk = between(&mut ours, &mut theirs);
     assert_said(
         &talk,
-        "> open 2
-         < opened 2
-         > compare 1 at 0 bits
-         < same 0, children 0, leaves 2
-         > fetch 1
+        "> open 2, a few symbols, estimate
+         < opened 2, a few symbols, estimate
+         > fetch 1 short
          < commits 1, served 1
          = apply 1
          = load 1
          > push 1
          < applied 1, waiting 0, refused 0
-         > open 3
+         > open 3, a few symbols, estimate
          < opened 3
          = equal",
     );
@@ -68,7 +66,7 @@ fn another_frontier_over_equal_states_is_raised() {
     let talk = between(&mut ours, &mut theirs);
     assert_said(
         &talk,
-        "> open 1
+        "> open 1, a few symbols, estimate
          < opened 1
          > frontier
          < frontier 1
@@ -91,7 +89,7 @@ fn a_frontier_read_after_a_new_write_is_not_taken() {
         }
         Ok(theirs.answer(request))
     });
-    assert_said(&talk, "> open 1\n < opened 1\n > frontier\n < frontier 1\n = equal");
+    assert_said(&talk, "> open 1, a few symbols, estimate\n < opened 1\n > frontier\n < frontier 1\n = equal");
     assert_eq!(talk.outcome, Outcome::Equal { root: ours.root(), frontier_raised: false });
     assert_eq!(ours.frontier().digest(), before);
 }
@@ -101,7 +99,7 @@ fn an_empty_node_lists_everything_and_gets_each_commit_once() {
     let mut pen = Pen::new();
     let commits: Vec<_> = (0..100).map(|c| pen.put_all(2, keys(c * 64..(c + 1) * 64))).collect();
     let (mut ours, mut theirs) = (Node::new(), Node::with(&commits));
-    let talk = between(&mut ours, &mut theirs);
+    let talk = by_descent(&mut ours, &mut theirs);
     // One fetch brings all hundred commits, since each holds one of the first thousand keys; so the second page
     // names nothing that is still missing.
     assert_said(
@@ -114,8 +112,7 @@ fn an_empty_node_lists_everything_and_gets_each_commit_once() {
          < listed 4096, more
          > fetch 1024
          < commits 100, served 1024
-         = apply 100
-         > list state under 1, on
+         = apply 100, meanwhile > list state under 1, on
          < listed 2304
          > open 6400
          < opened 6400
@@ -129,7 +126,7 @@ fn an_empty_peer_is_given_everything_and_each_commit_once() {
     let mut pen = Pen::new();
     let commits: Vec<_> = (0..100).map(|c| pen.put_all(2, keys(c * 64..(c + 1) * 64))).collect();
     let (mut ours, mut theirs) = (Node::with(&commits), Node::new());
-    let talk = between(&mut ours, &mut theirs);
+    let talk = by_descent(&mut ours, &mut theirs);
     assert_said(
         &talk,
         "> open 6400
@@ -157,7 +154,7 @@ fn large_commits_come_in_as_many_fetches_as_bytes_need() {
         |pen: &mut Pen, i: usize| pen.write(2, vec![Op::put(&format!("large/{i}"), &vec![7; 60_000]).expect("small")]);
     let commits: Vec<_> = (0..20).map(|i| large(&mut pen, i)).collect();
     let (mut ours, mut theirs) = (Node::new(), Node::with(&commits));
-    let talk = between(&mut ours, &mut theirs);
+    let talk = by_descent(&mut ours, &mut theirs);
     assert_said(
         &talk,
         "> open 0
@@ -166,11 +163,9 @@ fn large_commits_come_in_as_many_fetches_as_bytes_need() {
          < same 0, children 0, leaves 20
          > fetch 20
          < commits 8, served 8
-         = apply 8
-         > fetch 12
+         = apply 8, meanwhile > fetch 12
          < commits 8, served 8
-         = apply 8
-         > fetch 4
+         = apply 8, meanwhile > fetch 4
          < commits 4, served 4
          = apply 4
          > open 20
@@ -187,14 +182,12 @@ fn where_the_peers_entry_wins_ours_is_not_sent() {
     let talk = between(&mut ours, &mut theirs);
     assert_said(
         &talk,
-        "> open 1
-         < opened 1
-         > compare 1 at 0 bits
-         < same 0, children 0, leaves 1
-         > fetch 1
+        "> open 1, a few symbols, estimate
+         < opened 1, a few symbols, estimate
+         > fetch 1 short
          < commits 1, served 1
          = apply 1
-         > open 1
+         > open 1, a few symbols, estimate
          < opened 1
          > frontier
          < frontier 1
@@ -212,17 +205,15 @@ fn where_our_entry_wins_both_move_and_the_join_decides() {
     let talk = between(&mut ours, &mut theirs);
     assert_said(
         &talk,
-        "> open 1
-         < opened 1
-         > compare 1 at 0 bits
-         < same 0, children 0, leaves 1
-         > fetch 1
+        "> open 1, a few symbols, estimate
+         < opened 1, a few symbols, estimate
+         > fetch 1 short
          < commits 1, served 1
          = apply 1
          = load 1
          > push 1
          < applied 1, waiting 0, refused 0
-         > open 1
+         > open 1, a few symbols, estimate
          < opened 1
          = equal",
     );
@@ -239,19 +230,19 @@ fn members_move_before_what_they_wrote() {
     let talk = between(&mut ours, &mut theirs);
     assert_said(
         &talk,
-        "> open 1
-         < opened 3
+        "> open 1, a few symbols, estimate
+         < opened 3, estimate
          > list members under 1
          < listed 1
          > fetch 1
          < commits 1, served 1
          = apply 1
-         > compare 1 at 0 bits
-         < same 0, children 0, leaves 3
-         > fetch 1
+         > symbols 7 from 0, parts 1 at 0 bits
+         < symbols 7, parts 1
+         > fetch 1 short
          < commits 1, served 1
          = apply 1
-         > open 3
+         > open 3, a few symbols, estimate
          < opened 3
          = equal",
     );
@@ -266,8 +257,8 @@ fn our_members_are_pushed_first_too() {
     let talk = between(&mut ours, &mut theirs);
     assert_said(
         &talk,
-        "> open 2
-         < opened 0
+        "> open 2, a few symbols, estimate
+         < opened 0, estimate
          > list members under 1
          < listed 0
          = load 1
@@ -278,7 +269,7 @@ fn our_members_are_pushed_first_too() {
          = load 1
          > push 1
          < applied 1, waiting 0, refused 0
-         > open 2
+         > open 2, a few symbols, estimate
          < opened 2
          = equal",
     );

@@ -4,10 +4,11 @@ use lattice::commit::{Commit, OpSlot};
 use lattice::frontier::Chain;
 use lattice::ids::{KeyHash, LeafHash, StateRoot};
 use lattice::op::Op;
+use lattice::tree::Leaf;
 use lattice::tree::prefix::Prefix;
-use reconcile::message::Compared;
+use reconcile::message::{Compared, Flight, Stretch};
 use reconcile::view::{KeyLeaf, Scope};
-use reconcile::{Intake, Refusal, RefusedFor, Request, Response, Summary};
+use reconcile::{Index, Intake, Refusal, RefusedFor, Request, Response, Summary};
 
 use crate::node::{Pen, author_id};
 
@@ -34,11 +35,25 @@ fn chain() -> Chain {
     chain
 }
 
+/// What a state of three entries sends along: two symbols and the estimator.
+fn flight() -> Flight {
+    let mut index = Index::default();
+    for n in 1..=3 {
+        index.insert(Leaf { key: leaf(n).key, leaf: leaf(n).leaf, tag: () });
+    }
+    let estimator = Some(Box::new(*index.sketch().estimator()));
+    Flight { estimator, symbols: index.sketch().symbols(0, 2).collect() }
+}
+
 pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     let (all, deep) = (Prefix::ALL, Prefix::of(&KeyHash([0xab; 32]), 12));
+    let stretch = |prefix, from, count| Stretch { prefix, from, count };
     let list = |scope, prefixes, after| Request::List { scope, prefixes, after };
     vec![
-        ("open", Request::Open(summary())),
+        ("open", Request::Open { summary: summary(), symbols: 22, estimate: true }),
+        ("open, foretold", Request::Open { summary: summary(), symbols: 16_384, estimate: false }),
+        ("symbols", Request::Symbols { parts: vec![stretch(all, 28, 100), stretch(deep, 0, 7)] }),
+        ("fetch short", Request::FetchShort { keys: vec![[1; 8], [2; 8]] }),
         ("compare", Request::Compare { nodes: vec![(all, [0x44; 32]), (deep, [0x55; 32])] }),
         ("list members", list(Scope::Members, vec![all], None)),
         ("list state, second page", list(Scope::State, vec![deep], Some(leaf(0xab).key))),
@@ -62,8 +77,14 @@ pub(crate) fn responses() -> Vec<(&'static str, Response)> {
         evidence: Some(commit()),
     };
     let root = StateRoot([0x11; 32]);
+    let estimator = flight().estimator.expect("given");
+    let opened = |flight| Response::Opened { summary: summary(), flight: Some(flight) };
     vec![
-        ("opened", Response::Opened(summary())),
+        ("opened", Response::Opened { summary: summary(), flight: None }),
+        ("opened, other root", opened(flight())),
+        ("opened, symbols alone", opened(Flight { estimator: None, ..flight() })),
+        ("opened, members differ", opened(Flight { symbols: vec![], ..flight() })),
+        ("symbols", Response::Symbols { root, estimator, parts: vec![flight().symbols, vec![]] }),
         ("compared", Response::Compared { answers }),
         ("listed", Response::Listed { leaves: vec![leaf(1), leaf(2)], more: true }),
         ("listed, nothing", Response::Listed { leaves: vec![], more: false }),

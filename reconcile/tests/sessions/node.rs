@@ -15,7 +15,7 @@ use lattice::op::{Key, Op};
 use lattice::tree::{Leaf, StateTree};
 use reconcile::limits::COMMITS_MAX;
 use reconcile::message::{ChainId, commit_bytes_at_most};
-use reconcile::{Answer, Intake, Refusal, RefusedFor, Request, Response, View, responder};
+use reconcile::{Answer, Index, Intake, Refusal, RefusedFor, Request, Response, View, responder};
 
 /// The lattice of all tests, founded by author 1; authors 2 to 5 are members from the start.
 pub(crate) fn genesis() -> Arc<Genesis> {
@@ -104,7 +104,7 @@ pub(crate) struct Node {
     membership: Membership,
     entries: BTreeMap<KeyHash, Entry>,
     commits: BTreeMap<CommitId, Stored>,
-    tree: StateTree<()>,
+    tree: Index<()>,
     members: StateTree<()>,
     frontier: Frontier,
     parked: Vec<VerifiedCommit>,
@@ -118,7 +118,7 @@ impl Node {
             genesis,
             entries: BTreeMap::new(),
             commits: BTreeMap::new(),
-            tree: StateTree::default(),
+            tree: Index::default(),
             members: StateTree::default(),
             frontier: Frontier::default(),
             parked: Vec::new(),

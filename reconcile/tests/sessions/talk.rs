@@ -1,8 +1,9 @@
 //! Carries a session between an initiator's node and whoever answers, through bytes, and writes down what was said.
 
+use reconcile::limits::{FRUITLESS_ROUNDS_MAX, PASSES_MAX, ROUNDS_MAX, SYMBOLS_COLD};
 use reconcile::message::Compared;
 use reconcile::view::Scope;
-use reconcile::{Config, Effect, Event, Initiator, Outcome, Request, Response, Stats};
+use reconcile::{Config, Effect, Event, Initiator, Method, Outcome, Request, Response, Stats};
 
 use crate::node::Node;
 
@@ -23,6 +24,20 @@ pub(crate) fn between(ours: &mut Node, theirs: &mut Node) -> Talk {
     with(ours, Config::default(), |_, request| Ok(theirs.answer(request)))
 }
 
+/// The same without sketches.
+pub(crate) fn by_descent(ours: &mut Node, theirs: &mut Node) -> Talk {
+    with(ours, DESCENT, |_, request| Ok(theirs.answer(request)))
+}
+
+/// A session that never asks for a symbol.
+pub(crate) const DESCENT: Config = Config {
+    passes_max: PASSES_MAX,
+    rounds_max: ROUNDS_MAX,
+    fruitless_rounds_max: FRUITLESS_ROUNDS_MAX,
+    foretold: None,
+    begins_by: Method::Descent,
+};
+
 /// A session of `ours` with whatever `peer` does; it sees our node as well, to write to it in the middle.
 pub(crate) fn with(ours: &mut Node, config: Config, mut peer: impl FnMut(&mut Node, Request) -> Reply) -> Talk {
     let mut initiator = Initiator::new(ours.view(), config);
@@ -40,9 +55,12 @@ pub(crate) fn with(ours: &mut Node, config: Config, mut peer: impl FnMut(&mut No
                 let (commits, served) = ours.load(&keys, max_bytes);
                 Event::Loaded { commits, served }
             }
-            Effect::Apply { commits } => {
+            Effect::Apply { commits, meanwhile } => {
+                let answer = meanwhile.map(|request| {
+                    peer(ours, talk.carry_request(&request)).map(|response| talk.carry_response(&response))
+                });
                 let intake = ours.apply(commits);
-                Event::Applied { intake, view: ours.view() }
+                Event::Applied { intake, view: ours.view(), answer }
             }
             Effect::RaiseFrontier { root, chains } => {
                 ours.raise(root, chains);
@@ -78,7 +96,10 @@ impl Talk {
         let line = match effect {
             Effect::Send(request) => format!("> {}", asked(request)),
             Effect::Load { keys, .. } => format!("= load {}", keys.len()),
-            Effect::Apply { commits } => format!("= apply {}", commits.len()),
+            Effect::Apply { commits, meanwhile: None } => format!("= apply {}", commits.len()),
+            Effect::Apply { commits, meanwhile: Some(request) } => {
+                format!("= apply {}, meanwhile > {}", commits.len(), asked(request))
+            }
             Effect::RaiseFrontier { chains, .. } => format!("= raise {}", chains.len()),
             Effect::Finish(outcome) => format!("= {}", outcome.word()),
         };
@@ -91,9 +112,32 @@ impl Talk {
     }
 }
 
+/// As many symbols as a session begins with that knows nothing are `a few`.
+fn and_flight(symbols: u64, estimate: bool) -> String {
+    let symbols = match symbols {
+        0 => String::new(),
+        SYMBOLS_COLD => ", a few symbols".to_owned(),
+        symbols => format!(", {symbols} symbols"),
+    };
+    symbols + if estimate { ", estimate" } else { "" }
+}
+
+/// Whether a request is for commits, however it names them.
+pub(crate) fn is_fetch(request: &Request) -> bool {
+    matches!(request, Request::Fetch { .. } | Request::FetchShort { .. })
+}
+
 fn asked(request: &Request) -> String {
     match request {
-        Request::Open(summary) => format!("open {}", summary.entries),
+        Request::Open { summary, symbols, estimate } => {
+            format!("open {}{}", summary.entries, and_flight(*symbols, *estimate))
+        }
+        Request::Symbols { parts } => {
+            let symbols: u64 = parts.iter().map(|part| part.count).sum();
+            let (from, bits) = (parts[0].from, parts[0].prefix.bits());
+            format!("symbols {symbols} from {from}, parts {} at {bits} bits", parts.len())
+        }
+        Request::FetchShort { keys } => format!("fetch {} short", keys.len()),
         Request::Compare { nodes } => {
             let bits = nodes.iter().map(|(prefix, _)| prefix.bits()).max().unwrap_or(0);
             format!("compare {} at {bits} bits", nodes.len())
@@ -114,7 +158,14 @@ fn asked(request: &Request) -> String {
 
 fn said(response: &Response) -> String {
     match response {
-        Response::Opened(summary) => format!("opened {}", summary.entries),
+        Response::Opened { summary, flight } => {
+            let flight = flight.clone().unwrap_or_default();
+            let flight = and_flight(flight.symbols.len() as u64, flight.estimator.is_some());
+            format!("opened {}{flight}", summary.entries)
+        }
+        Response::Symbols { parts, .. } => {
+            format!("symbols {}, parts {}", parts.iter().map(Vec::len).sum::<usize>(), parts.len())
+        }
         Response::Compared { answers } => {
             let count = |is: fn(&Compared) -> bool| answers.iter().filter(|answer| is(answer)).count();
             let leaves = answers.iter().map(|answer| match answer {

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod sketch;
+
 use std::fmt::Debug;
 use std::sync::OnceLock;
 

@@ -7,23 +7,35 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, Bytes};
 
 use super::{SummaryWire, body, decode_commits, encode_commits, open, seal, within};
-use crate::limits::{COMMITS_MAX, COMPARE_NODES_MAX, FETCH_KEYS_MAX, LIST_PREFIXES_MAX};
-use crate::message::{ChainId, Request};
+use crate::limits::{
+    COMMITS_MAX, COMPARE_NODES_MAX, FETCH_KEYS_MAX, KEPT_SYMBOLS, LIST_PREFIXES_MAX, SKETCH_PARTS_MAX, SYMBOLS_MAX,
+};
+use crate::message::{ChainId, Request, Stretch};
+use crate::sketch::SHORT_KEY_BYTES;
 use crate::view::Scope;
 
-// Kinds of requests; 16 and up are left for the sketch.
+// Kinds of requests.
 const OPEN: u64 = 0;
 const COMPARE: u64 = 1;
 const LIST: u64 = 2;
 const FETCH: u64 = 3;
 const PUSH: u64 = 4;
 const FRONTIER: u64 = 5;
+const SYMBOLS: u64 = 16;
+const FETCH_SHORT: u64 = 17;
 
 impl Request {
     /// Canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Open(summary) => seal(OPEN, &codec::encode(&SummaryWire::from(summary))),
+            Self::Open { summary, symbols, estimate } => {
+                seal(OPEN, &codec::encode(&(SummaryWire::from(summary), *symbols, *estimate)))
+            }
+            Self::Symbols { parts } => {
+                let parts: Vec<_> = parts.iter().map(|part| (part.prefix.to_wire(), part.from, part.count)).collect();
+                seal(SYMBOLS, &codec::encode(&parts))
+            }
+            Self::FetchShort { keys } => seal(FETCH_SHORT, &codec::encode(&Bytes::new(keys.as_flattened()))),
             Self::Compare { nodes } => {
                 let nodes: Vec<_> = nodes.iter().map(|(at, hash)| (at.to_wire(), ByteArray::new(*hash))).collect();
                 seal(COMPARE, &codec::encode(&nodes))
@@ -46,7 +58,9 @@ impl Request {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (kind, bytes) = open(bytes)?;
         match kind {
-            OPEN => Ok(Self::Open(body::<SummaryWire>(bytes)?.into())),
+            OPEN => decode_open(bytes),
+            SYMBOLS => decode_stretches(bytes),
+            FETCH_SHORT => decode_short_keys(bytes),
             COMPARE => decode_compare(bytes),
             LIST => decode_list(bytes),
             FETCH => {
@@ -63,6 +77,40 @@ impl Request {
             _ => Err(DecodeError::Invalid("a request of unknown kind")),
         }
     }
+}
+
+fn decode_open(bytes: &[u8]) -> Result<Request, DecodeError> {
+    let (summary, symbols, estimate): (SummaryWire, u64, bool) = body(bytes)?;
+    if symbols > KEPT_SYMBOLS as u64 {
+        return Err(DecodeError::Invalid("an opening asks for at most 16384 symbols"));
+    }
+    Ok(Request::Open { summary: summary.into(), symbols, estimate })
+}
+
+fn decode_stretches(bytes: &[u8]) -> Result<Request, DecodeError> {
+    let wire: Vec<(PrefixWire<'_>, u64, u64)> = body(bytes)?;
+    within(&wire, 1, SKETCH_PARTS_MAX, "symbols are asked for 1 to 256 parts")?;
+    let mut symbols = 0u64;
+    let mut parts = Vec::with_capacity(wire.len());
+    for (prefix, from, count) in &wire {
+        let end = from.saturating_add(*count);
+        symbols = symbols.saturating_add(*count);
+        if *count == 0 || end > SYMBOLS_MAX as u64 || symbols > SYMBOLS_MAX as u64 {
+            return Err(DecodeError::Invalid("a part has at least one symbol, and all together at most 49152"));
+        }
+        parts.push(Stretch { prefix: Prefix::try_from(prefix)?, from: *from, count: *count });
+    }
+    Ok(Request::Symbols { parts })
+}
+
+fn decode_short_keys(bytes: &[u8]) -> Result<Request, DecodeError> {
+    let bytes: &Bytes = body(bytes)?;
+    let (keys, rest) = bytes.as_chunks::<SHORT_KEY_BYTES>();
+    if !rest.is_empty() {
+        return Err(DecodeError::Invalid("short keys are 8 bytes each"));
+    }
+    within(keys, 1, FETCH_KEYS_MAX, "a fetch names 1 to 1024 keys")?;
+    Ok(Request::FetchShort { keys: keys.to_vec() })
 }
 
 fn decode_compare(bytes: &[u8]) -> Result<Request, DecodeError> {

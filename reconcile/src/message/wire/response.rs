@@ -5,14 +5,18 @@ use lattice::commit::Commit;
 use lattice::frontier::Chain;
 use lattice::ids::{AuthorId, CommitId, StateRoot};
 use lattice::merkle::Digest;
-use serde_bytes::{ByteBuf, Bytes};
+use serde_bytes::{ByteArray, ByteBuf, Bytes};
 
-use super::{SummaryWire, body, decode_commits, decode_leaves, encode_commits, encode_leaves, open, seal, within};
-use crate::limits::{
-    CHILDREN, COMPARE_LEAVES_MAX, COMPARE_NODES_MAX, FRONTIER_CHAINS_MAX, LIST_LEAVES_MAX, REASON_BYTES_MAX,
-    REFUSALS_MAX,
+use super::{
+    SummaryWire, body, decode_commits, decode_leaves, decode_symbols, encode_commits, encode_leaves, encode_symbols,
+    open, seal, within,
 };
-use crate::message::{Compared, Intake, Refusal, RefusedFor, Response, short_reason};
+use crate::limits::{
+    CHILDREN, COMPARE_LEAVES_MAX, COMPARE_NODES_MAX, FRONTIER_CHAINS_MAX, KEPT_SYMBOLS, LIST_LEAVES_MAX,
+    REASON_BYTES_MAX, REFUSALS_MAX, SKETCH_PARTS_MAX, SYMBOLS_MAX,
+};
+use crate::message::{Compared, Flight, Intake, Refusal, RefusedFor, Response, short_reason};
+use crate::sketch::{ESTIMATOR_BYTES, Estimator};
 
 // Kinds of responses.
 const OPENED: u64 = 0;
@@ -23,12 +27,20 @@ const PUSHED: u64 = 4;
 const FRONTIER_READ: u64 = 5;
 const BUSY: u64 = 6;
 const REFUSED: u64 = 7;
+const SYMBOLS: u64 = 16;
 
 impl Response {
     /// Canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Opened(summary) => seal(OPENED, &codec::encode(&SummaryWire::from(summary))),
+            Self::Opened { summary, flight } => {
+                let flight = flight.as_ref().map(encode_flight);
+                seal(OPENED, &codec::encode(&(SummaryWire::from(summary), flight)))
+            }
+            Self::Symbols { root, estimator, parts } => {
+                let parts: Vec<_> = parts.iter().map(|part| ByteBuf::from(encode_symbols(part))).collect();
+                seal(SYMBOLS, &codec::encode(&(*root, ByteArray::new(estimator.encode()), parts)))
+            }
             Self::Compared { answers } => {
                 let answers: Vec<(u64, ByteBuf)> = answers.iter().map(encode_compared).collect();
                 seal(COMPARED, &codec::encode(&answers))
@@ -58,7 +70,8 @@ impl Response {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (kind, bytes) = open(bytes)?;
         match kind {
-            OPENED => Ok(Self::Opened(body::<SummaryWire>(bytes)?.into())),
+            OPENED => decode_opened(bytes),
+            SYMBOLS => decode_parts(bytes),
             COMPARED => decode_answers(bytes),
             LISTED => decode_listed(bytes),
             COMMITS => {
@@ -74,6 +87,37 @@ impl Response {
             _ => Err(DecodeError::Invalid("a response of unknown kind")),
         }
     }
+}
+
+/// Estimator and symbols.
+type FlightWire<B> = (Option<ByteArray<ESTIMATOR_BYTES>>, B);
+
+fn encode_flight(flight: &Flight) -> FlightWire<ByteBuf> {
+    let estimator = flight.estimator.as_ref().map(|estimator| ByteArray::new(estimator.encode()));
+    (estimator, ByteBuf::from(encode_symbols(&flight.symbols)))
+}
+
+fn decode_opened(bytes: &[u8]) -> Result<Response, DecodeError> {
+    let (summary, flight): (SummaryWire, Option<FlightWire<&Bytes>>) = body(bytes)?;
+    let flight = flight.map(|(estimator, symbols)| {
+        let symbols = decode_symbols(symbols, KEPT_SYMBOLS)?;
+        let estimator = estimator.map(|bytes| Box::new(Estimator::decode(&bytes)));
+        Ok(Flight { estimator, symbols })
+    });
+    Ok(Response::Opened { summary: summary.into(), flight: flight.transpose()? })
+}
+
+fn decode_parts(bytes: &[u8]) -> Result<Response, DecodeError> {
+    let (root, estimator, wire): (StateRoot, ByteArray<ESTIMATOR_BYTES>, Vec<&Bytes>) = body(bytes)?;
+    within(&wire, 1, SKETCH_PARTS_MAX, "symbols are given for 1 to 256 parts")?;
+    let mut left = SYMBOLS_MAX;
+    let mut parts = Vec::with_capacity(wire.len());
+    for bytes in wire {
+        let symbols = decode_symbols(bytes, left)?;
+        left -= symbols.len();
+        parts.push(symbols);
+    }
+    Ok(Response::Symbols { root, estimator: Box::new(Estimator::decode(&estimator)), parts })
 }
 
 fn decode_answers(bytes: &[u8]) -> Result<Response, DecodeError> {

@@ -10,7 +10,8 @@ use lattice::entry::{Entry, Version, wins};
 use lattice::genesis::Genesis;
 use lattice::ids::KeyHash;
 use lattice::op::Op;
-use lattice::tree::{Leaf, StateTree};
+use lattice::tree::Leaf;
+use reconcile::index::Index;
 
 /// The store's number of an entry. A changed entry gets a new, greater one, so that numbers order changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,8 +21,8 @@ pub struct EntryRow(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommitRow(pub i64);
 
-/// The state tree as a node holds it: each leaf knows its row.
-pub type Tree = StateTree<EntryRow>;
+/// The state tree as a node holds it, with the sketch beside it: each leaf knows its row.
+pub type Tree = Index<EntryRow>;
 
 /// What the store knows of an entry that a batch contests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +153,10 @@ fn winners<'a>(
         for (op_index, op) in verified.live_ops() {
             let key = op.key().hash();
             let version = Version::of(verified.header(), verified.id(), op_index);
-            let stored = tree.get(&key).and_then(|leaf| standing.get(&leaf.tag)).map(|old| old.version);
+            let stored = tree.get(&key).and_then(|leaf| standing.get(&leaf.tag).map(|old| (leaf.leaf, old.version)));
+            // The same operation with another content: only one of them was signed, and it is not the stored one.
+            let is_damaged = |leaf, stored| stored == version && leaf != Entry::of(op, version).leaf();
+            let stored = stored.filter(|(leaf, stored)| !is_damaged(*leaf, *stored)).map(|(_, stored)| stored);
             let rival = best.get(&key).map(|winner| winner.version).or(stored);
             if rival.is_none_or(|rival| wins(genesis, op.key(), &version, &rival)) {
                 best.insert(key, Winner { key, version, op, commit });

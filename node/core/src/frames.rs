@@ -32,7 +32,7 @@ pub enum Content {
     /// Commits that verify, for the writer; those of unknown authors wait there.
     Commits(Vec<VerifiedCommit>),
     /// What a member says of its state.
-    Head(Head),
+    Head(Box<Head>),
     /// Proof that a member signed two commits for one place.
     Evidence(Box<Equivocation>),
     /// Nothing.
@@ -112,7 +112,7 @@ fn check_head(rules: &Rules<'_>, head: &SignedHead) -> Checked {
     match head.verified() {
         None => Checked::refused(Verdict::Reject, "head-not-signed"),
         Some(head) if head.lattice != rules.lattice => Checked::refused(Verdict::Reject, "other-lattice"),
-        Some(head) if rules.membership.is_active(&head.author) => Checked::accepted(Content::Head(head)),
+        Some(head) if rules.membership.is_active(&head.author) => Checked::accepted(Content::Head(Box::new(head))),
         Some(_) => Checked::refused(Verdict::Ignore, "head-of-stranger"),
     }
 }
@@ -158,6 +158,7 @@ fn not_admitted(refused: &NotAdmitted) -> &'static str {
         NotAdmitted::Reserved { .. } => "reserved-key",
         NotAdmitted::NoSeat { .. } => "no-seat",
         NotAdmitted::MixedChange | NotAdmitted::BadChange(_) => "bad-membership-change",
+        NotAdmitted::BadUrl(_) => "bad-url",
     }
 }
 

@@ -18,13 +18,17 @@ use lattice::membership::Membership;
 
 pub use closing::{SILENT_MS, STRANGER_MS, UNSUBSCRIBED_MS};
 pub use counts::{Counts, IN_SYNC_MS};
-pub use dialling::{CONNECTIONS_WANTED, LASTING_MS, REDIAL_FIRST_MS, REDIAL_LAST_MS};
+pub use dialling::{Awaited, CONNECTIONS_WANTED, LASTING_MS, REDIAL_FIRST_MS, REDIAL_LAST_MS, REDIAL_REFUSED_MS};
 
 use conduct::{Bans, Strikes};
-use dialling::{Redial, Target};
+use dialling::{Redial, Target, Worth};
 
 /// Milliseconds between two tries of the handshake with the same peer.
 pub const HELLO_RETRY_MS: u64 = 3_000;
+
+/// Longest pause between two tries of the handshake with a peer that was refused: the pause doubles, since a peer of
+/// another lattice stays one.
+pub const HELLO_REFUSED_MS: u64 = 300_000;
 
 /// Milliseconds after which any head of a peer replaces its last one, even one with an earlier time: a peer whose
 /// clock was set back is heard again. Three times the interval at which heads go out.
@@ -86,15 +90,28 @@ pub struct Peer {
     pub head: Option<(Head, u64)>,
     /// Why the last handshake failed.
     pub refusal: Option<String>,
+    dial_error: Option<String>,
     addresses: Vec<String>,
     connected_at_ms: u64,
     heard_at_ms: u64,
     in_sync_at_ms: Option<u64>,
     hello_at_ms: Option<u64>,
+    /// Handshakes tried since the first connection that proved nothing.
+    hellos: u32,
     unsubscribed_since_ms: Option<u64>,
     closing: bool,
     redial: Redial,
     strikes: Strikes,
+}
+
+impl Peer {
+    /// A handshake that got no answer is tried again soon, a refused one less and less often.
+    fn hello_pause_ms(&self) -> u64 {
+        match self.refusal {
+            Some(_) => HELLO_RETRY_MS.saturating_mul(1 << self.hellos.min(16)).min(HELLO_REFUSED_MS),
+            None => HELLO_RETRY_MS,
+        }
+    }
 }
 
 /// The book of peers.
@@ -176,6 +193,7 @@ impl PeerBook {
         }
         peer.heard_at_ms = now_ms;
         peer.closing = false;
+        peer.dial_error = None;
         peer.redial.answered();
         peer.links.insert(connection, link);
     }
@@ -187,7 +205,12 @@ impl PeerBook {
         if peer.links.remove(&connection).is_none() || !peer.links.is_empty() {
             return;
         }
-        let held = proved || now_ms.saturating_sub(peer.connected_at_ms) >= LASTING_MS;
+        let lasted = now_ms.saturating_sub(peer.connected_at_ms) >= LASTING_MS;
+        let worth = match (proved, peer.refusal.is_some(), lasted) {
+            (true, _, _) | (false, false, true) => Worth::Held,
+            (false, true, _) => Worth::Refused,
+            (false, false, false) => Worth::Failed,
+        };
         peer.proved = None;
         peer.mesh = false;
         peer.rtt_ms = None;
@@ -195,8 +218,8 @@ impl PeerBook {
         peer.hello_at_ms = None;
         peer.unsubscribed_since_ms = None;
         peer.closing = false;
-        peer.redial.closed(now_ms, held, random);
-        self.target_closed(now_ms, name, held, random);
+        peer.redial.closed(now_ms, worth, random);
+        self.target_closed(now_ms, name, worth, random);
         if self.peers.get(name).is_some_and(|peer| !self.is_kept(name, peer)) {
             self.peers.remove(name);
         }
@@ -222,6 +245,7 @@ impl PeerBook {
         if let Some(peer) = self.peers.get_mut(name).filter(|peer| !peer.links.is_empty()) {
             peer.proved = Some(author);
             peer.refusal = None;
+            peer.hellos = 0;
         }
     }
 
@@ -312,9 +336,10 @@ impl PeerBook {
 
     fn greet(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         for (name, peer) in &mut self.peers {
-            let due = peer.hello_at_ms.is_none_or(|at| now_ms >= at + HELLO_RETRY_MS);
+            let due = peer.hello_at_ms.is_none_or(|at| now_ms >= at + peer.hello_pause_ms());
             if !peer.links.is_empty() && !peer.closing && peer.proved.is_none() && due {
                 peer.hello_at_ms = Some(now_ms);
+                peer.hellos += 1;
                 actions.push(Action::Hello(name.clone()));
             }
         }

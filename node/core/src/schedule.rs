@@ -42,6 +42,10 @@ pub const SESSIONS_MAX: usize = 3;
 /// fetch the same commits from each peer.
 pub const SLOW_MS: u64 = 2_000;
 
+/// Milliseconds after a peer's last request during which its own session counts as running. It moves both ways, so one of
+/// ours beside it would move everything twice.
+pub const ASKED_MS: u64 = 1_000;
+
 /// Own roots remembered, to tell a peer that is a moment behind from one that is elsewhere; the oldest goes first.
 pub const RECENT_ROOTS_MAX: usize = 1024;
 
@@ -97,6 +101,8 @@ struct Plan {
     is_fresh: bool,
     differs: Option<Difference>,
     not_before_ms: u64,
+    /// Until then the peer's session counts as running.
+    asked_until_ms: u64,
     failures: u32,
     fruitless: Fruitless,
     /// Whether the session that runs with this peer was started by this plan, and not by one before it.
@@ -105,7 +111,8 @@ struct Plan {
 
 impl Plan {
     fn is_due(&self, now_ms: u64) -> bool {
-        now_ms >= self.not_before_ms && (self.is_fresh || self.differs.is_some_and(|differs| differs.is_due(now_ms)))
+        let is_free = now_ms >= self.not_before_ms.max(self.asked_until_ms);
+        is_free && (self.is_fresh || self.differs.is_some_and(|differs| differs.is_due(now_ms)))
     }
 
     fn back_off(&mut self, now_ms: u64, random: u64) {
@@ -155,6 +162,13 @@ impl Schedule {
     pub fn nudged(&mut self, peer: PeerName) {
         let plan = self.plans.entry(peer).or_default();
         *plan = Plan { is_present: plan.is_present, is_fresh: true, ..Plan::default() };
+    }
+
+    /// The peer asked us something in a session of its own.
+    pub fn asked(&mut self, now_ms: u64, peer: &PeerName) {
+        if let Some(plan) = self.plans.get_mut(peer) {
+            plan.asked_until_ms = now_ms + ASKED_MS;
+        }
     }
 
     /// A peer is no longer connected.
@@ -221,6 +235,15 @@ impl Schedule {
             }
         }
     }
+}
+
+/// One end of two sessions that cross: its number of entries and its name.
+pub type End<'a> = (u64, &'a PeerName);
+
+/// Whether, of two sessions of the same two peers, ours goes on and theirs is told to come later. The one that has less
+/// goes on, since fetching is what a session does best; both ends come to the same answer.
+pub fn goes_on(ours: End<'_>, theirs: End<'_>) -> bool {
+    ours < theirs
 }
 
 #[cfg(test)]

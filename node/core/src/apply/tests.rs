@@ -66,6 +66,21 @@ impl Model {
 }
 
 #[test]
+fn a_damaged_entry_gives_way_to_the_commit_that_it_claims_to_be_of() {
+    // A value that was changed on disk, and the root with it, stood for ever: its version is that of the right one.
+    let world = world();
+    let commit = world.commit(0, 1, 1, vec![Op::put("k", b"right").expect("small")]);
+    let mut model = Model::new();
+    model.apply(&world.genesis, std::slice::from_ref(&commit));
+    let (right, leaf) = (model.tree.root(), *model.tree.leaves().next().expect("one entry"));
+    let wrong = Entry::of(&Op::put("k", b"wrong").expect("small"), model.rows[&leaf.tag].version);
+    model.tree.insert(Leaf { leaf: wrong.leaf(), ..leaf });
+    assert_ne!(model.tree.root(), right);
+    model.apply(&world.genesis, &[commit]);
+    assert_eq!(model.tree.root(), right);
+}
+
+#[test]
 fn a_repeated_commit_writes_nothing() {
     let world = world();
     let commit = world.commit(0, 1, 1, vec![Op::put("k", b"v").expect("small")]);

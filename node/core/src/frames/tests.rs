@@ -4,6 +4,7 @@ use super::*;
 use lattice::clock::Timestamp;
 use lattice::commit::{Draft, OpSlot};
 use lattice::genesis::Member;
+use lattice::head::ESTIMATOR_BYTES;
 use lattice::ids::{CommitId, StateRoot};
 use lattice::keys::NodeKeys;
 use lattice::limits::FRAME_BYTES_MAX;
@@ -54,7 +55,8 @@ impl World {
     fn head(&self) -> Head {
         let (lattice, author) = (self.lattice, keys(1).author.id());
         let root = StateRoot([1; 32]);
-        Head { lattice, author, time_ms: 1, root, entries: 1, frontier: [0; 32], checkpoint_size: 0 }
+        let estimator = [0; ESTIMATOR_BYTES];
+        Head { lattice, author, time_ms: 1, root, entries: 1, frontier: [0; 32], checkpoint_size: 0, estimator }
     }
 
     /// Two commits of author `n` for one place.

@@ -36,7 +36,17 @@ fn link(outbound: bool) -> Link {
 /// A head of node 1.
 fn head(time_ms: u64, root: StateRoot) -> Head {
     let author = keys(1).author.id();
-    Head { lattice: LatticeId::ZERO, author, time_ms, root, entries: 0, frontier: [0; 32], checkpoint_size: 0 }
+    let estimator = [0; lattice::head::ESTIMATOR_BYTES];
+    Head {
+        lattice: LatticeId::ZERO,
+        author,
+        time_ms,
+        root,
+        entries: 0,
+        frontier: [0; 32],
+        checkpoint_size: 0,
+        estimator,
+    }
 }
 
 fn counts(book: &PeerBook, now_ms: u64) -> (u64, u64, u64) {
@@ -202,7 +212,7 @@ fn strangers_leave_the_book_with_their_last_connection() {
     book.answered("/ip4/127.0.0.1/tcp/4", &name(4));
     for n in [1, 3, 4, 9] {
         book.closed(1, &name(n), u64::from(n), 0);
-        book.dial_failed(2, &name(n), 0);
+        book.dial_failed(2, &name(n), "gone".into(), 0);
         book.closed(3, &name(n), u64::from(n), 0);
     }
     let left: Vec<_> = book.peers.keys().cloned().collect();

@@ -18,6 +18,7 @@ fn head(root: u8, frontier: u8) -> Head {
         entries: 0,
         frontier: [frontier; 32],
         checkpoint_size: 0,
+        estimator: [0; lattice::head::ESTIMATOR_BYTES],
     }
 }
 
@@ -198,4 +199,23 @@ fn own_roots_are_remembered_within_a_bound() {
     }
     assert_eq!(schedule.recent.len(), RECENT_ROOTS_MAX);
     assert!(!schedule.knows(&StateRoot([0; 32])));
+}
+
+#[test]
+fn a_peer_that_asks_is_not_asked_beside_it_but_afterwards() {
+    let mut schedule = Schedule::default();
+    schedule.joined(peer(1));
+    schedule.asked(0, &peer(1));
+    schedule.asked(600, &peer(1));
+    assert_eq!(schedule.next(600 + ASKED_MS - 1), None, "its session runs");
+    assert_eq!(schedule.next(600 + ASKED_MS), Some(peer(1)), "ours tells what its frontier covers");
+    schedule.asked(0, &peer(9));
+}
+
+#[test]
+fn of_two_sessions_that_cross_one_goes_on() {
+    let (one, two) = (peer(1), peer(2));
+    for (a, b) in [((0, &two), (9, &one)), ((5, &one), (5, &two))] {
+        assert!(goes_on(a, b) && !goes_on(b, a), "{a:?} {b:?}");
+    }
 }

@@ -17,7 +17,7 @@ fn dialling_backs_off_goes_on_for_ever_and_never_doubles() {
             assert_eq!(book.tick(now), [], "one dial at a time");
             pauses.push(now - last);
             (dials, last) = (dials + 1, now);
-            book.dial_failed(now, &name(1), 0);
+            book.dial_failed(now, &name(1), "gone".into(), 0);
         }
         now += 100;
     }
@@ -94,7 +94,7 @@ fn a_big_lattice_is_dialled_up_to_a_number_that_dials_under_way_fill_as_well() {
     }
     assert_eq!(dials(&book.tick(0)), CONNECTIONS_WANTED - 10);
     assert_eq!(dials(&book.tick(1)), 0);
-    book.dial_failed(2, &name(11), 0);
+    book.dial_failed(2, &name(11), "gone".into(), 0);
     assert_eq!(dials(&book.tick(2)), 1, "another one instead");
 }
 
@@ -112,4 +112,60 @@ fn configured_peers_are_dialled_first_and_even_beyond_that_number() {
     }
     full.configure(name(last), "/ip4/127.0.0.1/tcp/1".into());
     assert_eq!(dials(&full.tick(0)), 1);
+}
+
+#[test]
+fn a_peer_of_another_lattice_is_greeted_and_dialled_less_and_less() {
+    // It was greeted every 3 s and dialled again at once after each minute, for ever.
+    let mut book = book(1);
+    book.configure_address("/ip4/127.0.0.1/tcp/1".into());
+    let (mut dials, mut hellos) = (Vec::new(), 0);
+    for now in (0..3_600_000).step_by(100) {
+        for action in book.tick(now) {
+            match action {
+                Action::DialAddress(address) => {
+                    dials.push(now);
+                    book.connected(now, &name(9), now, link(true));
+                    book.answered(&address, &name(9));
+                }
+                Action::Hello(_) => {
+                    hellos += 1;
+                    book.refused(&name(9), "another lattice".into());
+                }
+                Action::Close(..) => book.closed(now, &name(9), *dials.last().expect("a dial"), 0),
+                Action::Dial(..) => panic!("its id is not configured"),
+            }
+        }
+    }
+    assert!((10..25).contains(&dials.len()), "{dials:?}");
+    assert!(hellos < 60, "{hellos}");
+    let last = dials.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(last.is_some_and(|pause| pause <= STRANGER_MS + REDIAL_REFUSED_MS + 200), "{dials:?}");
+}
+
+#[test]
+fn who_does_not_answer_is_shown_with_the_reason_and_the_next_dial() {
+    let mut book = book(1);
+    let address = "/ip4/127.0.0.1/tcp/1";
+    book.configure_address(address.into());
+    book.tick(0);
+    let seen =
+        |book: &PeerBook| book.unanswered().map(|a| (a.error.map(str::to_owned), a.next_dial_ms)).collect::<Vec<_>>();
+    assert_eq!(seen(&book), [(None, None)], "being dialled");
+    book.address_failed(10, address, "refused".into(), 0);
+    assert_eq!(seen(&book), [(Some("refused".into()), Some(10 + REDIAL_FIRST_MS))]);
+
+    book.connected(20, &name(9), 1, link(true));
+    book.answered(address, &name(9));
+    assert_eq!((seen(&book), book.awaited(&name(9))), (vec![], None));
+    assert!(book.is_configured(&name(9)), "though the configuration names an address only");
+    book.closed(30, &name(9), 1, 0);
+    book.address_failed(40, address, "gone".into(), 0);
+    assert_eq!(seen(&book), [], "it is one row, that of the peer");
+    let awaited = book.awaited(&name(9)).expect("away");
+    assert_eq!((awaited.address, awaited.error), (Some(address), Some("gone")));
+
+    book.configure(name(8), "/ip4/127.0.0.1/tcp/8".into());
+    book.dial_failed(50, &name(8), "no route".into(), 0);
+    assert_eq!(book.awaited(&name(8)).and_then(|awaited| awaited.error), Some("no route"));
 }

@@ -1,17 +1,34 @@
 //! The second road: what nodes say to each other over plain HTTP, for the day on which libp2p fails.
 //!
-//! Today it holds the first question of that road, `GET /api/lattice/state`: what a node says of its state to
-//! anyone who asks, other nodes and people with `curl` alike. The rest stands here when it comes: a
-//! *heartbeat* that asks the configured peers and counts mismatches (a pure tracker, in a module of its own),
-//! `GET /api/lattice/state/full` that streams the whole state, and `POST /api/lattice/reconcile` that carries
-//! the messages of the `reconcile` crate.
+//! A *heartbeat* asks each known peer what it holds. Roots that differ are counted; three in a row, or in HTTP mode the
+//! first, have the node reconcile over HTTP: with the messages of the `reconcile` crate, and where those don't help
+//! with the whole state as a stream. `PROTOCOL.md` gives the requests byte by byte.
 //!
-//! The crate knows neither storage nor libp2p: the daemon hands it what to say.
+//! The crate knows neither storage nor libp2p: what a node holds and does is behind two traits,
+//! [`router::Source`] for the answering side and [`heartbeat::Node`] for the asking one.
 //!
 //! # Reading order
 //!
-//! 1. [`state`]: the answer. 2. [`router`]: the route that gives it.
+//! 1. [`tracker`], [`mode`]: the decisions, pure. [`nonces`], [`rate`]: bounds on what strangers cause, pure too.
+//! 2. [`state`]: the answer to a beat. [`router`]: the routes; `gate`, `refusal`: who may ask, and how the rest is told.
+//! 3. [`client`]: the asking side. [`heartbeat`]: the loop that carries out the decisions.
+
+pub mod tracker;
+
+pub mod mode;
+
+pub mod nonces;
+
+pub mod rate;
 
 pub mod state;
 
 pub mod router;
+
+mod gate;
+
+mod refusal;
+
+pub mod client;
+
+pub mod heartbeat;

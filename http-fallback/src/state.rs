@@ -1,9 +1,13 @@
 //! What a node says of its state to anyone who asks: enough to see whether two nodes hold the same.
 
+use data_encoding::BASE64;
+use lattice::head::{Head, SignedHead};
+use lattice::ids::LatticeId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The answer to `GET /api/lattice/state`: one consistent view, not signed.
+/// The answer to `GET /api/lattice/state`: one consistent view. All but `head` is for people; nodes read the head,
+/// which is signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StateView {
     /// Lattice id, 64 hexadecimal digits.
@@ -16,9 +20,9 @@ pub struct StateView {
     pub merkle_root: String,
     /// Entries under that root, tombstones included.
     pub entries: u64,
-    /// Peers of the same lattice with an established connection.
+    /// Peers of the same lattice with an established libp2p connection.
     pub peers: u64,
-    /// Road to other nodes: `p2p`.
+    /// Road to other nodes: `p2p` or `http`.
     pub mode: String,
     /// Digest of the node's frontier, 64 hexadecimal digits.
     pub frontier: String,
@@ -26,4 +30,39 @@ pub struct StateView {
     pub log_size: u64,
     /// The node's wall clock in milliseconds since 1970.
     pub time_ms: u64,
+    /// The node's signed head in base64: root, entries and frontier as it vouches for them.
+    pub head: String,
+}
+
+/// Why an answer says nothing about this lattice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadState {
+    /// The head does not decode.
+    #[error("the head in the answer can't be read")]
+    Unreadable,
+    /// The head's signature does not hold.
+    #[error("the head in the answer is not signed by the node that it names")]
+    NotSigned,
+    /// A node of another lattice answered.
+    #[error("a node of another lattice answers there")]
+    OtherLattice,
+}
+
+impl StateView {
+    /// A signed head as the text in an answer.
+    pub fn head_text(head: &SignedHead) -> String {
+        BASE64.encode(&head.encode())
+    }
+
+    /// The head, if it is of this lattice and the node that it names signed it.
+    ///
+    /// # Errors
+    ///
+    /// [`BadState`].
+    pub fn verified_head(&self, lattice: LatticeId) -> Result<Head, BadState> {
+        let bytes = BASE64.decode(self.head.as_bytes()).map_err(|_| BadState::Unreadable)?;
+        let signed = SignedHead::decode(&bytes).map_err(|_| BadState::Unreadable)?;
+        let head = signed.verified().ok_or(BadState::NotSigned)?;
+        if head.lattice == lattice { Ok(head) } else { Err(BadState::OtherLattice) }
+    }
 }

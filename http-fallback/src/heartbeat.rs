@@ -1,0 +1,353 @@
+//! The heartbeat: asks peers for their state, counts, switches the mode, and has the node heal what differs.
+//!
+//! It carries out what [`crate::tracker`] and [`crate::mode`] decide. What a node knows and does is behind [`Node`].
+
+mod board;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use lattice::head::Head;
+use lattice::ids::{AuthorId, LatticeId, StateRoot};
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use board::{Board, PeerBoard};
+
+use crate::client::{Client, NoAnswer};
+use crate::mode::{Change, HTTP_AFTER_MS, SAMPLE_MS, Switch};
+use crate::tracker::{self, Ended, Kind, Summary, Tracker};
+
+/// How often it is looked whether a beat is due.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The numbers of a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Interval and mismatches.
+    pub tracker: tracker::Config,
+    /// Milliseconds without a lattice peer until HTTP mode.
+    pub http_after_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { tracker: tracker::Config::default(), http_after_ms: HTTP_AFTER_MS }
+    }
+}
+
+/// A peer to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Where it answers.
+    pub url: String,
+    /// Who published the URL; `None` for a URL out of the configuration.
+    pub published_by: Option<AuthorId>,
+}
+
+/// A node's second road as the heartbeat drives it: the daemon, or a test.
+pub trait Node: Send + Sync + 'static {
+    /// The lattice.
+    fn lattice(&self) -> LatticeId;
+    /// This node.
+    fn author(&self) -> AuthorId;
+    /// What its state amounts to now.
+    fn summary(&self) -> Summary;
+    /// Peers that proved this lattice, connected now.
+    fn lattice_peers(&self) -> u64;
+    /// Whom to ask, the most important first.
+    fn targets(&self) -> BoxFuture<'static, Vec<Target>>;
+    /// Whether to deal with the node that answered at a target.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for people.
+    fn expect(&self, target: &Target, head: &Head) -> Result<(), String>;
+    /// Brings both states together over HTTP.
+    fn heal(self: Arc<Self>, target: Target, peer: Head) -> BoxFuture<'static, Healed>;
+    /// Something happened.
+    fn tell(&self, event: Event);
+}
+
+/// How a healing ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Healed {
+    /// For the tracker.
+    pub ended: Ended,
+    /// One word for metrics.
+    pub outcome: &'static str,
+    /// The words for people.
+    pub detail: String,
+    /// Our root afterwards.
+    pub root: StateRoot,
+}
+
+/// What a node is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The number of lattice peers changed.
+    Peers(u64),
+    /// The mode changed.
+    Mode(Change),
+    /// A beat came back, or did not: `equal`, `differs`, `silent`, `refused`.
+    Beat {
+        /// The peer.
+        url: String,
+        /// One word.
+        result: &'static str,
+    },
+    /// A beat found another root.
+    Mismatch {
+        /// The peer.
+        url: String,
+        /// Mismatches in a row.
+        count: u32,
+        /// What it means.
+        kind: Kind,
+        /// Our root.
+        ours: StateRoot,
+        /// The peer's.
+        theirs: StateRoot,
+    },
+    /// A session begins.
+    Started {
+        /// The peer.
+        url: String,
+    },
+    /// It ended.
+    Finished {
+        /// The peer.
+        url: String,
+        /// How.
+        healed: Healed,
+    },
+}
+
+/// What a task brought.
+enum Done {
+    Targets(Vec<Target>),
+    Answer(Target, Result<Box<Head>, NoAnswer>),
+    Healed(String, Healed),
+}
+
+/// For whom a task runs, should it break.
+enum Task {
+    Targets,
+    Beat(String),
+    Session(String),
+}
+
+/// The loop's state.
+struct Heartbeat<N> {
+    node: Arc<N>,
+    client: Client,
+    tracker: Tracker,
+    switch: Switch,
+    started: Instant,
+    targets: HashMap<String, Target>,
+    /// The last heads, by URL: whom a session is with.
+    heads: HashMap<String, Head>,
+    /// Why the last beat brought nothing, by URL.
+    errors: HashMap<String, String>,
+    tasks: JoinSet<Done>,
+    running: HashMap<Id, Task>,
+    lattice_peers: Option<u64>,
+}
+
+/// Beats until `stop` fires. The board always shows the last state.
+pub async fn run<N: Node>(
+    node: Arc<N>,
+    client: Client,
+    config: Config,
+    board: watch::Sender<Board>,
+    stop: CancellationToken,
+) {
+    let mut heartbeat = Heartbeat {
+        node,
+        client,
+        tracker: Tracker::new(config.tracker),
+        switch: Switch::new(0, config.http_after_ms),
+        started: Instant::now(),
+        targets: HashMap::new(),
+        heads: HashMap::new(),
+        errors: HashMap::new(),
+        tasks: JoinSet::new(),
+        running: HashMap::new(),
+        lattice_peers: None,
+    };
+    let interval = Duration::from_millis(config.tracker.interval_ms);
+    let mut tick = tokio::time::interval(TICK.min(interval));
+    let mut sample = tokio::time::interval(Duration::from_millis(SAMPLE_MS));
+    let mut look_up = tokio::time::interval(interval);
+    for timer in [&mut tick, &mut sample, &mut look_up] {
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    }
+    loop {
+        tokio::select! {
+            Some(done) = heartbeat.tasks.join_next_with_id() => heartbeat.finished(done),
+            _ = look_up.tick() => heartbeat.look_up_targets(),
+            _ = sample.tick() => heartbeat.sample(),
+            _ = tick.tick() => heartbeat.beat(),
+            () = stop.cancelled() => break,
+        }
+        heartbeat.heal();
+        board.send_replace(heartbeat.board());
+    }
+    heartbeat.tasks.shutdown().await;
+}
+
+impl<N: Node> Heartbeat<N> {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn spawn(&mut self, task: Task, future: impl Future<Output = Done> + Send + 'static) {
+        let id = self.tasks.spawn(future).id();
+        self.running.insert(id, task);
+    }
+
+    fn look_up_targets(&mut self) {
+        // A look-up that still runs brings the same.
+        if !self.running.values().any(|task| matches!(task, Task::Targets)) {
+            let targets = self.node.targets();
+            self.spawn(Task::Targets, async move { Done::Targets(targets.await) });
+        }
+    }
+
+    fn sample(&mut self) {
+        let lattice_peers = self.node.lattice_peers();
+        if self.lattice_peers.replace(lattice_peers) != Some(lattice_peers) {
+            self.node.tell(Event::Peers(lattice_peers));
+        }
+        if let Some(change) = self.switch.sample(self.now_ms(), lattice_peers, self.tracker.len()) {
+            self.node.tell(Event::Mode(change));
+        }
+    }
+
+    fn beat(&mut self) {
+        for url in self.tracker.due(self.now_ms(), random()) {
+            let Some(target) = self.targets.get(&url).cloned() else {
+                self.tracker.silent(&url);
+                continue;
+            };
+            let (client, lattice) = (self.client.clone(), self.node.lattice());
+            self.spawn(Task::Beat(url), async move {
+                let answer = match client.state(&target.url).await {
+                    Ok(view) => match view.verified_head(lattice) {
+                        Ok(head) => Ok(Box::new(head)),
+                        Err(error) => Err(NoAnswer::Unreadable(error.to_string())),
+                    },
+                    Err(error) => Err(error),
+                };
+                Done::Answer(target, answer)
+            });
+        }
+    }
+
+    fn heal(&mut self) {
+        while let Some(url) = self.tracker.next_session(self.now_ms()) {
+            let (Some(target), Some(head)) = (self.targets.get(&url).cloned(), self.heads.get(&url).copied()) else {
+                self.tracker.ended(self.now_ms(), &url, Ended::Badly, random());
+                continue;
+            };
+            self.node.tell(Event::Started { url: url.clone() });
+            let healing = self.node.clone().heal(target, head);
+            self.spawn(Task::Session(url.clone()), async move { Done::Healed(url, healing.await) });
+        }
+    }
+
+    fn finished(&mut self, done: Result<(Id, Done), JoinError>) {
+        match done {
+            Ok((id, done)) => {
+                self.running.remove(&id);
+                match done {
+                    Done::Targets(targets) => self.retarget(targets),
+                    Done::Answer(target, answer) => self.answered(&target, answer),
+                    Done::Healed(url, healed) => self.healed(url, healed),
+                }
+            }
+            // A task that panicked is a bug of ours; the peer's place must be freed all the same.
+            Err(error) => {
+                tracing::error!(%error, "a task of the heartbeat broke");
+                match self.running.remove(&error.id()) {
+                    Some(Task::Beat(url)) => self.tracker.silent(&url),
+                    Some(Task::Session(url)) => self.tracker.ended(self.now_ms(), &url, Ended::Badly, random()),
+                    Some(Task::Targets) | None => {}
+                }
+            }
+        }
+    }
+
+    fn retarget(&mut self, targets: Vec<Target>) {
+        let urls: Vec<_> = targets.iter().map(|target| target.url.clone()).collect();
+        self.tracker.expect(self.now_ms(), urls, random());
+        let known = |url: &String| self.tracker.peer(url).is_some();
+        self.heads.retain(|url, _| known(url));
+        self.errors.retain(|url, _| known(url));
+        let targets = targets.into_iter().map(|target| (target.url.clone(), target));
+        self.targets = targets.filter(|(url, _)| known(url)).collect();
+    }
+
+    fn answered(&mut self, target: &Target, answer: Result<Box<Head>, NoAnswer>) {
+        let url = target.url.clone();
+        let answer = answer.map_err(|error| ("silent", error.to_string()));
+        let judged = answer.and_then(|head| match self.node.expect(target, &head) {
+            Ok(()) => Ok(head),
+            Err(reason) => Err(("refused", reason)),
+        });
+        let head = match judged {
+            Ok(head) => *head,
+            Err((result, reason)) => {
+                tracing::debug!(url, reason, "a beat brought nothing");
+                self.tracker.silent(&url);
+                self.errors.insert(url.clone(), reason);
+                return self.node.tell(Event::Beat { url, result });
+            }
+        };
+        self.errors.remove(&url);
+        self.heads.insert(url.clone(), head);
+        let (ours, theirs) = (self.node.summary(), Summary { root: head.root, frontier: head.frontier });
+        let mismatch = self.tracker.answered(self.now_ms(), &url, &ours, &theirs, self.switch.mode());
+        let result = if mismatch.is_some() { "differs" } else { "equal" };
+        self.node.tell(Event::Beat { url: url.clone(), result });
+        if let Some(mismatch) = mismatch {
+            let (count, kind) = (mismatch.count, mismatch.kind);
+            self.node.tell(Event::Mismatch { url, count, kind, ours: ours.root, theirs: theirs.root });
+        }
+    }
+
+    fn healed(&mut self, url: String, healed: Healed) {
+        self.tracker.ended(self.now_ms(), &url, healed.ended, random());
+        self.node.tell(Event::Finished { url, healed });
+    }
+
+    fn board(&self) -> Board {
+        let peers = self.tracker.peers().map(|(url, peer)| PeerBoard {
+            url: url.to_owned(),
+            author: self.heads.get(url).map(|head| head.author),
+            is_published: self.targets.get(url).is_some_and(|target| target.published_by.is_some()),
+            count: peer.count,
+            kind: peer.kind,
+            root: peer.root,
+            answered_ms: peer.answered_ms,
+            breaker: peer.breaker(self.now_ms()),
+            error: self.errors.get(url).cloned(),
+        });
+        Board {
+            started: self.started,
+            mode: self.switch.mode(),
+            since_ms: self.switch.since_ms(),
+            reason: self.switch.reason().to_owned(),
+            peers: peers.collect(),
+        }
+    }
+}
+
+/// Chance for jitter; without randomness on this machine nodes come in step, nothing worse.
+fn random() -> u64 {
+    getrandom::u64().unwrap_or_default()
+}

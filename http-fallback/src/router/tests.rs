@@ -1,0 +1,96 @@
+//! What the routes say of themselves.
+
+use super::*;
+
+struct Nobody;
+
+impl Source for Nobody {
+    fn lattice(&self) -> LatticeId {
+        LatticeId([1; 32])
+    }
+    fn author(&self) -> AuthorId {
+        AuthorId([2; 32])
+    }
+    fn now_ms(&self) -> u64 {
+        0
+    }
+    fn state(&self) -> StateView {
+        StateView {
+            lattice_id: "aa".repeat(32),
+            name: "one".into(),
+            author: "bb".repeat(32),
+            merkle_root: "cc".repeat(32),
+            entries: 3,
+            peers: 2,
+            mode: "p2p".into(),
+            frontier: "dd".repeat(32),
+            log_size: 7,
+            time_ms: 1_000,
+            head: String::new(),
+        }
+    }
+    fn may_reconcile(&self, _: &AuthorId) -> bool {
+        false
+    }
+    fn is_read_token(&self, _: &[u8]) -> bool {
+        false
+    }
+    fn reconcile(&self, _: AuthorId, _: Vec<u8>) -> BoxFuture<'_, Reply> {
+        Box::pin(async { Reply::Busy })
+    }
+    fn full(&self, _: Cursor) -> BoxStream<'static, io::Result<Bytes>> {
+        Box::pin(futures::stream::empty())
+    }
+}
+
+#[test]
+fn the_routes_are_documented_and_the_state_with_every_field() {
+    let documented = serde_json::to_value(router(Arc::new(Nobody)).into_openapi()).expect("plain data");
+    for (path, method) in [(STATE_PATH, "get"), (FULL_PATH, "get"), (RECONCILE_PATH, "post")] {
+        assert!(documented["paths"][path][method].is_object(), "{path}: {documented}");
+    }
+    let shown = serde_json::to_value(Nobody.state()).expect("plain data");
+    let fields = &documented["components"]["schemas"]["StateView"]["properties"];
+    for field in shown.as_object().expect("a struct").keys() {
+        assert!(fields[field].is_object(), "{field} is missing in {fields}");
+    }
+}
+
+#[test]
+fn zstd_is_given_to_those_who_ask_for_it() {
+    let table = [("zstd", true), ("gzip, ZSTD;q=0.5", true), ("zstd;q=0", false), ("gzip", false), ("", false)];
+    for (value, expected) in table {
+        let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]);
+        assert_eq!(accepts_zstd(&headers), expected, "{value}");
+    }
+}
+
+#[test]
+fn the_cursor_is_the_only_parameter() {
+    assert_eq!(cursor(None), Ok(Cursor::default()));
+    assert_eq!(cursor(Some("after=00000000000000ab-12")), Ok(Cursor { epoch: 0xab, row: 12 }));
+    for bad in ["after=", "after=12", "before=1", "after=00000000000000ab-12&x=1"] {
+        assert!(matches!(cursor(Some(bad)), Err(Refusal::BadRequest(_))), "{bad}");
+    }
+}
+
+#[test]
+fn a_flood_of_questions_is_refused_and_told_when_to_come_again() {
+    let gate = Gate::default();
+    let let_in = (0..10_000).take_while(|_| gate.open(1_000).is_ok()).count();
+    assert!((1..10_000).contains(&let_in), "{let_in}");
+    let refused = gate.open(1_000).expect_err("the same moment").into_response();
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(gate.open(2_000), Ok(()), "a second later");
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_bound_is_refused_whether_or_not_it_says_so() {
+    let said = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from(MESSAGE_BYTES_MAX + 1))]);
+    for headers in [said, HeaderMap::new()] {
+        let refused = whole(&headers, Body::from(vec![0; MESSAGE_BYTES_MAX + 1])).await;
+        assert_eq!(refused, Err(Refusal::TooLarge { limit: MESSAGE_BYTES_MAX }));
+    }
+    assert!(whole(&HeaderMap::new(), Body::from(vec![0; MESSAGE_BYTES_MAX])).await.is_ok());
+}

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::guard::{self, GuardArgs};
 use crate::scenario::{self, Scenario};
+use crate::simulation::command;
 use crate::up;
 
 /// Lattices of real processes on this machine.
@@ -14,6 +15,8 @@ pub enum Args {
     /// Runs a scenario unattended and says whether it came out right.
     #[command(subcommand)]
     Run(Scenario),
+    /// Runs many nodes in this process with virtual time and faults drawn from a seed; the same seed is the same run.
+    Simulate(command::Options),
     /// Runs a node that ends when its starter does; used by the testnet itself.
     #[command(hide = true)]
     Guard(GuardArgs),
@@ -27,6 +30,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args {
         Args::Up(options) => up::run(&options).await,
         Args::Run(scenario) => scenario::run(&scenario).await,
+        // It waits for nothing and has all cores busy, so nothing else wants this thread.
+        Args::Simulate(options) => Ok(command::simulate(&options)),
         Args::Guard(args) => match guard::run(&args)? {},
     }
 }
@@ -48,10 +53,13 @@ mod tests {
         for line in [
             "x up --nodes 3 --dir D",
             "x run convergence --data F --nodes 5 --json --timeout 9 --keep",
+            "x simulate --seed 7 --trace --without answer-after-durable",
+            "x simulate --seeds 1..201",
             "x guard --parent 7 -- run --dir D",
         ] {
             Cli::try_parse_from(line.split(' ')).expect(line);
         }
         Cli::try_parse_from(["x", "run", "convergence", "--nodes", "1"]).expect_err("nobody to converge with");
+        Cli::try_parse_from(["x", "simulate", "--seeds", "5..5"]).expect_err("no seed at all");
     }
 }

@@ -9,7 +9,7 @@ use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-pub use shapes::{Entry, Op, Peer, PeerCounts, Receipt, Status};
+pub use shapes::{Entry, Fallback, Happening, HttpPeer, Op, Peer, PeerCounts, Receipt, Status};
 
 /// A request that takes longer has failed: a paused process accepts connections and never answers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,6 +94,28 @@ impl Client {
         }
         let answer: Answer = self.send(self.request(Method::GET, "api/v1/peers", &[])).await?;
         Ok(answer.peers)
+    }
+
+    /// The node's second road.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn fallback(&self) -> Result<Fallback, ClientError> {
+        self.send(self.request(Method::GET, "api/v1/fallback", &[])).await
+    }
+
+    /// What happened to the node's roads behind number `after`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn events(&self, after: u64) -> Result<Vec<Happening>, ClientError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            events: Vec<Happening>,
+        }
+        let after = after.to_string();
+        let answer: Answer = self.send(self.request(Method::GET, "api/v1/events", &[("after", &after)])).await?;
+        Ok(answer.events)
     }
 
     /// Whether the node is ready; the inner error is its reason.

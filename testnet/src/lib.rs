@@ -13,7 +13,8 @@
 //!    disk that can be full.
 //! 4. [`dataset`], [`model`]: real data to write, and what the nodes must hold afterwards.
 //! 5. [`scenario`]: the unattended runs, one file each. [`up`], [`table`]: a lattice to look at.
-//! 6. [`interrupt`], [`cli`]: how all of it is stopped, and the arguments of `lattice testnet`.
+//! 6. [`simulation`]: many nodes in one thread, with virtual time and every fault that a seed can think of.
+//! 7. [`interrupt`], [`cli`]: how all of it is stopped, and the arguments of `lattice testnet`.
 
 pub mod client;
 pub mod cluster;
@@ -26,6 +27,8 @@ pub mod process;
 pub mod dataset;
 pub mod model;
 pub mod scenario;
+
+pub mod simulation;
 
 pub mod cli;
 pub mod interrupt;

@@ -1,29 +1,30 @@
 //! Links that can really be cut: every node in a network namespace of its own, all on one bridge.
 //!
 //! A proxy in front of a node does not do: nodes tell each other their addresses and soon connect past it. Here a cut
-//! drops packets without a word, as a broken cable does, while the harness still reaches every node. Linux only, needs
-//! root and iproute2; where that is missing, [`Network::new`] says so and tests skip with that reason.
+//! drops packets without a word, as a broken cable does, while the harness still reaches every node. A node's own
+//! firewall cuts finer: libp2p alone, one direction, one peer. Linux only, needs root and iproute2, and nft for the
+//! firewalls; where that is missing, [`Network::new`] says so and tests skip with that reason.
+
+mod apart;
+mod command;
+mod firewall;
+mod place;
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+pub use apart::{NotApart, apart};
+pub use command::NoNetwork;
+use command::{run, run_with_input};
+pub use firewall::{Block, Direction, Traffic};
+pub use place::{HTTP_PORT, P2P_PORT, found_and_join};
 
 /// Nodes on one bridge: addresses from 1, moved nodes from 101, the harness at 254.
 const NODES_MAX: u8 = 100;
 
 /// Tells networks of one process apart.
 static NETWORKS: AtomicU32 = AtomicU32::new(0);
-
-/// Why there is no network to cut.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no network namespaces here: `{command}` says {detail}")]
-pub struct NoNetwork {
-    /// What was tried.
-    command: String,
-    /// What it said.
-    detail: String,
-}
 
 /// A bridge with one namespace per node. Dropping it removes both.
 #[derive(Debug)]
@@ -48,10 +49,26 @@ impl Network {
         let network = Self { tag: format!("lt{pid}n{number}"), prefix: [10, 64 + middle % 128, low], nodes };
         let bridge = network.bridge();
         run(&format!("ip link add {bridge} type bridge"))?;
-        run(&format!("ip address add {}/24 dev {bridge}", network.ip(254)))?;
+        run(&format!("ip address add {}/24 dev {bridge}", network.harness()))?;
         run(&format!("ip link set {bridge} up"))?;
         for node in 1..=nodes {
             network.attach(node)?;
+        }
+        Ok(network)
+    }
+
+    /// As [`Network::new`], where [`Network::block`] works too.
+    ///
+    /// # Errors
+    /// If this machine does not allow it.
+    ///
+    /// # Panics
+    /// With more than 100 nodes.
+    pub fn with_firewalls(nodes: u8) -> Result<Self, NoNetwork> {
+        let network = Self::new(nodes)?;
+        // Asks the kernel too: a program alone blocks nothing.
+        if nodes > 0 {
+            run(&network.inside(1, "nft list tables"))?;
         }
         Ok(network)
     }
@@ -104,6 +121,33 @@ impl Network {
         self.isolate("off")
     }
 
+    /// Has the firewall of `node` (from 1) drop what `block` says, instead of what it dropped before.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn block(&self, node: u8, block: Block) -> Result<(), NoNetwork> {
+        let peer = block.peer.map(|peer| [self.ip(peer), self.ip(NODES_MAX + peer)]);
+        let rules = firewall::rules(&block, self.harness(), peer);
+        run_with_input(&self.inside(node, "nft --file -"), &rules)
+    }
+
+    /// Has the firewall of `node` (from 1) drop nothing any more.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn unblock(&self, node: u8) -> Result<(), NoNetwork> {
+        run_with_input(&self.inside(node, "nft --file -"), &firewall::nothing())
+    }
+
+    fn inside(&self, node: u8, command: &str) -> String {
+        format!("ip netns exec {} {command}", self.namespace(node))
+    }
+
+    /// Where the harness is; every node reaches it whatever is cut or blocked.
+    fn harness(&self) -> Ipv4Addr {
+        self.ip(254)
+    }
+
     fn isolate(&self, switch: &str) -> Result<(), NoNetwork> {
         (1..=self.nodes).try_for_each(|node| run(&format!("bridge link set dev {} isolated {switch}", self.link(node))))
     }
@@ -130,15 +174,4 @@ impl Drop for Network {
         }
         let _ = run(&format!("ip link delete {}", self.bridge()));
     }
-}
-
-fn run(command: &str) -> Result<(), NoNetwork> {
-    let mut words = command.split_whitespace();
-    let output = Command::new(words.next().unwrap_or_default()).args(words).output();
-    let failed = |detail: String| NoNetwork { command: command.to_owned(), detail };
-    let output = output.map_err(|error| failed(error.to_string()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }

@@ -31,7 +31,16 @@ pub fn render(rows: &[Row]) -> String {
         format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
     };
     let table: String = cells.iter().map(line).collect();
-    format!("{table}peers: connected/lattice/mesh/in sync; {}\n", summary(rows))
+    format!("{table}peers: connected/lattice/mesh/in sync\n{}\n", summary(rows))
+}
+
+/// As much of a text as a terminal shows without wrapping or scrolling, so that it can be drawn over: long lines are
+/// cut, and of too many the last ones stay, which hold the summary.
+pub fn fitted(text: &str, columns: usize, lines: usize) -> String {
+    // The cursor stands below the last line.
+    let skipped = text.lines().count().saturating_sub(lines.saturating_sub(1));
+    let cut = |line: &str| line.chars().take(columns).chain(['\n']).collect::<String>();
+    text.lines().skip(skipped).map(cut).collect()
 }
 
 /// One line: how many nodes run, and whether they agree.
@@ -40,10 +49,18 @@ pub fn summary(rows: &[Row]) -> String {
     let states: BTreeSet<_> = heard.iter().map(|status| (&status.state_root, status.entries)).collect();
     let agreement = match (states.len(), states.first()) {
         (0, _) | (_, None) => "none answers".to_owned(),
-        (1, Some((root, entries))) => format!("all roots equal: {} with {entries} entries", short(root)),
+        (1, Some((root, entries))) => {
+            let entries = counted(*entries, "entry", "entries");
+            format!("all roots equal: {} with {entries}", short(root))
+        }
         (different, Some(_)) => format!("{different} different roots"),
     };
-    format!("{} of {} nodes answer, {agreement}", heard.len(), rows.len())
+    let answer = if rows.len() == 1 { "node answers" } else { "nodes answer" };
+    format!("{} of {} {answer}, {agreement}", heard.len(), rows.len())
+}
+
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 fn cells(row: &Row) -> [String; 6] {
@@ -96,9 +113,21 @@ mod tests {
 NODE    PID  HTTP         PEERS    ENTRIES  ROOT
 node-1  41   127.0.0.1:1  4/3/2/1  9        abababababab
 node-2  -    127.0.0.1:1  -        -        does not run
-peers: connected/lattice/mesh/in sync; 1 of 2 nodes answer, all roots equal: abababababab with 9 entries
+peers: connected/lattice/mesh/in sync
+1 of 2 nodes answer, all roots equal: abababababab with 9 entries
 "
         );
+    }
+
+    #[test]
+    fn what_is_drawn_neither_wraps_nor_scrolls() {
+        // A wrapped line was counted as one, and each redraw left a line of the old table behind.
+        let text = render(&vec![row("a-node-with-a-long-name", Err("does not answer within ten seconds")); 30]);
+        assert!(text.lines().any(|line| line.chars().count() > 60));
+        let fitted = fitted(&text, 60, 24);
+        assert_eq!(fitted.lines().count(), 23);
+        assert!(fitted.lines().all(|line| line.chars().count() <= 60), "{fitted}");
+        assert!(fitted.ends_with("0 of 30 nodes answer, none answers\n"), "{fitted}");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
+use rustix::termios::tcgetwinsize;
 use tempfile::TempDir;
 
 use crate::cluster::{self, Cluster};
@@ -14,6 +16,9 @@ use crate::table::{self, Row};
 
 /// Time between two looks at the nodes.
 const REFRESH: Duration = Duration::from_secs(1);
+
+/// Columns and lines of a terminal that does not tell its size.
+const SIZE_DEFAULT: (usize, usize) = (80, 24);
 
 /// Without a terminal, an unchanged line is repeated after this many looks, as a sign of life.
 const REPEAT_AFTER: u32 = 60;
@@ -40,7 +45,7 @@ pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     // Listening comes first: a Ctrl-C during the start must clean up too.
     let mut asked = StopRequest::listen()?;
     let home = Home::new(options)?;
-    say(&format!("starting {} nodes in {}", options.nodes, home.path().display()));
+    say(&format!("starting {} in {}", table::counted(options.nodes.into(), "node", "nodes"), home.path().display()));
     let program = std::env::current_exe()?;
     let started = tokio::select! {
         started = Cluster::start(&program, home.path(), options.nodes.into()) => started,
@@ -67,14 +72,14 @@ enum Home {
 }
 
 impl Home {
-    fn new(options: &Options) -> io::Result<Self> {
+    fn new(options: &Options) -> anyhow::Result<Self> {
         let Some(dir) = &options.dir else {
             let mut builder = tempfile::Builder::new();
             let dir = builder.prefix("lattice-testnet-").disable_cleanup(options.keep).tempdir()?;
             return Ok(Self::Temporary(dir));
         };
-        std::fs::create_dir_all(dir)?;
-        Ok(Self::Given(dir.canonicalize()?))
+        let made = std::fs::create_dir_all(dir).and_then(|()| dir.canonicalize());
+        Ok(Self::Given(made.with_context(|| format!("{} can't be made", dir.display()))?))
     }
 
     fn path(&self) -> &Path {
@@ -154,7 +159,10 @@ impl Screen {
         if !self.is_terminal {
             return self.line_if_due(table::summary(rows)).map_or(Ok(()), |line| writeln!(out, "{line}"));
         }
-        let text = table::render(rows);
+        // A terminal that does not know its size says that it has none.
+        let size = tcgetwinsize(&out).ok().map(|size| (size.ws_col.into(), size.ws_row.into()));
+        let (columns, lines) = size.filter(|(columns, lines)| *columns > 0 && *lines > 0).unwrap_or(SIZE_DEFAULT);
+        let text = table::fitted(&table::render(rows), columns, lines);
         if self.lines_drawn > 0 {
             // Up to where the table began, and clear from there.
             write!(out, "\x1b[{}A\x1b[J", self.lines_drawn)?;

@@ -46,6 +46,49 @@ pub struct Status {
     pub addresses: Vec<String>,
 }
 
+/// What a node says of its second road.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Fallback {
+    /// `p2p` or `http`.
+    pub mode: String,
+    /// Why.
+    pub mode_reason: String,
+    /// Peers that are asked over HTTP.
+    pub peers: Vec<HttpPeer>,
+}
+
+/// One peer of the second road.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct HttpPeer {
+    /// Where it answers.
+    pub url: String,
+    /// Whether a member published the URL.
+    pub published: bool,
+    /// Mismatches in a row.
+    pub divergence_count: u64,
+    /// Its root in its last answer.
+    pub state_root: Option<String>,
+    /// `closed`, `open` or `half-open`.
+    pub breaker: String,
+    /// Why the last beat brought nothing.
+    pub error: Option<String>,
+}
+
+/// Something that happened to a node's roads.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Happening {
+    /// Its number since start.
+    pub number: u64,
+    /// When, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// `peers`, `mode`, `divergence`, `reconcile-started` or `reconcile-finished`.
+    pub kind: String,
+    /// A line for people.
+    pub text: String,
+    /// The same in parts.
+    pub fields: std::collections::BTreeMap<String, String>,
+}
+
 /// One peer as a node sees it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Peer {

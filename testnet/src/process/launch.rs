@@ -29,6 +29,8 @@ pub struct Launch {
     pub http: String,
     /// Peers to dial besides those that the node knows itself.
     pub peers: Vec<String>,
+    /// Further arguments of `lattice run`.
+    pub options: Vec<String>,
 }
 
 impl Launch {
@@ -44,6 +46,7 @@ impl Launch {
             p2p: vec!["127.0.0.1:0".into()],
             http: "127.0.0.1:0".into(),
             peers: Vec::new(),
+            options: Vec::new(),
         }
     }
 
@@ -53,6 +56,7 @@ impl Launch {
         let listen = self.p2p.iter().map(|address| ("--p2p", address));
         let dial = self.peers.iter().map(|address| ("--peer", address));
         arguments.extend(listen.chain(dial).flat_map(|(flag, value)| [flag.into(), value.into()]));
+        arguments.extend(self.options.iter().map(Into::into));
         arguments
     }
 

@@ -1,6 +1,5 @@
 //! The main scenario: real data, writers everywhere, a crash and a late joiner; then all nodes must agree.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,12 +7,12 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use tokio::sync::watch;
 
+use super::compare::differences;
 use super::import::import;
-use super::progress::Progress;
+use super::progress::{Progress, rounded};
 use super::summary::Summary;
-use super::writer::{self, Written};
+use super::writer::{self, Pace, Written};
 use super::{ScenarioError, Target};
-use crate::client::Entry;
 use crate::cluster::{self, Cluster};
 use crate::dataset::{Dataset, DatasetError};
 use crate::interrupt::StopRequest;
@@ -104,7 +103,8 @@ impl Run<'_> {
         let shares = shares(&self.data, targets.len() - 1);
         let (imported, seen) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
-        let writers = targets[1..].iter().zip(&shares).map(|(target, share)| writer::write(target, share, &stopped));
+        let writers =
+            targets[1..].iter().zip(&shares).map(|(target, share)| writer::write(target, share, Pace::BUSY, &stopped));
         let disturbances = async {
             let (_, names) = tokio::try_join!(
                 import(&targets[0], &self.data, &imported, &self.progress),
@@ -201,42 +201,16 @@ async fn disturb(
     Ok((victim, late))
 }
 
-/// Where a node's values differ from the model.
-async fn differences(node: &Node, model: &Model) -> Result<Vec<String>, ScenarioError> {
-    let unreadable = |error| ScenarioError::Unreadable { node: node.name().to_owned(), error };
-    let Some(reached) = node.reached() else {
-        return Ok(vec![format!("{}: does not run", node.name())]);
-    };
-    let entries = reached.client.entries("").await.map_err(unreadable)?;
-    let values: BTreeMap<String, String> = entries.into_iter().map(shown).collect();
-    let mut differences = model.differences(node.name(), &values);
-    // Honest nodes on good disks: whatever is suspected here is a bug.
-    let status = reached.client.status().await.map_err(unreadable)?;
-    if status.divergences > 0 || !status.equivocations.is_empty() {
-        let (found, forked) = (status.divergences, status.equivocations.len());
-        differences.push(format!("{}: {found} divergences, {forked} authors with a forked chain", node.name()));
-    }
-    Ok(differences)
-}
-
 /// Deals the imported keys out to the writers, so that each key has one.
 fn shares(data: &Dataset, writers: usize) -> Vec<Vec<String>> {
     let share = |writer| data.entries.keys().skip(writer).step_by(writers).cloned().collect();
     (0..writers).map(share).collect()
 }
 
-fn shown((key, entry): (String, Entry)) -> (String, String) {
-    let value = entry.shown().to_owned();
-    (key, value)
-}
-
-/// Seconds with one digit: more would pretend a precision that these waits do not have.
-fn rounded(time: Duration) -> f64 {
-    (time.as_secs_f64() * 10.0).round() / 10.0
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! A scenario is one file: its options, its steps from top to bottom, and a summary at the end.
 
+mod compare;
 mod convergence;
+mod http_heal;
 mod import;
 mod progress;
 mod summary;
@@ -16,6 +18,7 @@ use tokio::sync::watch;
 use crate::client::{ClientError, Op, Receipt};
 use crate::cluster::Disagreement;
 use crate::deadline;
+use crate::network::{NoNetwork, NotApart};
 use crate::process::{Reached, StartError};
 
 /// The scenarios by name.
@@ -23,6 +26,8 @@ use crate::process::{Reached, StartError};
 pub enum Scenario {
     /// Imports real data at one node, writes at the others, kills one, adds one late; all must end with the same root.
     Convergence(convergence::Options),
+    /// Cuts libp2p off at two nodes while all write: HTTP must bring the states together, and libp2p take over again.
+    HttpHeal(http_heal::Options),
 }
 
 /// Runs a scenario to its exit code: 0 it came out right, 1 it did not, 2 wrong arguments, 3 it could not be run.
@@ -32,6 +37,7 @@ pub enum Scenario {
 pub async fn run(scenario: &Scenario) -> anyhow::Result<ExitCode> {
     match scenario {
         Scenario::Convergence(options) => convergence::run(options).await,
+        Scenario::HttpHeal(options) => http_heal::run(options).await,
     }
 }
 
@@ -41,6 +47,15 @@ enum ScenarioError {
     /// A node could not be started: nothing is shown about convergence.
     #[error("could not be started: {0}")]
     Start(StartError),
+    /// This machine gives no network that can be cut: nothing is shown about healing.
+    #[error(transparent)]
+    Apart(#[from] NotApart),
+    /// As above, or a link could not be cut.
+    #[error(transparent)]
+    Network(#[from] NoNetwork),
+    /// What should have happened did not.
+    #[error("{what}: {late}")]
+    Late { what: &'static str, late: deadline::TimedOut },
     /// A lattice that runs could not take a node back, or another one in.
     #[error("a node could not come in: {0}")]
     NotLetIn(StartError),

@@ -20,7 +20,12 @@ impl Progress {
 
     /// Says one line.
     pub(super) fn say(&self, line: impl AsRef<str>) {
-        let line = format!("{:7.1} s  {}", self.elapsed().as_secs_f64(), line.as_ref());
+        self.say_of(self.elapsed(), line);
+    }
+
+    /// Says one line about what happened that long after the start.
+    pub(super) fn say_of(&self, happened: Duration, line: impl AsRef<str>) {
+        let line = format!("{:7.1} s  {}", happened.as_secs_f64(), line.as_ref());
         // Where nobody listens the line is lost; the summary counts.
         self.bar.suspend(|| drop(writeln!(io::stderr(), "{line}")));
     }
@@ -47,4 +52,9 @@ impl Progress {
     pub(super) fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
+}
+
+/// Seconds with one digit: more would pretend a precision that these waits do not have.
+pub(super) fn rounded(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10.0).round() / 10.0
 }

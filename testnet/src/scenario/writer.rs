@@ -9,12 +9,22 @@ use crate::client::Op;
 use crate::dataset::RESERVED_PREFIX;
 use crate::model::Model;
 
-/// Pause between two writes of one writer: 100 commits a second at each node load five debug builds on two cores, and
-/// leave room for the import.
-const PACE: Duration = Duration::from_millis(10);
+/// How often a writer writes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Between two commits.
+    pub(super) pause: Duration,
+    /// Commits that are made even if all else ends sooner.
+    pub(super) writes_min: usize,
+}
 
-/// Writes that are made even if all else ends sooner.
-const WRITES_MIN: usize = 50;
+impl Pace {
+    /// 100 commits a second at each node load five debug builds on two cores, and leave room for an import.
+    pub(super) const BUSY: Self = Self { pause: Duration::from_millis(10), writes_min: 50 };
+
+    /// As people write: most of the time nothing is on its way.
+    pub(super) const CALM: Self = Self { pause: Duration::from_secs(1), writes_min: 1 };
+}
 
 /// What a writer did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,13 +58,14 @@ impl Written {
 pub(super) async fn write(
     target: &Target,
     share: &[String],
+    Pace { pause, writes_min }: Pace,
     stop: &watch::Receiver<bool>,
 ) -> Result<Written, ScenarioError> {
     let mut written = Written::default();
     let mut share = share.iter();
-    let mut pace = tokio::time::interval(PACE);
+    let mut pace = tokio::time::interval(pause);
     let mut step = 0;
-    while step < WRITES_MIN || !*stop.borrow() {
+    while step < writes_min || !*stop.borrow() {
         pace.tick().await;
         let mut ops = own_keys(&target.node, step);
         if step % 10 == 9
@@ -89,7 +100,7 @@ fn on_imported(node: &str, key: &str, step: usize) -> Op {
 }
 
 /// Whether this node has the key already: only then is a write to it surely the later one.
-async fn is_visible(target: &Target, key: &str) -> bool {
+pub(super) async fn is_visible(target: &Target, key: &str) -> bool {
     let reached = target.reached.borrow().clone();
     match reached {
         Some(reached) => reached.client.entry(key).await.is_ok_and(|entry| entry.is_some()),

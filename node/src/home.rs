@@ -15,8 +15,14 @@ use crate::api::auth::ApiToken;
 /// Says that a database was begun here: one that is missing later was lost.
 const BEGUN: &str = "begun";
 
+/// What shows that a node was made in a directory, beside its key.
+const TRACES: [&str; 3] = ["state.db", BEGUN, "genesis.cbor"];
+
 /// Says that this node lost its database and has not learnt from a peer what it signed before.
 pub(crate) const CATCHING_UP: &str = "catching-up";
+
+/// The file that an operator writes to let auditors read the whole state.
+const READ_TOKEN: &str = "read.token";
 
 /// Bytes of the largest file read whole here: a genesis and some addresses.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -35,6 +41,17 @@ pub enum HomeError {
         "{0} holds a node already (there is a node.key); choose another --dir, or start it with `lattice run --dir {0}`"
     )]
     Exists(PathBuf),
+    /// There was one, and its key is gone.
+    #[error(
+        "{dir} holds {file}, but no node.key: the node that was made here is nobody without it. Restore node.key from a \
+         backup; if there is none, make a new node with `lattice join` in another --dir"
+    )]
+    Keyless {
+        /// The directory.
+        dir: PathBuf,
+        /// What shows that a node was made here.
+        file: &'static str,
+    },
     /// There is none.
     #[error("{0} holds no node (there is no node.key); create one with `lattice init` or `lattice join`")]
     Absent(PathBuf),
@@ -114,13 +131,9 @@ impl Home {
     /// [`HomeError`] if there is a node already, or a file can't be written.
     pub fn create(dir: &Path, seed: &Seed, genesis: &Genesis, ticket: Option<&Ticket>) -> Result<Self, HomeError> {
         let home = Self { dir: dir.to_owned() };
+        Self::expect_none(dir)?;
         fs::create_dir_all(dir).map_err(|error| home.io("", error))?;
-        if home.path("node.key").exists() {
-            return Err(HomeError::Exists(dir.to_owned()));
-        }
-        let mut token = [0; 32];
-        getrandom::fill(&mut token).map_err(|e| home.io("api.token", io::Error::other(e.to_string())))?;
-        home.write("api.token", 0o600, ApiToken::from_random(token).expose().as_bytes())?;
+        home.write_token()?;
         home.write("genesis.cbor", 0o644, &genesis.encode())?;
         if let Some(ticket) = ticket {
             home.write("ticket", 0o600, ticket.to_string().as_bytes())?;
@@ -134,10 +147,28 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// [`HomeError::Absent`] if there is no node.
+    /// [`HomeError::Absent`] if there is no node, [`HomeError::Keyless`] if there was one.
     pub fn open(dir: &Path) -> Result<Self, HomeError> {
-        let home = Self { dir: dir.to_owned() };
-        if home.path("node.key").exists() { Ok(home) } else { Err(HomeError::Absent(dir.to_owned())) }
+        match Self::expect_none(dir) {
+            Ok(()) => Err(HomeError::Absent(dir.to_owned())),
+            Err(HomeError::Exists(dir)) => Ok(Self { dir }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A directory that a new node is made in must hold none, nor what is left of one: its key may be in a backup.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError::Exists`], [`HomeError::Keyless`].
+    pub fn expect_none(dir: &Path) -> Result<(), HomeError> {
+        if dir.join("node.key").exists() {
+            return Err(HomeError::Exists(dir.to_owned()));
+        }
+        match TRACES.into_iter().find(|file| dir.join(file).exists()) {
+            Some(file) => Err(HomeError::Keyless { dir: dir.to_owned(), file }),
+            None => Ok(()),
+        }
     }
 
     /// A file of the directory.
@@ -178,14 +209,39 @@ impl Home {
         seed.map(NodeKeys::from_seed).ok_or_else(damaged)
     }
 
-    /// The token that clients show.
+    /// The token that clients show; a new one if the file was lost, which `true` tells.
     ///
     /// # Errors
     ///
-    /// [`HomeError`] if the file is absent, damaged or may be read by others.
-    pub fn token(&self) -> Result<ApiToken, HomeError> {
+    /// [`HomeError`] if the file is damaged, may be read by others, or can't be written.
+    pub fn token(&self) -> Result<(ApiToken, bool), HomeError> {
+        let is_lost = !self.path("api.token").exists();
+        if is_lost {
+            self.write_token()?;
+        }
         let text = self.read_secret("api.token")?;
-        ApiToken::from_text(&text).map_err(|error| self.damaged("api.token", error))
+        let token = ApiToken::from_text(&text).map_err(|error| self.damaged("api.token", error))?;
+        Ok((token, is_lost))
+    }
+
+    fn write_token(&self) -> Result<(), HomeError> {
+        let mut token = [0; 32];
+        getrandom::fill(&mut token).map_err(|e| self.io("api.token", io::Error::other(e.to_string())))?;
+        self.write("api.token", 0o600, ApiToken::from_random(token).expose().as_bytes())
+    }
+
+    /// The token with which auditors read the whole state, if the operator made one: 64 hexadecimal digits in
+    /// `read.token`.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError`] if the file is damaged or may be read by others.
+    pub fn read_token(&self) -> Result<Option<ApiToken>, HomeError> {
+        if !self.path(READ_TOKEN).exists() {
+            return Ok(None);
+        }
+        let text = self.read_secret(READ_TOKEN)?;
+        ApiToken::from_text(&text).map(Some).map_err(|error| self.damaged(READ_TOKEN, error))
     }
 
     /// The founding document.
@@ -287,56 +343,4 @@ impl Home {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn made(dir: &Path) -> Home {
-        let seed = Seed([7; 32]);
-        let genesis = Genesis::founded_by("test", "one", &seed.keys(), vec![1; 38]);
-        Home::create(dir, &seed, &genesis, None).expect("an empty directory")
-    }
-
-    #[test]
-    fn secrets_are_for_the_owner_only_and_an_exposed_one_is_refused() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let home = made(dir.path());
-        for file in ["node.key", "api.token"] {
-            let mode = fs::metadata(home.path(file)).expect("written").permissions().mode() & 0o777;
-            assert_eq!(mode, 0o600, "{file}");
-        }
-        fs::set_permissions(home.path("node.key"), fs::Permissions::from_mode(0o644)).expect("ours");
-        let refused = home.keys().map(|_| ()).expect_err("readable by others").to_string();
-        assert!(refused.contains("chmod 600"), "{refused}");
-    }
-
-    #[test]
-    fn a_second_node_in_one_directory_and_a_second_process_are_refused() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let home = made(dir.path());
-        let genesis = home.genesis().expect("just written");
-        let again = Home::create(dir.path(), &Seed([8; 32]), &genesis, None);
-        assert!(matches!(again, Err(HomeError::Exists(_))), "{again:?}");
-        let lock = home.lock().expect("free");
-        assert!(matches!(home.lock(), Err(HomeError::InUse(_))));
-        drop(lock);
-        assert!(home.lock().is_ok());
-    }
-
-    #[test]
-    fn damaged_files_are_named() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let home = made(dir.path());
-        for file in ["node.key", "api.token", "genesis.cbor"] {
-            home.write(file, 0o600, b"damaged").expect("ours");
-        }
-        let errors = [
-            home.keys().map(|_| ()).expect_err("damaged").to_string(),
-            home.token().map(|_| ()).expect_err("damaged").to_string(),
-            home.genesis().map(|_| ()).expect_err("damaged").to_string(),
-        ];
-        for (error, file) in errors.iter().zip(["node.key", "api.token", "genesis.cbor"]) {
-            assert!(error.contains(file), "{error}");
-        }
-        assert!(matches!(Home::open(&dir.path().join("absent")), Err(HomeError::Absent(_))));
-    }
-}
+mod tests;

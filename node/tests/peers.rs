@@ -122,6 +122,16 @@ async fn an_address_where_nobody_is_counts_as_configured_only() {
     node.found("lonely").await.expect("founded");
     node.start().await.expect("started");
     assert_eq!(counts(&node).await, PeerCounts { configured: 1, ..PeerCounts::default() });
+    // It was in no row of `peers`, so that a wrong address looked like none.
+    deadline::until(SOON, async || {
+        let said = node.output(&["peers"]).await.map_err(|error| error.to_string())?;
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let row = said.lines().find(|line| line.contains("/ip4/127.0.0.1/tcp/1 ")).unwrap_or_default();
+        let is_told = row.contains("Connection refused") && row.contains("next try in");
+        if is_told { Ok(()) } else { Err(said) }
+    })
+    .await
+    .expect("one row, with the reason and the next try");
 }
 
 #[tokio::test(flavor = "multi_thread")]

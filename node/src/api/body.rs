@@ -49,9 +49,18 @@ pub(super) fn limit() -> DefaultBodyLimit {
 
 /// Whether the body says that it is JSON.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    is_of_type(headers, "application/json")
+}
+
+/// Whether the body says that it is a form, as `curl -d` does unasked.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    is_of_type(headers, "application/x-www-form-urlencoded")
+}
+
+fn is_of_type(headers: &HeaderMap, media_type: &str) -> bool {
     let named = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = named.and_then(|value| value.split(';').next()).unwrap_or("");
-    essence.trim().eq_ignore_ascii_case("application/json")
+    essence.trim().eq_ignore_ascii_case(media_type)
 }
 
 /// Reads a JSON body.

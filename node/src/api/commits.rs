@@ -33,6 +33,9 @@ struct NewCommits {
     ops: Option<Vec<NewOp>>,
     /// Canonical bytes of whole signed commits, each in base64.
     commits_base64: Option<Vec<String>>,
+    /// With `ops`: leaves out those that would change nothing. Safe to repeat, so it takes no `Idempotency-Key`.
+    #[serde(default)]
+    changes_only: bool,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -52,6 +55,17 @@ enum NewOp {
         /// The key.
         key: String,
     },
+}
+
+/// What became of operations of which only those that change something were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Changed {
+    /// Operations written.
+    pub written: u64,
+    /// Operations left out: the state was so already.
+    pub unchanged: u64,
+    /// The commit, unless nothing was written.
+    pub receipt: Option<Receipt>,
 }
 
 /// What became of commits signed elsewhere, in the order given.
@@ -79,6 +93,7 @@ pub struct CommitResult {
 #[expect(dead_code, reason = "describes the answer in the OpenAPI document only")]
 enum Answer {
     Written(Receipt),
+    Changed(Changed),
     HandedIn(Results),
 }
 
@@ -105,11 +120,21 @@ async fn post(
         let detail = "send JSON, with the header \"Content-Type: application/json\"";
         return Err(Problem::new(Kind::UnsupportedMediaType, detail));
     }
-    let NewCommits { ops, commits_base64 } = body::json(&body)?;
+    let NewCommits { ops, commits_base64, changes_only } = body::json(&body)?;
     match (ops, commits_base64) {
+        (Some(ops), None) if changes_only => {
+            if idempotency.is_some() {
+                let detail = "leave the Idempotency-Key out: \"changes_only\" is safe to repeat without one";
+                return Err(Problem::new(Kind::BadRequest, detail));
+            }
+            Ok(Json(write_changes(&service, checked_ops(ops)?).await?).into_response())
+        }
         (Some(ops), None) => {
             let written = service.write(checked_ops(ops)?, idempotency).await?;
             Ok(Json(shown::receipt(written)).into_response())
+        }
+        (None, Some(_)) if changes_only => {
+            Err(Problem::new(Kind::BadRequest, "\"changes_only\" goes with \"ops\", not with \"commits_base64\""))
         }
         (None, Some(commits)) => {
             let submitted = service.submit(decoded_commits(&commits)?).await;
@@ -121,6 +146,17 @@ async fn post(
             Err(Problem::new(Kind::BadRequest, detail))
         }
     }
+}
+
+async fn write_changes(service: &Service, ops: Vec<Op>) -> Result<Changed, Problem> {
+    let count = ops.len();
+    let ops = service.changes_among(ops).await?;
+    let written = ops.len();
+    let receipt = match written {
+        0 => None,
+        _ => Some(shown::receipt(service.write(ops, None).await?)),
+    };
+    Ok(Changed { written: written as u64, unchanged: (count - written) as u64, receipt })
 }
 
 fn checked_ops(ops: Vec<NewOp>) -> Result<Vec<Op>, Problem> {

@@ -191,6 +191,11 @@ async fn get(service: &Service, key: &str) -> Result<Json<Entry>, Problem> {
 }
 
 async fn put(service: &Service, key: &str, headers: &HeaderMap, body: &[u8]) -> Result<Json<Receipt>, Problem> {
+    if body::is_form(headers) {
+        let detail = "a form is no value: send it with \"Content-Type: application/octet-stream\", or JSON as \
+            \"application/json\" (curl -d says that it sends a form; curl -T FILE, or -H with one of the two, does not)";
+        return Err(Problem::new(Kind::UnsupportedMediaType, detail));
+    }
     let op = if body::is_json(headers) {
         let NewValue { value, value_base64 } = body::json(body)?;
         Op::put(key, &body::value_bytes(value, value_base64)?)?

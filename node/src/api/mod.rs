@@ -19,6 +19,7 @@ use axum::extract::{FromRef, Request};
 use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use http_fallback::router::Source;
 use tokio::sync::Semaphore;
 
 pub mod serve;
@@ -70,10 +71,20 @@ impl FromRef<ApiState> for Service {
     }
 }
 
-/// All routes of a node. Whoever shows `token` may write.
-pub fn router(service: Service, token: ApiToken) -> Router {
+/// All routes of a node for clients, and with `between_nodes` those for other nodes. Whoever shows `token` may write.
+pub fn router(service: Service, token: ApiToken, between_nodes: Option<Arc<dyn Source>>) -> Router {
     let state = ApiState { service, token: Arc::new(token), watch_slots: Arc::new(Semaphore::new(watch::STREAMS_MAX)) };
-    openapi::documented(state)
+    bounded(openapi::documented(state, between_nodes))
+}
+
+/// The routes for other nodes alone, for an address of their own.
+pub fn router_between_nodes(source: Arc<dyn Source>) -> Router {
+    bounded(openapi::documented_between_nodes(source))
+}
+
+/// What holds for every route: an end in time, and an answer where nothing is served.
+fn bounded(routes: Router) -> Router {
+    routes
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(within_time))

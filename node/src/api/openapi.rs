@@ -1,12 +1,17 @@
 //! What the API says of itself at `/openapi.json`, put together from the handlers.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+use http_fallback::router::Source;
 use utoipa::OpenApi;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
+use super::problem::MEDIA_TYPE;
 use super::{ApiState, body, commits, entries, facts, invitations, watch};
 
 #[derive(OpenApi)]
@@ -31,22 +36,46 @@ impl utoipa::Modify for Token {
 }
 
 /// All routes, and the route that describes them.
-pub(super) fn documented(state: ApiState) -> Router {
-    let service = state.service.clone();
-    let (routes, mut document) = OpenApiRouter::with_openapi(Document::openapi())
+pub(super) fn documented(state: ApiState, between_nodes: Option<Arc<dyn Source>>) -> Router {
+    let routes = OpenApiRouter::with_openapi(Document::openapi())
         .merge(entries::routes())
         .merge(commits::routes())
         .merge(watch::routes())
         .merge(facts::routes())
         .merge(invitations::routes())
-        .with_state(state)
-        .merge(http_fallback::router::router(move || service.state()))
-        .split_for_parts();
+        .with_state(state);
+    with_document(match between_nodes {
+        Some(source) => routes.merge(http_fallback::router::router(source)),
+        None => routes,
+    })
+    .layer(body::limit())
+}
+
+/// The routes for other nodes alone, and the route that describes them.
+pub(super) fn documented_between_nodes(source: Arc<dyn Source>) -> Router {
+    with_document(OpenApiRouter::with_openapi(Document::openapi()).merge(http_fallback::router::router(source)))
+}
+
+fn with_document(routes: OpenApiRouter) -> Router {
+    let (routes, mut document) = routes.split_for_parts();
     template_wildcards(&mut document);
+    name_problems(&mut document);
     let text: axum::body::Bytes = document.to_json().unwrap_or_default().into();
-    routes
-        .route("/openapi.json", get(async move || ([(CONTENT_TYPE, "application/json")], text.clone())))
-        .layer(body::limit())
+    routes.route("/openapi.json", get(async move || ([(CONTENT_TYPE, "application/json")], text.clone())))
+}
+
+/// Every answer that is a problem has the media type of one.
+fn name_problems(document: &mut utoipa::openapi::OpenApi) {
+    let items = document.paths.paths.values_mut();
+    let operations = items.flat_map(|item| [&mut item.get, &mut item.put, &mut item.post, &mut item.delete]).flatten();
+    for (status, response) in operations.flat_map(|operation| &mut operation.responses.responses) {
+        // "default" is whatever is not listed, and all that goes well is.
+        let is_problem = status == "default" || status.starts_with(['4', '5']);
+        if let (true, RefOr::T(response)) = (is_problem, response) {
+            let contents = std::mem::take(&mut response.content);
+            response.content = contents.into_values().map(|content| (MEDIA_TYPE.to_owned(), content)).collect();
+        }
+    }
 }
 
 /// OpenAPI knows no wildcards: the rest of a path is one parameter there.

@@ -118,7 +118,7 @@ impl From<&NotAdmitted> for Kind {
         match error {
             NotAdmitted::Reserved { .. } | NotAdmitted::BeyondCut { .. } => Self::Forbidden,
             NotAdmitted::UnknownAuthor { .. } | NotAdmitted::NoSeat { .. } => Self::Conflict,
-            NotAdmitted::MixedChange | NotAdmitted::BadChange(_) => Self::Unprocessable,
+            NotAdmitted::MixedChange | NotAdmitted::BadChange(_) | NotAdmitted::BadUrl(_) => Self::Unprocessable,
         }
     }
 }

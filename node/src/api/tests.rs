@@ -30,6 +30,7 @@ fn write_errors() -> Vec<(WriteError, u16)> {
         (refused(NotAdmitted::NoSeat { term: 1 }), 409),
         (refused(NotAdmitted::MixedChange), 422),
         (refused(NotAdmitted::BadChange("why")), 422),
+        (refused(NotAdmitted::BadUrl("why")), 422),
         (WriteError::Clock(ClockBehind { behind_ms: 9, max_drift_ms: 8 }), 503),
         (WriteError::Store(StoreError::Full), 507),
         (WriteError::Store(StoreError::ReadOnly), 507),

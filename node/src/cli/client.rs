@@ -1,6 +1,6 @@
 //! A thin HTTP client of one node: sends a request, gives the answer or one error that says what to do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,6 +14,7 @@ use crate::api::auth::ApiToken;
 use crate::api::parameters::IDEMPOTENCY_HEADER;
 use crate::api::problem::ProblemView;
 use crate::api::serve::HEAD_TIMEOUT;
+use crate::net::address::cause;
 
 /// Time to connect: a node that listens answers at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,7 +23,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// closing.
 const IDLE_TIMEOUT: Duration = HEAD_TIMEOUT.checked_div(2).expect("two is not zero");
 
-/// Silence after which an answer is given up: longer than the node takes for a request or between two signs
+/// Silence after which an answer to a question is given up: a node answers from memory or with one page of its database
+/// (a guess, with room for a slow disk or a long way).
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Silence after which an answer to a write, or a stream, is given up: longer than the node takes for a request or between two signs
 /// of life.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(10).saturating_add(REQUEST_TIMEOUT);
 
@@ -56,10 +61,12 @@ pub enum ClientError {
 /// A client of one node.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    reads: reqwest::Client,
+    patient: reqwest::Client,
     base: String,
     token: Option<ApiToken>,
     advice: String,
+    pid: Option<u32>,
 }
 
 impl Client {
@@ -69,22 +76,36 @@ impl Client {
     ///
     /// [`Failure`] if no node runs there, or what was typed can't be meant.
     pub fn of(target: &Target) -> Result<Self, Failure> {
-        let http = reqwest::Client::builder()
-            // Plain HTTP to this machine or through a tunnel: no proxy in between, and no need of CA
-            // certificates, without which the client would refuse to be built.
-            .no_proxy()
-            .tls_certs_only([])
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE_TIMEOUT)
-            .build()
-            .map_err(|error| Failure::CouldNotTell(format!("can't make an HTTP client: {error}")))?;
-        Ok(Self { http, base: target.base_url()?, token: target.token()?, advice: target.advice() })
+        let http = |silence: Duration| {
+            reqwest::Client::builder()
+                // Plain HTTP to this machine or through a tunnel: no proxy in between, and no need of CA
+                // certificates, without which the client would refuse to be built.
+                .no_proxy()
+                .tls_certs_only([])
+                .redirect(reqwest::redirect::Policy::none())
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .connect_timeout(CONNECT_TIMEOUT)
+                .read_timeout(silence)
+                .build()
+                .map_err(|error| Failure::CouldNotTell(format!("can't make an HTTP client: {error}")))
+        };
+        Ok(Self {
+            reads: http(READ_TIMEOUT)?,
+            patient: http(SILENCE_TIMEOUT)?,
+            base: target.base_url()?,
+            token: target.token()?,
+            advice: target.advice(),
+            pid: target.pid(),
+        })
     }
 
     /// A request that reads.
     pub fn get(&self, path: &str) -> RequestBuilder {
+        self.reads.get(format!("{}{path}", self.base))
+    }
+
+    /// A request whose answer goes on, with long silences in it.
+    pub fn stream(&self, path: &str) -> RequestBuilder {
         self.request(Method::GET, path)
     }
 
@@ -101,7 +122,7 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base))
+        self.patient.request(method, format!("{}{path}", self.base))
     }
 
     /// Sends a request and gives the answer, if it is not a refusal.
@@ -136,6 +157,13 @@ impl Client {
         if error.is_builder() {
             return ClientError::BadTarget(format!("{} can't be asked: {}", self.base, cause(error)));
         }
+        if let (true, Some(pid)) = (error.is_timeout(), self.pid.filter(|pid| is_running(*pid))) {
+            return ClientError::Unreachable(format!(
+                "no answer from the node at {} in time: process {pid} runs but does not answer; look at its log, or \
+                 stop it and start it again",
+                self.base
+            ));
+        }
         ClientError::Unreachable(format!(
             "no answer from the node at {} ({}); {}",
             self.base,
@@ -168,11 +196,7 @@ pub fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// The innermost cause, which is what a person can do something about.
-fn cause(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
+/// Whether there is such a process on this machine.
+fn is_running(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
 }

@@ -3,14 +3,13 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use lattice::membership::RESERVED_PREFIX;
 use serde::Serialize;
 
 use super::client::Client;
-use super::exit::Failure;
-use super::list::Pages;
+use super::exit::{Failure, usage};
+use super::list::{Pages, Shown};
 use super::target::Target;
-use super::text::grouped;
+use super::text::counted;
 use crate::view::Entry;
 
 #[derive(Debug, clap::Args)]
@@ -35,20 +34,44 @@ struct Line<'a> {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let client = Client::of(&args.target)?;
-    let mut pages = Pages::new(&client, &args.prefix, None, None);
     let Some(file) = args.output else {
-        write_lines(&mut pages, std::io::stdout()).await?;
+        let client = Client::of(&args.target)?;
+        write_lines(&mut pages(&client, &args.prefix), std::io::stdout()).await?;
         return Ok(());
     };
+    if file.is_dir() {
+        return Err(usage(format!("{} is a directory; name a file", file.display())));
+    }
+    let client = Client::of(&args.target)?;
     let unfinished = unfinished(&file);
-    let failed = |error: std::io::Error| Failure::No(format!("{}: {error}", unfinished.display()));
-    let opened = std::fs::File::create(&unfinished).map_err(failed)?;
-    let count = write_lines(&mut pages, &opened).await?;
+    match write_file(&mut pages(&client, &args.prefix), &unfinished, &file).await {
+        Ok(count) => {
+            eprintln!("exported {} to {}", counted(count, "entry", "entries"), file.display());
+            Ok(())
+        }
+        Err(failure) => {
+            // It may never have been made; the failure is what matters.
+            let _ = std::fs::remove_file(&unfinished);
+            Err(failure)
+        }
+    }
+}
+
+/// All entries but what the lattice itself keeps: that can't be imported into another.
+fn pages<'a>(client: &'a Client, prefix: &str) -> Pages<'a> {
+    Pages::new(client, prefix, None, None, Shown::Imported)
+}
+
+async fn write_file(pages: &mut Pages<'_>, unfinished: &Path, file: &Path) -> Result<u64, Failure> {
+    let failed = |error: std::io::Error| Failure::No(format!("{} can't be written: {error}", file.display()));
+    let opened = std::fs::File::create(unfinished).map_err(failed)?;
+    let count = write_lines(pages, &opened).await.map_err(|failure| match failure {
+        Failure::Output(error) => failed(error),
+        Failure::No(_) | Failure::Usage(_) | Failure::CouldNotTell(_) => failure,
+    })?;
     opened.sync_all().map_err(failed)?;
-    std::fs::rename(&unfinished, &file).map_err(failed)?;
-    eprintln!("exported {} entries to {}", grouped(count), file.display());
-    Ok(())
+    std::fs::rename(unfinished, file).map_err(failed)?;
+    Ok(count)
 }
 
 /// A name beside the file, so that a broken export never looks like a whole one.
@@ -62,7 +85,7 @@ async fn write_lines(pages: &mut Pages<'_>, out: impl Write) -> Result<u64, Fail
     let mut out = BufWriter::new(out);
     let mut count = 0;
     while let Some(entries) = pages.next().await? {
-        for entry in entries.iter().filter(|entry| !entry.key.starts_with(RESERVED_PREFIX)) {
+        for entry in &entries {
             serde_json::to_writer(&mut out, &line(entry)).map_err(std::io::Error::from)?;
             out.write_all(b"\n")?;
             count += 1;
@@ -72,8 +95,7 @@ async fn write_lines(pages: &mut Pages<'_>, out: impl Write) -> Result<u64, Fail
     Ok(count)
 }
 
-/// Who wrote an entry and when is left out: an import signs it anew. What the lattice itself keeps under `@`
-/// is left out by the caller: it belongs to this lattice and can't be imported into another.
+/// Who wrote an entry and when is left out: an import signs it anew.
 fn line(entry: &Entry) -> Line<'_> {
     Line { key: &entry.key, value: entry.value.as_deref(), value_base64: entry.value_base64.as_deref() }
 }

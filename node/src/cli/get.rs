@@ -31,7 +31,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     if out.is_terminal() {
         writeln!(out)?;
     }
-    Ok(())
+    // What does not end with a line is written here, and a full disk is told here.
+    Ok(out.flush()?)
 }
 
 /// The bytes of an entry's value.

@@ -11,8 +11,7 @@ use serde::Serialize;
 
 use super::exit::{Failure, usage};
 use super::target::Directory;
-use super::text::{as_json, table, visible};
-use crate::daemon::expect_no_node;
+use super::text::{as_json, named_lattice, table};
 use crate::home::{Home, HomeError, Seed};
 use crate::settings::file;
 use crate::settings::founding::Founding;
@@ -47,7 +46,7 @@ struct Founded {
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let dir = args.directory.path()?;
-    expect_no_node(&dir)?;
+    Home::expect_none(&dir)?;
     let seed = Seed::random().map_err(|error| Failure::No(format!("no randomness: {error}")))?;
     let keys = seed.keys();
     let (founder, peer_id) = founder(args.name.as_str(), &keys)?;
@@ -83,7 +82,7 @@ fn tell(founded: &Founded, lattice_name: &str, json: bool) -> Result<(), Failure
         return Ok(writeln!(out, "{}", as_json(founded))?);
     }
     let rows = [
-        ("lattice", format!("{} {}", visible(lattice_name), founded.lattice_id)),
+        ("lattice", named_lattice(lattice_name, &founded.lattice_id)),
         ("author", founded.author.clone()),
         ("peer id", founded.peer_id.clone()),
         ("directory", founded.dir.display().to_string()),

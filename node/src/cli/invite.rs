@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use lattice::ticket::Ticket;
 use reqwest::Method;
 
 use super::client::Client;
@@ -9,6 +10,7 @@ use super::exit::Failure;
 use super::target::Target;
 use super::text::as_json;
 use crate::api::invitations::Invitation;
+use crate::net::address::is_loopback;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -22,6 +24,9 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let client = Client::of(&args.target)?;
     let invitation: Invitation = client.ask(client.write(Method::POST, "/api/v1/invitations", None)).await?;
+    if let Some(warning) = warning(&invitation.ticket) {
+        eprintln!("lattice: {warning}");
+    }
     let mut out = std::io::stdout();
     if args.json {
         writeln!(out, "{}", as_json(&invitation))?;
@@ -29,4 +34,17 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         writeln!(out, "{}", invitation.ticket)?;
     }
     Ok(())
+}
+
+/// What keeps the ticket from being of use elsewhere.
+fn warning(ticket: &str) -> Option<String> {
+    let ticket: Ticket = ticket.parse().ok()?;
+    let leads_here = |address: &String| address.parse().is_ok_and(|address| is_loopback(&address));
+    ticket.addresses.iter().all(leads_here).then(|| {
+        format!(
+            "this ticket leads to this machine only ({}); for another machine, run the node with --p2p 0.0.0.0:4801 or \
+             --external",
+            ticket.addresses.join(", ")
+        )
+    })
 }

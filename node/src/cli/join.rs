@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::exit::{Failure, usage};
 use super::target::Directory;
-use super::text::{as_json, visible};
-use crate::daemon::{self, Joined, expect_no_node};
+use super::text::{as_json, named_lattice, visible};
+use crate::daemon::{self, Joined};
 use crate::home::{Home, Seed};
 use crate::settings::typed::{NodeName, Typed};
 use crate::settings::{Settings, file};
@@ -41,7 +41,7 @@ struct Made {
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let dir = args.directory.path()?;
     let ticket: Ticket = ticket_text(&args.ticket)?.parse().map_err(usage)?;
-    expect_no_node(&dir)?;
+    Home::expect_none(&dir)?;
     let seed = Seed::random().map_err(|error| Failure::No(format!("no randomness: {error}")))?;
     Home::create(&dir, &seed, &ticket.genesis, Some(&ticket))?;
     file::write_first(&dir, &args.name, &ticket.addresses)
@@ -55,7 +55,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         dir,
     };
     tell(&made, &ticket.genesis.name, args.json)?;
-    end(joined, &made.dir)
+    end(joined, &made.dir, &ticket.addresses)
 }
 
 /// A node that only joins dials and listens nowhere; it knows whom to ask.
@@ -65,7 +65,7 @@ fn settings(dir: &Path, name: NodeName) -> Result<Settings, Failure> {
     Ok(Settings { p2p: Vec::new(), http: Vec::new(), ..settings })
 }
 
-fn end(joined: Joined, dir: &Path) -> Result<(), Failure> {
+fn end(joined: Joined, dir: &Path, tried: &[String]) -> Result<(), Failure> {
     let dir = dir.display();
     match joined {
         Joined::Member => Ok(()),
@@ -73,7 +73,8 @@ fn end(joined: Joined, dir: &Path) -> Result<(), Failure> {
             Err(Failure::No(format!("{refused}; then join with another directory, or delete {dir} first")))
         }
         Joined::Unreachable => Err(Failure::CouldNotTell(format!(
-            "the inviting node did not answer yet; `lattice run --dir {dir}` goes on trying"
+            "the inviting node did not answer yet at {}; `lattice run --dir {dir}` goes on trying",
+            visible(&tried.join(", "))
         ))),
     }
 }
@@ -97,9 +98,8 @@ fn tell(made: &Made, lattice_name: &str, json: bool) -> Result<(), Failure> {
         let dir = made.dir.display();
         writeln!(
             out,
-            "joined lattice {} {}; start the node with `lattice run --dir {dir}`",
-            visible(lattice_name),
-            made.lattice_id
+            "joined lattice {}; start the node with `lattice run --dir {dir}`",
+            named_lattice(lattice_name, &made.lattice_id)
         )?;
     }
     Ok(())

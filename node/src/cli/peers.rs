@@ -5,9 +5,9 @@ use std::io::Write;
 use super::client::Client;
 use super::exit::Failure;
 use super::target::Target;
-use super::text::{as_json, excerpt, short, short_peer, table, visible};
+use super::text::{as_json, excerpt, short, short_peer, span, table, visible};
 use crate::api::facts::Peers;
-use crate::view::Peer;
+use crate::view::{Peer, Unanswered};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -21,18 +21,19 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let client = Client::of(&args.target)?;
     let answer: Peers = client.ask(client.get("/api/v1/peers")).await?;
-    let text = match (args.json, answer.peers.is_empty()) {
+    let text = match (args.json, answer.peers.is_empty() && answer.unanswered.is_empty()) {
         (true, _) => format!("{}\n", as_json(&answer)),
         (false, true) => "no peers: none is configured, and none has connected\n".to_owned(),
-        (false, false) => rows(&answer.peers),
+        (false, false) => rows(&answer),
     };
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
-fn rows(peers: &[Peer]) -> String {
+fn rows(answer: &Peers) -> String {
     let head = ["PEER", "NAME", "STATE", "MESH", "SYNC", "ROOT", "RTT", "HEARD", "ADDRESS"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    rows.extend(peers.iter().map(row));
+    rows.extend(answer.peers.iter().map(row));
+    rows.extend(answer.unanswered.iter().map(unanswered));
     table(&rows)
 }
 
@@ -51,8 +52,25 @@ fn row(peer: &Peer) -> Vec<String> {
         })),
         or_dash(peer.rtt_ms.map(|rtt| format!("{rtt:.1} ms"))),
         or_dash(peer.head_age_ms.map(|age| format!("{:.1} s ago", age as f64 / 1000.0))),
-        or_dash(peer.address.as_deref().map(visible)),
+        place(peer.address.as_deref(), peer.error.as_deref(), peer.next_dial_ms),
     ]
+}
+
+/// A configured address, which is no peer yet: nothing else is known of it.
+fn unanswered(unanswered: &Unanswered) -> Vec<String> {
+    let Unanswered { address, error, next_dial_ms } = unanswered;
+    let state = if next_dial_ms.is_some() { "no answer" } else { "dialling" };
+    let unknown = || "-".to_owned();
+    let place = place(Some(address), error.as_deref(), *next_dial_ms);
+    vec![unknown(), unknown(), state.to_owned(), unknown(), unknown(), unknown(), unknown(), unknown(), place]
+}
+
+/// An address, and if nobody is connected there, why and when it is tried next.
+fn place(address: Option<&str>, error: Option<&str>, next_dial_ms: Option<u64>) -> String {
+    let address = visible(address.unwrap_or("-"));
+    let next = next_dial_ms.map(|ms| format!("next try in {}", span(ms.div_ceil(1000))));
+    let rest: Vec<String> = error.map(visible).into_iter().chain(next).collect();
+    if rest.is_empty() { address } else { format!("{address} ({})", rest.join("; ")) }
 }
 
 fn state(peer: &Peer) -> String {

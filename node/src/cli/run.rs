@@ -9,6 +9,7 @@ use super::exit::{Failure, usage};
 use super::target::{Directory, TOKEN_FILE};
 use crate::daemon;
 use crate::settings::address::{DialAddress, HttpListen, P2pListen};
+use crate::settings::heartbeat::{AloneMs, BeatMs, JitterPercent, Mismatches, NodeUrl, TimeoutMs};
 use crate::settings::typed::{NodeName, Synchronous, Typed};
 use crate::settings::{Settings, environment, file};
 
@@ -20,8 +21,8 @@ const LOG_FILTER_DEFAULT: &str =
 /// Where options come from, for `--help`.
 const SOURCES: &str = "\
 Options may also stand in DIR/lattice.toml, which explains each and its default, or in the environment as
-LATTICE_NAME, LATTICE_P2P, LATTICE_HTTP, LATTICE_PEERS, LATTICE_EXTERNAL, LATTICE_MDNS, LATTICE_SYNCHRONOUS and
-LATTICE_LOG_JSON (lists separated by commas). Flags go over the environment, that goes over the file.
+LATTICE_NAME, LATTICE_P2P, LATTICE_NODES and so on: LATTICE_ and the option's name in lattice.toml (lists separated by
+commas). Flags go over the environment, that goes over the file.
 LATTICE_LOG chooses what is logged, such as \"info,node::sync=debug\".";
 
 #[derive(Debug, clap::Args)]
@@ -41,6 +42,30 @@ pub(super) struct Args {
     /// Announces this address of the node: a multiaddr; repeatable
     #[arg(long, value_name = "MULTIADDR")]
     external: Vec<DialAddress>,
+    /// Asks this node over HTTP what it holds: http://HOST:PORT; repeatable
+    #[arg(long = "node", value_name = "URL")]
+    nodes: Vec<NodeUrl>,
+    /// Tells members that this node is reached here over HTTP
+    #[arg(long, value_name = "URL")]
+    http_url: Option<NodeUrl>,
+    /// Serves /api/lattice/* here and no longer with the API: IP:PORT; repeatable
+    #[arg(long, value_name = "ADDR")]
+    lattice_http: Vec<HttpListen>,
+    /// Milliseconds between two questions to a node over HTTP
+    #[arg(long, value_name = "MS")]
+    heartbeat_ms: Option<BeatMs>,
+    /// Hundredths of that time which are left to chance
+    #[arg(long, value_name = "PERCENT")]
+    heartbeat_jitter_percent: Option<JitterPercent>,
+    /// Milliseconds to wait for the answer
+    #[arg(long, value_name = "MS")]
+    heartbeat_timeout_ms: Option<TimeoutMs>,
+    /// Other roots in a row until this node reconciles over HTTP
+    #[arg(long, value_name = "COUNT")]
+    heartbeat_mismatches: Option<Mismatches>,
+    /// Milliseconds without a libp2p peer of the lattice until each question reconciles
+    #[arg(long, value_name = "MS")]
+    http_mode_after_ms: Option<AloneMs>,
     /// Looks for nodes of this lattice on the local network
     #[arg(long, overrides_with = "no_mdns")]
     mdns: bool,
@@ -67,6 +92,14 @@ impl Args {
             http: given(self.http),
             peers: given(self.peers),
             external: given(self.external),
+            nodes: given(self.nodes),
+            http_url: self.http_url,
+            lattice_http: given(self.lattice_http),
+            heartbeat_ms: self.heartbeat_ms,
+            heartbeat_jitter_percent: self.heartbeat_jitter_percent,
+            heartbeat_timeout_ms: self.heartbeat_timeout_ms,
+            heartbeat_mismatches: self.heartbeat_mismatches,
+            http_mode_after_ms: self.http_mode_after_ms,
             mdns: some(self.mdns, true).or(some(self.no_mdns, false)),
             synchronous: self.synchronous,
             log_json: some(self.log_json, true),

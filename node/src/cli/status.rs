@@ -5,8 +5,9 @@ use std::io::Write;
 use super::client::Client;
 use super::exit::Failure;
 use super::target::Target;
-use super::text::{as_json, grouped, short, short_peer, span, table, visible};
-use crate::view::{EquivocationView, PeerCounts, ReconcileView, Status};
+use super::text::{as_json, counted, grouped, named_lattice, short, short_peer, span, table, visible};
+use crate::clock::now_ms;
+use crate::view::{EquivocationView, HttpPeer, PeerCounts, ReconcileView, Status};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -36,21 +37,45 @@ fn facts(status: &Status) -> Vec<Line> {
     let running = format!("for {}, version {}", span(status.uptime_seconds), visible(&status.version));
     let mut lines = vec![
         ("node", format!("{} ({})", visible(&status.name), readiness(status))),
-        ("lattice", format!("{} {}", visible(&status.lattice_name), visible(&status.lattice_id))),
+        ("lattice", named_lattice(&status.lattice_name, &status.lattice_id)),
         ("root", visible(&status.state_root)),
         ("entries", grouped(status.entries)),
         ("peers", peers(&status.peers)),
         ("members", grouped(status.members)),
-        ("mode", visible(&status.mode)),
-        ("log", format!("{} records", grouped(status.log_size))),
+        ("mode", mode(status)),
+        ("log", counted(status.log_size, "record", "records")),
         ("own commits", grouped(status.seq)),
         ("author", visible(&status.author)),
         ("peer id", visible(&status.peer_id)),
         ("running", running),
     ];
     lines.extend(status.addresses.iter().map(|address| ("listens on", visible(address))));
+    lines.extend(status.http_peers.iter().map(|peer| ("http peer", http_peer(peer))));
     lines.extend(status.last_reconcile.as_ref().map(|last| ("reconcile", reconcile(last))));
     lines
+}
+
+/// Which road, since when and why.
+fn mode(status: &Status) -> String {
+    let seconds = now_ms().saturating_sub(status.mode_since_ms) / 1000;
+    visible(&format!("{} for {}: {}", status.mode, span(seconds), status.mode_reason))
+}
+
+/// One peer of the second road: what it says, or why it says nothing.
+fn http_peer(peer: &HttpPeer) -> String {
+    let mut parts = vec![peer.url.clone()];
+    match (&peer.state_root, peer.answer_age_ms) {
+        (Some(root), Some(age_ms)) => parts.push(format!("root {} {} s ago", short(root), age_ms / 1000)),
+        _ => parts.push("no answer yet".to_owned()),
+    }
+    if let Some(kind) = &peer.kind {
+        parts.push(format!("{kind}, {} in a row", peer.divergence_count));
+    }
+    if peer.breaker != "closed" {
+        parts.push(format!("breaker {}", peer.breaker));
+    }
+    parts.extend(peer.error.clone());
+    visible(&parts.join(", "))
 }
 
 fn readiness(status: &Status) -> String {
@@ -68,7 +93,8 @@ fn peers(counts: &PeerCounts) -> String {
 
 fn reconcile(last: &ReconcileView) -> String {
     let (received, sent, took_ms) = (grouped(last.received), grouped(last.sent), grouped(last.took_ms));
-    let figures = format!("{received} received, {sent} sent, {} rounds, {took_ms} ms", last.rounds);
+    let figures =
+        format!("{received} received, {sent} sent, {}, {took_ms} ms", counted(last.rounds, "round", "rounds"));
     visible(&format!("{} with {}: {figures}; {}", last.outcome, short_peer(&last.peer), last.detail))
 }
 
@@ -79,12 +105,12 @@ fn troubles(status: &Status) -> Vec<Line> {
         lines.push(("writes", format!("refused: {}", visible(refusal))));
     }
     if status.waiting > 0 {
-        let count = grouped(status.waiting);
-        lines.push(("waiting", format!("{count} commits, for their author or their time")));
+        let count = counted(status.waiting, "commit", "commits");
+        lines.push(("waiting", format!("{count}, for an author or a time to come")));
     }
     if status.divergences > 0 {
-        let count = grouped(status.divergences);
-        lines.push(("DIVERGENCE", format!("{count} times a peer's root differed at equal frontiers")));
+        let count = counted(status.divergences, "time", "times");
+        lines.push(("DIVERGENCE", format!("{count} a peer's root differed at equal frontiers")));
     }
     lines.extend(status.equivocations.iter().map(|evidence| ("EQUIVOCATION", equivocation(evidence))));
     let refused = |(reason, count): (&String, &u64)| ("refused", visible(&format!("{count} × {reason}")));
@@ -113,6 +139,9 @@ mod tests {
             entries: 1234,
             log_size: 56,
             mode: "p2p".into(),
+            mode_since_ms: 0,
+            mode_reason: "the node started".into(),
+            http_peers: vec![],
             ready: true,
             not_ready_reason: None,
             write_refusal: None,

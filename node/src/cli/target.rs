@@ -81,6 +81,12 @@ impl Target {
         }
     }
 
+    /// The process that runs in the directory, as it says itself.
+    pub fn pid(&self) -> Option<u32> {
+        let dir = self.directory.path().ok().filter(|_| self.url.is_none())?;
+        read_run_file(&dir).ok().map(|file| file.pid)
+    }
+
     /// The token to write with; `None` if there is no file with one where nobody said that there is.
     ///
     /// # Errors
@@ -113,12 +119,16 @@ pub struct RunFile {
 
 /// The address under which the node that runs in `dir` answers.
 fn running_in(dir: &Path) -> Result<SocketAddr, ClientError> {
-    let text = std::fs::read_to_string(dir.join(RUN_FILE)).map_err(|_| ClientError::NoNode(dir.to_owned()))?;
-    let file: RunFile = serde_json::from_str(&text).map_err(|_| ClientError::NoNode(dir.to_owned()))?;
+    let file = read_run_file(dir)?;
     // Loopback first: an address of another interface may be firewalled even from here.
     let reachable = file.http.iter().copied().map(as_client);
     let nearest = reachable.min_by_key(|address| !address.ip().is_loopback());
     nearest.ok_or_else(|| ClientError::NoNode(dir.to_owned()))
+}
+
+fn read_run_file(dir: &Path) -> Result<RunFile, ClientError> {
+    let text = std::fs::read_to_string(dir.join(RUN_FILE)).map_err(|_| ClientError::NoNode(dir.to_owned()))?;
+    serde_json::from_str(&text).map_err(|_| ClientError::NoNode(dir.to_owned()))
 }
 
 /// "All interfaces" is an address to listen on, not one to connect to.

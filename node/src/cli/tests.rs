@@ -34,6 +34,7 @@ fn command_lines_that_are_read() {
         "lattice get ../k",
         "lattice delete k --dir D",
         "lattice list",
+        "lattice list --all",
         "lattice list fruit/ --after fruit/a --limit 5 --json",
         "lattice watch fruit/ --from 0 --json",
         "lattice import - --format csv --prefix p/",

@@ -1,5 +1,7 @@
 //! How facts are laid out for people: aligned columns, grouped digits, nothing that could steer a terminal.
 
+use crate::settings::founding::LATTICE_NAME_DEFAULT;
+
 /// Columns between two cells of a table.
 const GAP: &str = "  ";
 
@@ -64,6 +66,16 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A number and what it counts, in the form that fits.
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
+/// A lattice by its name and id; the name alone says nothing if it is the default one.
+pub fn named_lattice(name: &str, id: &str) -> String {
+    if name == LATTICE_NAME_DEFAULT { visible(id) } else { visible(&format!("{name} {id}")) }
+}
+
 /// A span of time in its two largest units.
 pub fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -82,6 +94,9 @@ pub fn short(id: &str) -> String {
 
 /// The last characters of a peer id; its first ones are the same for all.
 pub fn short_peer(id: &str) -> String {
+    if id.contains("://") {
+        return visible(id);
+    }
     let skipped = id.chars().count().saturating_sub(8);
     visible(&id.chars().skip(skipped).collect::<String>())
 }

@@ -34,7 +34,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let client = Client::of(&args.target)?;
     let from = args.from.map(|position| format!("&from={position}")).unwrap_or_default();
     let path = format!("/api/v1/watch?prefix={}{from}", encoded(&args.prefix));
-    let request = client.get(&path).header(header::ACCEPT, "text/event-stream");
+    let request = client.stream(&path).header(header::ACCEPT, "text/event-stream");
     let mut bytes = client.send(request).await?.bytes_stream();
     let mut reader = SseReader::default();
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());

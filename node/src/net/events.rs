@@ -8,7 +8,7 @@ use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{PeerId, identify, kad, mdns, ping};
 use node_core::peers::Link;
 
-use super::address::split;
+use super::address::{split, why_not_dialled};
 use super::behaviour::{BehaviourEvent, is_dialable};
 use super::swarm::{Dialled, SwarmTask, name, random};
 use super::{Command, Gossip, Protocol, Request};
@@ -30,10 +30,11 @@ impl SwarmTask {
                 self.show();
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
-                tracing::debug!(%error, "dial failed");
+                let why = why_not_dialled(&error);
+                tracing::debug!(why, "dial failed");
                 match self.dials.remove(&connection_id) {
-                    Some(Dialled::Peer(peer)) => self.book.dial_failed(steady_ms(), &peer, random()),
-                    Some(Dialled::Address(text)) => self.book.address_failed(steady_ms(), &text, random()),
+                    Some(Dialled::Peer(peer)) => self.book.dial_failed(steady_ms(), &peer, why, random()),
+                    Some(Dialled::Address(text)) => self.book.address_failed(steady_ms(), &text, why, random()),
                     None => {}
                 }
             }

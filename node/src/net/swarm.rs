@@ -1,6 +1,6 @@
 //! The swarm task: events to the peer book, the book's wishes to the swarm, bytes to and from other tasks.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use lattice::hello::Hello;
 use libp2p::gossipsub::{IdentTopic, MessageAcceptance, PublishError};
 use libp2p::request_response::{OutboundRequestId, ResponseChannel};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, SwarmEvent};
+use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm};
 use node_core::blame::Verdict;
 use node_core::peers::{Action, PeerBook, PeerName};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::address::with_peer;
+use super::address::{cause, kind_of, listen_hint, why_not_dialled, with_peer};
 use super::behaviour::{Behaviour, swarm, topic};
 use super::{
     COMMANDS_MAX, Command, GOSSIP_MAX, Gossip, NetHandle, NetStreams, NetView, Protocol, REQUESTS_MAX, Request,
@@ -29,6 +29,9 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// How long a start may wait for its listeners.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Refused peers of which it is remembered that they were logged. Beyond it some are logged once more.
+const TOLD_MAX: usize = 256;
 
 type Reply = oneshot::Sender<Result<Vec<u8>, String>>;
 
@@ -58,6 +61,8 @@ pub struct SwarmTask {
     pub(super) dials: HashMap<ConnectionId, Dialled>,
     /// Peers whose hello was answered within the last second.
     pub(super) greeted: HashMap<PeerId, u64>,
+    /// What was logged of refused peers.
+    told: HashMap<PeerId, String>,
 }
 
 pub(super) enum Dialled {
@@ -122,29 +127,30 @@ pub async fn start(
         waiting: HashMap::new(),
         dials: HashMap::new(),
         greeted: HashMap::new(),
+        told: HashMap::new(),
     };
     Ok((task, handle, streams))
 }
 
 /// Listens on all addresses and waits until each has a port.
 async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> anyhow::Result<Vec<Multiaddr>> {
-    let mut pending = BTreeSet::new();
+    let mut pending = HashMap::new();
     for address in addresses {
-        let listener = swarm.listen_on(address.clone()).map_err(|error| {
-            anyhow::anyhow!("can't listen on {address}: {error}; is another node running there? choose another --p2p")
-        })?;
-        pending.insert(format!("{listener:?}"));
+        let listener = swarm.listen_on(address.clone()).map_err(|error| not_listened(address, &error))?;
+        pending.insert(listener, address);
     }
     let mut listening = Vec::new();
     let all_bound = async {
         while !pending.is_empty() {
             match swarm.select_next_some().await {
                 SwarmEvent::NewListenAddr { listener_id, address } => {
-                    pending.remove(&format!("{listener_id:?}"));
+                    pending.remove(&listener_id);
                     listening.push(address);
                 }
-                SwarmEvent::ListenerClosed { reason: Err(error), addresses, .. } => {
-                    anyhow::bail!("can't listen on {addresses:?}: {error}");
+                SwarmEvent::ListenerClosed { reason: Err(error), listener_id, .. } => {
+                    if let Some(address) = pending.get(&listener_id) {
+                        return Err(not_listened(address, &error));
+                    }
                 }
                 _ => {}
             }
@@ -155,6 +161,11 @@ async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> anyhow
         .await
         .map_err(|_| anyhow::anyhow!("no address to listen on within 10 s; check --p2p"))??;
     Ok(listening)
+}
+
+fn not_listened(address: &Multiaddr, error: &(dyn std::error::Error + 'static)) -> anyhow::Error {
+    let cause = cause(error);
+    anyhow::anyhow!("can't listen on {address}: {cause}; {}", listen_hint(kind_of(cause), "--p2p"))
 }
 
 impl SwarmTask {
@@ -223,8 +234,9 @@ impl SwarmTask {
             .build();
         let connection = options.connection_id();
         if let Err(error) = self.swarm.dial(options) {
-            tracing::debug!(%peer, %error, "can't dial; trying again later");
-            self.book.dial_failed(steady_ms(), &name, random());
+            let why = why_not_dialled(&error);
+            tracing::debug!(%peer, why, "can't dial; trying again later");
+            self.book.dial_failed(steady_ms(), &name, why, random());
             // Whoever has no address of a member asks those that may.
             self.swarm.behaviour_mut().kademlia.get_closest_peers(peer);
         } else {
@@ -237,8 +249,13 @@ impl SwarmTask {
         let options = DialOpts::unknown_peer_id().address(address).build();
         let connection = options.connection_id();
         if let Err(error) = self.swarm.dial(options) {
-            tracing::debug!(address = text, %error, "can't dial; trying again later");
-            self.book.address_failed(steady_ms(), &text, random());
+            let why = match &error {
+                // Our own addresses are left out.
+                DialError::NoAddresses => "that is an address of this node itself".to_owned(),
+                _ => why_not_dialled(&error),
+            };
+            tracing::debug!(address = text, why, "can't dial; trying again later");
+            self.book.address_failed(steady_ms(), &text, why, random());
         } else {
             self.dials.insert(connection, Dialled::Address(text));
         }
@@ -280,9 +297,12 @@ impl SwarmTask {
             Command::Respond { protocol, channel, bytes } => self.respond(protocol, channel, bytes),
             Command::Proved { peer, author } => {
                 match author {
-                    Ok(author) => self.book.proved(&name(&peer), author),
+                    Ok(author) => {
+                        self.told.remove(&peer);
+                        self.book.proved(&name(&peer), author);
+                    }
                     Err(reason) => {
-                        tracing::info!(%peer, reason, "handshake refused");
+                        self.tell_refusal(peer, &reason);
                         self.book.refused(&name(&peer), reason);
                     }
                 }
@@ -296,6 +316,18 @@ impl SwarmTask {
                 self.show();
             }
         }
+    }
+
+    /// Once for each peer and reason: both sides try again, and each try says the same.
+    fn tell_refusal(&mut self, peer: PeerId, reason: &str) {
+        if self.told.get(&peer).is_some_and(|told| told == reason) {
+            return;
+        }
+        if self.told.len() >= TOLD_MAX {
+            self.told.clear();
+        }
+        self.told.insert(peer, reason.to_owned());
+        tracing::info!(%peer, reason, "handshake refused; this is said once");
     }
 
     fn publish(&mut self, bytes: Vec<u8>) {

@@ -65,9 +65,22 @@ async fn status_and_peers_are_for_people_and_for_programs() {
     let json = as_json(&node.lattice(&["status", "--json"]).await);
     assert_eq!(json["state_root"], node.get("/api/v1/status").await["state_root"]);
     assert!(node.lattice(&["peers"]).await.stdout.starts_with("no peers"));
-    assert_eq!(as_json(&node.lattice(&["peers", "--json"]).await), json!({"peers": []}));
+    assert_eq!(as_json(&node.lattice(&["peers", "--json"]).await), json!({"peers": [], "unanswered": []}));
     let ticket = node.lattice(&["invite"]).await;
     assert!(ticket.stdout.starts_with("lattice1") && ticket.stdout.lines().count() == 1, "{}", ticket.stderr);
+    assert!(ticket.stderr.contains("leads to this machine only"), "{}", ticket.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_stopped_by_a_signal_is_told_from_one_that_does_not_run() {
+    let node = Running::alone().await;
+    node.node.pause();
+    let silent = node.lattice(&["status"]).await;
+    assert!(silent.code == 3 && silent.stderr.contains("runs but does not answer"), "{}", silent.stderr);
+    let pid = node.node.pid().expect("it runs");
+    assert!(silent.stderr.contains(&format!("process {pid} ")), "{}", silent.stderr);
+    node.node.resume();
+    assert_eq!(node.lattice(&["status"]).await.code, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

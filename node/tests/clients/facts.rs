@@ -41,6 +41,17 @@ async fn facts_are_served_to_anyone_and_documented() {
         found.sort_unstable();
         assert_eq!(found.join(" "), methods, "{path}");
     }
+    let mut operations =
+        document["paths"].as_object().expect("paths").values().flat_map(|item| item.as_object()).flatten();
+    assert!(operations.all(|(_, operation)| {
+        let mut responses = operation["responses"].as_object().expect("responses").iter();
+        responses.all(|(status, response)| {
+            let is_problem = status == "default" || status.starts_with(['4', '5']);
+            !is_problem || response["content"].get("application/json").is_none()
+        })
+    }));
+    let problem = &document["paths"]["/api/v1/commits"]["post"]["responses"]["default"]["content"];
+    assert!(problem["application/problem+json"]["schema"].is_object(), "{problem}");
     let ticket = json(node.write(Method::POST, "/api/v1/invitations")).await["ticket"].clone();
     assert!(ticket.as_str().is_some_and(|ticket| ticket.starts_with("lattice1")));
 }

@@ -48,14 +48,70 @@ async fn a_repeated_import_writes_nothing_again() {
     std::fs::write(&file, format!("key,value\n{rows}")).expect("written");
     let file = file.to_str().expect("text");
     let words = ["import", file, "--prefix", "csv/"];
-    assert_eq!(node.lattice(&words).await.code, 0);
+    let first = node.lattice(&words).await;
+    assert!(first.code == 0 && first.stdout.contains("1,000 written, 0 were there already"), "{}", first.stdout);
     let (commits, root) = (figure(&node, "seq").await, node.get("/api/v1/status").await["state_root"].clone());
-    assert_eq!(node.lattice(&words).await.code, 0);
+    let again = node.lattice(&words).await;
+    assert!(again.code == 0 && again.stdout.contains("0 written, 1,000 were there already"), "{}", again.stdout);
     assert_eq!((figure(&node, "seq").await, &node.get("/api/v1/status").await["state_root"]), (commits, &root));
     assert_eq!(node.lattice(&["get", "csv/key 999"]).await.stdout, "value, 999");
     std::fs::write(file, format!("key,value\n{rows}one more,row\n")).expect("written");
-    assert_eq!(node.lattice(&words).await.code, 0);
+    let added = node.lattice(&words).await.stdout;
+    assert!(added.contains("1 written, 1,000 were there already"), "{added}");
     assert_eq!(node.lattice(&["get", "csv/one more"]).await.stdout, "row", "a longer file adds its rest");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_brings_back_what_was_deleted_or_changed_since() {
+    // The node took the backup for the import that it had seen before, said "imported 2 entries" and wrote none.
+    let node = Running::alone().await;
+    assert_eq!(node.lattice_with(&["import", "-"], b"res/1,one\nres/2,two\nres/3,three\n").await.code, 0);
+    let file = node.file("backup.ndjson");
+    let file = file.to_str().expect("text");
+    assert_eq!(node.lattice(&["export", "res/", "-o", file]).await.code, 0);
+    for round in 0..2 {
+        assert_eq!(node.lattice(&["delete", "res/1"]).await.code, 0);
+        assert_eq!(node.lattice(&["put", "res/2", "changed"]).await.code, 0);
+        let restored = node.lattice(&["import", file, "--json"]).await;
+        assert_eq!(restored.code, 0, "{}", restored.stderr);
+        let summary: Value = serde_json::from_str(&restored.stdout).expect("JSON");
+        let figures = ["entries", "written", "unchanged"].map(|name| summary[name].as_u64());
+        assert_eq!(figures, [Some(3), Some(2), Some(1)], "round {round}");
+        for (key, value) in [("res/1", "one"), ("res/2", "two"), ("res/3", "three")] {
+            assert_eq!(node.lattice(&["get", key]).await.stdout, value, "round {round}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_can_not_be_written_says_so_and_leaves_nothing() {
+    let node = Running::alone().await;
+    node.put("/api/v1/entries/k", "v").await;
+    let dir = node.file("a directory");
+    std::fs::create_dir(&dir).expect("made");
+    let dir = dir.to_str().expect("text");
+    let nowhere = format!("{dir}/absent/file");
+    for (file, code, why) in [(dir, 2, "is a directory"), (nowhere.as_str(), 1, "No such file")] {
+        let refused = node.lattice(&["export", "-o", file]).await;
+        assert_eq!(refused.code, code, "{}", refused.stderr);
+        assert!(refused.stderr.contains(file) && refused.stderr.contains(why), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("unfinished"), "{}", refused.stderr);
+    }
+    let beside = std::fs::read_dir(node.file("")).expect("listed").count();
+    assert_eq!(beside, 2, "the node and the directory");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_behind_the_output_is_a_failure() {
+    let node = Running::alone().await;
+    node.put("/api/v1/entries/k", "no newline at the end").await;
+    for words in [&["get", "k"][..], &["list"], &["export"], &["status"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("a device that is always full");
+        let child = node.command(words).stdout(Stdio::from(full)).spawn().expect("runs");
+        let output = child.wait_with_output().await.expect("an end");
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("No space left"), "{words:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,7 +136,10 @@ async fn a_bad_line_is_named_and_all_before_it_is_in() {
         assert!(refused.code == 2 && refused.stderr.contains(why), "{}", refused.stderr);
     }
     let reserved = node.lattice_with(&["import", "-"], b"@seat/x,1\n").await;
-    assert!(reserved.code == 1 && reserved.stderr.contains("0 entries are in"), "{}", reserved.stderr);
+    assert!(reserved.code == 2 && reserved.stderr.contains("line 1: keys that start"), "{}", reserved.stderr);
+    assert!(reserved.stderr.contains("0 entries are in"), "{}", reserved.stderr);
+    let seat = node.lattice_with(&["import", "-"], b"a,1\ngreen/x,1\n").await;
+    assert!(seat.code == 1 && seat.stderr.contains("0 entries are in"), "{}", seat.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,19 @@ async fn bad_requests_are_refused_with_a_reason_and_change_nothing() {
         ("neither kind", post(json!({})), 400, "bad-request"),
         ("no commit", post(json!({"commits_base64":["AAAA"]})), 400, "bad-request"),
         ("not as JSON", node.write(Method::POST, "/api/v1/commits").body("{}"), 415, "unsupported-media-type"),
+        (
+            "a form",
+            put("/api/v1/entries/k").header("content-type", "application/x-www-form-urlencoded"),
+            415,
+            "unsupported-media-type",
+        ),
+        (
+            "changes only, with a key",
+            post(json!({"ops":[{"op":"delete","key":"a"}],"changes_only":true})).header("idempotency-key", "k"),
+            400,
+            "bad-request",
+        ),
+        ("changes only, signed elsewhere", post(json!({"commits_base64":[],"changes_only":true})), 400, "bad-request"),
         ("bad idempotency key", put("/api/v1/entries/k").header("idempotency-key", "a b"), 400, "bad-request"),
         ("unknown route", get("/api/v2/entries"), 404, "no-such-route"),
         ("wrong method", node.write(Method::PUT, "/api/v1/status"), 405, "method-not-allowed"),
@@ -85,6 +98,7 @@ async fn bad_requests_are_refused_with_a_reason_and_change_nothing() {
     for (what, request, status, kind) in table {
         let (found, found_kind, detail) = problem(request).await;
         assert_eq!((found, found_kind.as_str()), (status, kind), "{what}: {detail}");
+        assert!(!detail.contains("{ "), "debug text: {detail}");
         assert!(!detail.is_empty() && !detail.contains('\n') && !detail.contains(&node.token), "{what}: {detail}");
     }
     let after = node.get("/api/v1/status").await;

@@ -1,8 +1,11 @@
 //! Wrong usage: each says in one line what is wrong and what to do, with the exit code that fits.
 
 use std::path::Path;
+use std::process::Stdio;
 
-use crate::running::{Ended, Running, ended, lattice};
+use testnet::deadline;
+
+use crate::running::{Ended, Running, SOON, ended, lattice};
 
 async fn run(words: &[&str], variables: &[(&str, &str)]) -> Ended {
     let mut command = lattice(words);
@@ -21,7 +24,10 @@ async fn commands_without_a_node_say_how_to_get_one() {
     let stale = root.path().join("stale");
     std::fs::create_dir(&stale).expect("made");
     std::fs::write(stale.join("run.json"), r#"{"pid":1,"http":["127.0.0.1:1"],"p2p":[]}"#).expect("written");
-    let (dir, stale) = (text(&dir), text(&stale));
+    let keyless = root.path().join("keyless");
+    std::fs::create_dir(&keyless).expect("made");
+    std::fs::write(keyless.join("begun"), "a database was begun here\n").expect("written");
+    let (dir, stale, keyless) = (text(&dir), text(&stale), text(&keyless));
     let table = [
         (vec!["status", "--dir", dir], 3, "no node is running on"),
         (vec!["put", "k", "v", "--dir", dir], 3, "start it with `lattice run --dir"),
@@ -38,6 +44,8 @@ async fn commands_without_a_node_say_how_to_get_one() {
         ),
         (vec!["put", "k", "v", "--url", "http://127.0.0.1:1", "--token-file", "/proc/version"], 2, "not a token"),
         (vec!["run", "--dir", dir], 1, "create one with `lattice init` or `lattice join`"),
+        (vec!["init", "--dir", keyless, "--name", "n"], 1, "Restore node.key from a backup"),
+        (vec!["run", "--dir", keyless], 1, "Restore node.key from a backup"),
         (vec!["join", "nonsense", "--dir", dir, "--name", "n"], 2, "copy the whole line"),
         (vec!["init", "--dir", "/proc/nonexistent", "--name", "n"], 1, "/proc/nonexistent"),
         (vec!["init", "--dir", dir, "--name", "a\nb"], 2, "can't be a name"),
@@ -80,6 +88,15 @@ async fn settings_that_can_not_be_meant_name_their_source() {
     assert!(refused.code == 2 && refused.stderr.contains("environment variable LATTICE_P2P"), "{}", refused.stderr);
     let refused = run_here(&[("LATTICE_LOG", "a=b=c")], &[]).await;
     assert!(refused.code == 2 && refused.stderr.contains("LATTICE_LOG"), "{}", refused.stderr);
+    for (flag, address, why) in [
+        ("--p2p", "192.0.2.1:0", "that is no address of this machine; choose another --p2p"),
+        ("--http", "192.0.2.1:0", "that is no address of this machine; choose another --http"),
+    ] {
+        let words = ["run", "--no-mdns", "--dir", text(&dir), flag, address];
+        let refused = run(&words, &[]).await;
+        assert!(refused.code == 1 && refused.stderr.contains(why), "{flag}: {}", refused.stderr);
+        assert!(refused.stderr.contains("Cannot assign requested address"), "{flag}: {}", refused.stderr);
+    }
     std::fs::remove_file(dir.join("api.token")).expect("was there");
     let refused = run_here(&[], &["--http", "0.0.0.0:0"]).await;
     assert!(
@@ -133,4 +150,22 @@ async fn an_invited_node_joins_once_and_a_used_ticket_is_refused() {
     assert!(!second.join("ticket").exists(), "a redeemed ticket is gone");
     let refused = ended(join(&third), ticket.as_bytes()).await;
     assert!(refused.code == 1 && refused.stderr.contains("refused the ticket"), "{}", refused.stderr);
+    // What the lattice keeps for itself is no entry of the user's, unless asked for.
+    let listed = host.lattice(&["list"]).await;
+    assert_eq!((listed.code, listed.stdout.as_str()), (0, ""));
+    for words in [&["list", "--all"][..], &["list", "@member/"]] {
+        let listed = host.lattice(words).await.stdout;
+        assert!(listed.starts_with("@member/") && listed.lines().all(|line| line.len() < 140), "{words:?}: {listed}");
+    }
+    // A node that goes on with the refused ticket says so, and does not send its operator in a circle.
+    let words = ["run", "--no-mdns", "--p2p", "127.0.0.1:0", "--http", "127.0.0.1:0", "--dir", text(&third)];
+    let mut node = lattice(&words).stderr(Stdio::null()).spawn().expect("runs");
+    let _: () = deadline::until(SOON, async || {
+        let words = ["status", "--dir", text(&third)];
+        let said = ended(lattice(&words), b"").await.stdout;
+        if said.contains("not a member: the inviting node refused the ticket") { Ok(()) } else { Err(said) }
+    })
+    .await
+    .expect("told");
+    node.kill().await.expect("it runs");
 }

@@ -1,12 +1,11 @@
-//! Entries to requests: packs rows into commits, and names each batch by its content and all before it.
+//! Entries to requests: packs rows into commits.
 
 use std::collections::BTreeMap;
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::BASE64;
 use lattice::limits::COMMIT_BYTES_MAX;
 use lattice::op::Op;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::rows::{self, BadInput, Row};
 use crate::api::body::BODY_BYTES_MAX;
@@ -29,8 +28,6 @@ pub(super) struct Batch {
     pub(super) body: String,
     /// The keys that it writes.
     pub(super) keys: Vec<String>,
-    /// Names the batch for the node: the same import makes the same names.
-    pub(super) idempotency_key: String,
     /// Bytes of the input up to the end of its last row.
     pub(super) position: u64,
 }
@@ -39,8 +36,6 @@ pub(super) struct Batch {
 pub(super) struct Batches<I> {
     rows: I,
     prefix: String,
-    /// Hash of all batches before.
-    chain: [u8; 32],
     /// A row that did not fit any more.
     waiting: Option<(Op, u64)>,
     bad: Option<BadInput>,
@@ -49,7 +44,7 @@ pub(super) struct Batches<I> {
 
 impl<I: Iterator<Item = Result<Row, BadInput>>> Batches<I> {
     pub(super) fn new(rows: I, prefix: String) -> Self {
-        Self { rows, prefix, chain: [0; 32], waiting: None, bad: None, ended: false }
+        Self { rows, prefix, waiting: None, bad: None, ended: false }
     }
 
     fn next_op(&mut self) -> Option<(Op, u64)> {
@@ -66,20 +61,6 @@ impl<I: Iterator<Item = Result<Row, BadInput>>> Batches<I> {
                 (self.bad, self.ended) = (Some(bad), true);
                 None
             }
-        }
-    }
-
-    fn seal(&mut self, packing: Packing) -> Batch {
-        let ops: Vec<&str> = packing.ops.values().map(String::as_str).collect();
-        let body = format!("{{\"ops\":[{}]}}", ops.join(","));
-        // The chain makes two equal batches of one import two writes: what stands between them may have
-        // changed a key.
-        self.chain = Sha256::new().chain_update(self.chain).chain_update(&body).finalize().into();
-        Batch {
-            body,
-            keys: packing.ops.into_keys().collect(),
-            idempotency_key: format!("import-{}", HEXLOWER.encode(&self.chain)),
-            position: packing.position,
         }
     }
 }
@@ -99,7 +80,7 @@ impl<I: Iterator<Item = Result<Row, BadInput>>> Iterator for Batches<I> {
         if packing.ops.is_empty() {
             return self.bad.take().map(Err);
         }
-        Some(Ok(self.seal(packing)))
+        Some(Ok(packing.seal()))
     }
 }
 
@@ -128,6 +109,12 @@ impl Packing {
         self.json_bytes += json.len() + 1;
         self.position = position;
         self.ops.insert(op.key().to_string(), json);
+    }
+
+    fn seal(self) -> Batch {
+        let ops: Vec<&str> = self.ops.values().map(String::as_str).collect();
+        let body = format!("{{\"changes_only\":true,\"ops\":[{}]}}", ops.join(","));
+        Batch { body, keys: self.ops.into_keys().collect(), position: self.position }
     }
 }
 

@@ -7,9 +7,9 @@ use reqwest::{Method, header};
 use tokio::task::JoinSet;
 
 use super::batches::Batch;
+use crate::api::commits::Changed;
 use crate::cli::client::{Client, ClientError};
 use crate::cli::exit::Failure;
-use crate::view::Receipt;
 
 /// Requests at once: while one is in the node's transaction the others are read, sent and answered.
 const IN_FLIGHT_MAX: usize = 4;
@@ -25,10 +25,18 @@ const BUSY_PAUSE_SECONDS: u64 = 1;
 /// it.
 const BUSY_PAUSE_SECONDS_MAX: u64 = 5;
 
+/// A batch that is durable.
+pub(super) struct Landed {
+    /// The batch.
+    pub(super) batch: Batch,
+    /// What it changed.
+    pub(super) changed: Changed,
+}
+
 /// Batches being written.
 pub(super) struct Flight {
     client: Client,
-    tasks: JoinSet<Result<Batch, ClientError>>,
+    tasks: JoinSet<Result<Landed, ClientError>>,
     keys: BTreeSet<String>,
     /// A batch that waits because one on its way writes one of its keys; at most one.
     held: VecDeque<Batch>,
@@ -60,20 +68,20 @@ impl Flight {
 
     /// Waits for the next batch to be durable; `None` if none is on its way. After a failure nothing more is
     /// sent.
-    pub(super) async fn landed(&mut self) -> Option<Result<Batch, Failure>> {
+    pub(super) async fn landed(&mut self) -> Option<Result<Landed, Failure>> {
         let landed = match self.tasks.join_next().await? {
             Ok(landed) => landed,
             Err(panicked) => return Some(Err(Failure::CouldNotTell(panicked.to_string()))),
         };
         match landed {
-            Ok(batch) => {
-                for key in &batch.keys {
+            Ok(landed) => {
+                for key in &landed.batch.keys {
                     self.keys.remove(key);
                 }
                 if let Some(held) = self.held.pop_front() {
                     self.start(held);
                 }
-                Some(Ok(batch))
+                Some(Ok(landed))
             }
             Err(error) => {
                 self.held.clear();
@@ -83,17 +91,16 @@ impl Flight {
     }
 }
 
-/// Writes one batch, again and again while the node is only too busy: the idempotency key makes that one
-/// write.
-async fn write(client: Client, batch: Batch) -> Result<Batch, ClientError> {
+/// Writes one batch, again and again while the node is only too busy: what is in already is not written twice.
+async fn write(client: Client, batch: Batch) -> Result<Landed, ClientError> {
     let mut tries = 0;
     loop {
         let request = client
-            .write(Method::POST, "/api/v1/commits", Some(&batch.idempotency_key))
+            .write(Method::POST, "/api/v1/commits", None)
             .header(header::CONTENT_TYPE, "application/json")
             .body(batch.body.clone());
-        match client.ask::<Receipt>(request).await {
-            Ok(_receipt) => return Ok(batch),
+        match client.ask::<Changed>(request).await {
+            Ok(changed) => return Ok(Landed { batch, changed }),
             Err(ClientError::Refused { status: 503, retry_after_seconds, .. }) if tries < BUSY_TRIES_MAX => {
                 tries += 1;
                 let pause = retry_after_seconds.unwrap_or(BUSY_PAUSE_SECONDS).min(BUSY_PAUSE_SECONDS_MAX);

@@ -2,8 +2,8 @@
 //! harm.
 //!
 //! A thread reads rows and packs them into batches; the command sends a few batches at a time, each as one
-//! commit. Each batch carries an idempotency key made from its content and all before it, so that the node
-//! recognises a batch that an earlier run of the same import had written.
+//! commit. The node leaves out what its state holds already, so a repeated import writes what is missing or was
+//! changed since, and nothing else.
 //!
 //! # Reading order
 //!
@@ -32,15 +32,15 @@ use rows::{BadInput, Format};
 use super::client::Client;
 use super::exit::{Failure, usage};
 use super::target::Target;
-use super::text::{as_json, grouped};
+use super::text::{as_json, counted, grouped};
 
 /// Batches read ahead of those on their way: one is packed while another waits.
 const READ_AHEAD: usize = 2;
 
 /// What repeating means, for `--help`.
 const REPEATING: &str = "\
-An import may be stopped and repeated. Batches of the same file that this node has written already are not written
-again, even if their keys were changed since.";
+An import may be stopped and repeated: entries that have the file's value already are not written again; those that
+were deleted or changed since get the file's value back.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = REPEATING)]
@@ -70,7 +70,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     progress.finish();
     let entries = progress.entries();
     match end {
-        End::All => tell(entries, started.elapsed().as_secs_f64(), args.json),
+        End::All => tell(entries, progress.written(), started.elapsed().as_secs_f64(), args.json),
         End::Interrupted => Err(Failure::No(format!("stopped; {}", so_far(entries)))),
         End::BadInput(bad) => Err(usage(format!("{}: {bad}; {}", args.file.display(), so_far(entries)))),
         End::Failed(failure) => Err(failure.and(&so_far(entries))),
@@ -78,16 +78,26 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn so_far(entries: u64) -> String {
-    format!("{} entries are in; repeating the same import is safe and goes on from there", grouped(entries))
+    let are_in = if entries == 1 { "entry is in" } else { "entries are in" };
+    format!("{} {are_in}; repeating the same import is safe and writes the rest", grouped(entries))
 }
 
-fn tell(entries: u64, seconds: f64, json: bool) -> Result<(), Failure> {
+fn tell(entries: u64, written: u64, seconds: f64, json: bool) -> Result<(), Failure> {
     let mut out = io::stdout();
     if json {
-        writeln!(out, "{}", as_json(&serde_json::json!({ "entries": entries, "seconds": seconds })))?;
+        let unchanged = entries - written;
+        let summary = serde_json::json!({
+            "entries": entries, "written": written, "unchanged": unchanged, "seconds": seconds
+        });
+        writeln!(out, "{}", as_json(&summary))?;
     } else {
         let rate = grouped((entries as f64 / seconds.max(0.001)) as u64);
-        writeln!(out, "imported {} entries in {seconds:.1} s ({rate} a second)", grouped(entries))?;
+        let (imported, written, unchanged) =
+            (counted(entries, "entry", "entries"), grouped(written), grouped(entries - written));
+        writeln!(
+            out,
+            "imported {imported} in {seconds:.1} s ({rate} a second): {written} written, {unchanged} were there already"
+        )?;
     }
     Ok(())
 }
@@ -137,7 +147,7 @@ async fn send_all(client: Client, batches: mpsc::Receiver<Result<Batch, BadInput
     // What is on its way will be in; it is counted, whatever ended the import.
     while let Some(landed) = flight.landed().await {
         match landed {
-            Ok(batch) => progress.add(&batch),
+            Ok(landed) => progress.add(&landed),
             Err(failure) if matches!(end, End::All) => end = End::Failed(failure),
             Err(_same_cause) => {}
         }
@@ -156,7 +166,7 @@ async fn send_until_end(
             biased;
             _ = &mut interrupted => return End::Interrupted,
             Some(landed) = flight.landed(), if !flight.is_empty() => match landed {
-                Ok(batch) => progress.add(&batch),
+                Ok(landed) => progress.add(&landed),
                 Err(failure) => return End::Failed(failure),
             },
             next = batches.recv(), if flight.has_room() => match next {

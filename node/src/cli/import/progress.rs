@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::batches::Batch;
-use crate::cli::text::grouped;
+use super::flight::Landed;
+use crate::cli::text::{counted, grouped};
 
 /// Time between two lines where there is no terminal: a log should not be full of them.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -14,6 +14,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// How much is in.
 pub(super) struct Progress {
     entries: u64,
+    written: u64,
     position: u64,
     started: Instant,
     last_line: Instant,
@@ -26,16 +27,17 @@ impl Progress {
     pub(super) fn new(bytes: Option<u64>) -> Self {
         let now = Instant::now();
         let bar = std::io::stderr().is_terminal().then(|| bar(bytes));
-        Self { entries: 0, position: 0, started: now, last_line: now, bar }
+        Self { entries: 0, written: 0, position: 0, started: now, last_line: now, bar }
     }
 
     /// Counts a batch that is durable.
-    pub(super) fn add(&mut self, batch: &Batch) {
-        self.entries += batch.keys.len() as u64;
+    pub(super) fn add(&mut self, landed: &Landed) {
+        self.entries += landed.changed.written + landed.changed.unchanged;
+        self.written += landed.changed.written;
         // Batches may land out of order.
-        self.position = self.position.max(batch.position);
+        self.position = self.position.max(landed.batch.position);
         let rate = self.entries as f64 / self.started.elapsed().as_secs_f64().max(0.001);
-        let figures = format!("{} entries, {} a second", grouped(self.entries), grouped(rate as u64));
+        let figures = format!("{}, {} a second", counted(self.entries, "entry", "entries"), grouped(rate as u64));
         match &self.bar {
             Some(bar) => {
                 bar.set_position(self.position);
@@ -49,9 +51,14 @@ impl Progress {
         }
     }
 
-    /// Entries that are durable.
+    /// Entries that are durable, whether this import wrote them or found them.
     pub(super) fn entries(&self) -> u64 {
         self.entries
+    }
+
+    /// Those of them that this import wrote.
+    pub(super) fn written(&self) -> u64 {
+        self.written
     }
 
     /// Clears the bar.

@@ -6,8 +6,11 @@ use std::path::Path;
 use std::rc::Rc;
 
 use data_encoding::BASE64;
-use lattice::op::{BadOp, Op};
+use lattice::membership::RESERVED_PREFIX;
+use lattice::op::Op;
 use serde::Deserialize;
+
+use crate::cli::text::counted;
 
 /// Bytes of one row: the largest value takes 400 KiB as JSON with every character escaped.
 pub(super) const ROW_BYTES_MAX: usize = 1024 * 1024;
@@ -204,7 +207,8 @@ impl Columns {
 fn csv_row(record: &csv::ByteRecord, columns: Columns) -> Result<(String, Vec<u8>), String> {
     if record.len() != columns.width {
         let (found, width) = (record.len(), columns.width);
-        return Err(format!("it has {found} columns instead of {width}; quote values that contain a comma"));
+        let found = counted(found as u64, "column", "columns");
+        return Err(format!("it has {found} instead of {width}; quote values that contain a comma"));
     }
     let (key, value) = (&record[columns.key], &record[columns.value]);
     let key = std::str::from_utf8(key).map_err(|_| "the key is not UTF-8".to_owned())?;
@@ -241,8 +245,14 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
-/// Checks a row against the bounds of the format, so that the line can be named.
+/// Checks a row against what every node refuses, so that the line can be named.
 pub(super) fn checked(prefix: &str, row: &Row) -> Result<Op, BadInput> {
-    let op: Result<Op, BadOp> = Op::put(&format!("{prefix}{}", row.key), &row.value);
-    op.map_err(|bad| BadInput::Row { line: row.line, why: bad.to_string() })
+    let bad = |why: String| BadInput::Row { line: row.line, why };
+    let key = format!("{prefix}{}", row.key);
+    if key.starts_with(RESERVED_PREFIX) {
+        return Err(bad(format!(
+            "keys that start with {RESERVED_PREFIX:?} are the lattice's own and are not imported"
+        )));
+    }
+    Op::put(&key, &row.value).map_err(|refused| bad(refused.to_string()))
 }

@@ -58,7 +58,7 @@ fn a_bad_row_names_its_line() {
             "line 2: not an object with \"key\" and \"value\": invalid type",
         ),
         (format!("{good}{{\"key\":\"a\",\"value_base64\":\"?\"}}"), "line 2: \"value_base64\" is not base64"),
-        ("a,1\nb\n".to_owned(), "line 2: it has 1 columns instead of 2"),
+        ("a,1\nb\n".to_owned(), "line 2: it has 1 column instead of 2"),
         ("a,1\nb,2,3\n".to_owned(), "line 2: it has 3 columns instead of 2"),
         ("key,x,value\na,1\n".to_owned(), "line 2: it has 2 columns instead of 3"),
         (format!("a,1\nb,\"{}", "x\n".repeat(ROW_BYTES_MAX)), "unclosed quote"),
@@ -138,18 +138,6 @@ fn rows_before_a_bad_one_are_given_and_none_after_it() {
     let too_long = batches_of(&format!("a,1\n{},2\n", "k".repeat(513)), "").pop().expect("an error");
     assert!(too_long.expect_err("long key").to_string().contains("line 2: a key of 513 bytes"));
     assert!(batches_of(&format!("{},2\n", "k".repeat(512)), "p").pop().expect("an error").is_err(), "with its prefix");
-}
-
-#[test]
-fn names_of_batches_repeat_with_the_import_and_not_within_it() {
-    let names = |text: &str, prefix: &str| -> Vec<String> {
-        batches_of(text, prefix).into_iter().map(|batch| batch.expect("good").idempotency_key).collect()
-    };
-    let text = ndjson(BATCH_OPS_MAX, "v").repeat(3);
-    let first = names(&text, "");
-    assert_eq!(first, names(&text, ""));
-    assert_eq!(first.len(), 3);
-    assert!(first[0] != first[1] && first[1] != first[2], "equal batches of one import are different writes");
-    assert_ne!(first[0], names(&text, "p/")[0]);
-    assert!(first.iter().all(|name| name.len() <= 128 && name.is_ascii()));
+    let reserved = batches_of("a,1\n@member/x,2\n", "").pop().expect("an error").expect_err("reserved").to_string();
+    assert!(reserved.starts_with("line 2: keys that start with \"@\""), "{reserved}");
 }

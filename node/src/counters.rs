@@ -9,11 +9,17 @@ use crate::view::ReconcileView;
 /// Distinct reasons kept; all further ones count as `other`.
 const REASONS_MAX: usize = 64;
 
+/// Pairs of a URL and a result of a beat that are counted; some hundred peers. When full, those of peers that are no
+/// longer asked go with all others, as at a restart.
+const BEATS_MAX: usize = 1024;
+
 /// Counters that several tasks add to.
 #[derive(Debug, Default)]
 pub struct Counters {
     refusals: Mutex<BTreeMap<&'static str, u64>>,
     reconciles: Mutex<BTreeMap<&'static str, u64>>,
+    healings: Mutex<BTreeMap<&'static str, u64>>,
+    beats: Mutex<BTreeMap<(String, &'static str), u64>>,
     divergences: AtomicU64,
     last_reconcile: Mutex<Option<ReconcileView>>,
 }
@@ -28,6 +34,30 @@ impl Counters {
     pub fn reconciled(&self, outcome: &'static str, view: ReconcileView) {
         add(&self.reconciles, outcome);
         *lock(&self.last_reconcile) = Some(view);
+    }
+
+    /// A healing over HTTP ended.
+    pub fn healed(&self, outcome: &'static str) {
+        add(&self.healings, outcome);
+    }
+
+    /// A beat to this URL ended so.
+    pub fn beat(&self, url: String, result: &'static str) {
+        let mut beats = lock(&self.beats);
+        if beats.len() >= BEATS_MAX {
+            beats.clear();
+        }
+        *beats.entry((url, result)).or_default() += 1;
+    }
+
+    /// Healings over HTTP by outcome.
+    pub fn healings(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.healings).clone()
+    }
+
+    /// Beats by URL and result.
+    pub fn beats(&self) -> BTreeMap<(String, &'static str), u64> {
+        lock(&self.beats).clone()
     }
 
     /// A peer's state differed, and nothing explained it.

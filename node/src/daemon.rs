@@ -8,12 +8,12 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
+use http_fallback::heartbeat::Board;
+use http_fallback::router::Source;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use lattice::membership::Membership;
 use lattice::ticket::Ticket;
 use libp2p::{Multiaddr, PeerId};
@@ -25,17 +25,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::counters::Counters;
+use crate::fallback::Fallback;
 use crate::home::{CATCHING_UP, Home, HomeLock};
 use crate::ingest::Ingest;
 use crate::join::{JoinRefused, Joining, inviters};
-use crate::net::address::{split, with_peer};
+use crate::net::address::{listen_hint, split, with_peer};
 use crate::net::swarm::{NetConfig, keypair, name};
 use crate::net::{Command, NetHandle};
-use crate::service::{Inner, Service};
+use crate::service::{Inner, Service, WriteError};
 use crate::settings::Settings;
 use crate::store::open::{Opened, open};
 use crate::store::read::Reader;
 use crate::store::rebuild::Progress;
+use crate::sync::crossing::{ASKERS_MAX, Crossing};
 use crate::sync::{HEADS_MAX, Sync};
 use crate::writer::{Identity, Published, WriterHandle, writer};
 use crate::{addressbook, api, settings};
@@ -55,6 +57,8 @@ pub struct Node {
     pub service: Service,
     /// Where the API is bound.
     pub http: Vec<SocketAddr>,
+    /// Where other nodes' requests are served, if not beside the API.
+    pub lattice_http: Vec<SocketAddr>,
     home: Home,
     nudges: mpsc::Sender<PeerId>,
     writer_stop: CancellationToken,
@@ -70,6 +74,8 @@ pub struct Node {
 struct Running {
     pid: u32,
     http: Vec<String>,
+    /// Empty if other nodes' requests come to the API's addresses.
+    lattice_http: Vec<String>,
     p2p: Vec<String>,
 }
 
@@ -110,6 +116,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
 /// Whatever keeps it from starting.
 pub async fn join(mut settings: Settings) -> anyhow::Result<Joined> {
     settings.http.clear();
+    settings.lattice_http.clear();
+    settings.heartbeat.nodes.clear();
     let node = Node::start(&settings).await?;
     let outcome = node.redeem().await;
     node.stop().await;
@@ -128,9 +136,13 @@ impl Node {
         let genesis = home.genesis()?;
         let identity = Arc::new(Identity { lattice: genesis.id(), genesis, keys: home.keys()? });
         let listeners = bind(&settings.http).await?;
+        let lattice_listeners = bind(&settings.lattice_http).await?;
         let opened = open_store(&home, &identity, settings).await?;
         let reader = Reader::new(opened.readers.clone());
         let is_catching_up = home.note_start(opened.log_size == 0)?;
+        if is_catching_up {
+            tracing::warn!("{}", WriteError::CatchingUp);
+        }
         let (writer_task, writer, frames) = writer(identity.clone(), opened, is_catching_up).await?;
         let book = peer_book(&home, settings, &identity, writer.published().membership.clone(), is_catching_up)?;
         let config =
@@ -138,6 +150,7 @@ impl Node {
         let (swarm, net, streams) = crate::net::swarm::start(identity.clone(), config, book).await?;
         let counters = Arc::new(Counters::default());
         let (stop, writer_stop) = (CancellationToken::new(), CancellationToken::new());
+        let (board, board_out) = watch::channel(Board::default());
         let inner = Inner {
             identity: identity.clone(),
             name: node_name(settings, &writer, &identity),
@@ -145,16 +158,22 @@ impl Node {
             reader: reader.clone(),
             net: net.clone(),
             counters: counters.clone(),
+            journal: Arc::default(),
+            board: board_out,
             started: Instant::now(),
+            join_refusal: OnceLock::new(),
             stop: stop.clone(),
         };
         let service = Service { inner: Arc::new(inner) };
+        let (askers, askers_out) = mpsc::channel(ASKERS_MAX);
         let sync = Sync {
             identity: identity.clone(),
             writer: writer.clone(),
             reader: reader.clone(),
             net: net.clone(),
             counters: counters.clone(),
+            turns: Arc::default(),
+            crossing: Arc::new(Crossing::new(askers)),
         };
         let (heads, heads_out) = mpsc::channel(HEADS_MAX);
         let (nudges, nudges_out) = mpsc::channel(1);
@@ -167,15 +186,30 @@ impl Node {
         tasks.spawn(sync.clone().serve(streams.requests, stop.clone()));
         tasks.spawn(sync.clone().tell_heads(stop.clone()));
         tasks.spawn(sync.clone().tell_membership(stop.clone()));
-        tasks.spawn(sync.run(heads_out, nudges_out, stop.clone()));
+        tasks.spawn(sync.clone().run(heads_out, nudges_out, askers_out, stop.clone()));
         tasks.spawn(tell_frames(net.clone(), frames, stop.clone()));
         tasks.spawn(addressbook::keep(home.clone(), net.clone(), stop.clone()));
         if is_catching_up {
             tasks.spawn(forget_catching_up(home.clone(), service.states(), stop.clone()));
         }
-        let http = serve(&home, &service, listeners, &tasks, &stop)?;
-        let node =
-            Self { service, http, home, nudges, writer_stop, stop, tasks, writer_task: writers, reader, _lock: lock };
+        let read_token = home.read_token()?;
+        let fallback = Fallback::start(service.clone(), sync, settings, read_token, board, &tasks, &stop)?;
+        let beside = lattice_listeners.is_empty().then(|| fallback.clone() as Arc<dyn Source>);
+        let http = serve(&home, &service, beside, listeners, &tasks, &stop)?;
+        let lattice_http = serve_nodes(fallback, lattice_listeners, &tasks, &stop)?;
+        let node = Self {
+            service,
+            http,
+            lattice_http,
+            home,
+            nudges,
+            writer_stop,
+            stop,
+            tasks,
+            writer_task: writers,
+            reader,
+            _lock: lock,
+        };
         node.announce(&net)?;
         Ok(node)
     }
@@ -212,7 +246,7 @@ impl Node {
     /// Goes on redeeming a ticket that `join` could not.
     fn join_in_background(&self) -> anyhow::Result<Option<tokio::task::JoinHandle<()>>> {
         let Some(ticket) = self.home.ticket()? else { return Ok(None) };
-        let (joining, home) = (self.joining(ticket), self.home.clone());
+        let (joining, home, service) = (self.joining(ticket), self.home.clone(), self.service.clone());
         Ok(Some(tokio::spawn(async move {
             match joining.run().await {
                 Ok(()) => {
@@ -221,7 +255,11 @@ impl Node {
                         tracing::warn!(%error, "the used ticket stays behind");
                     }
                 }
-                Err(error) => tracing::error!(%error, "ask for a new invitation and join with a new directory"),
+                Err(error) => {
+                    tracing::error!(%error, "ask for a new invitation and join with a new directory");
+                    // Set once: this is the only task that redeems.
+                    let _ = service.inner.join_refusal.set(error);
+                }
             }
         })))
     }
@@ -247,7 +285,8 @@ impl Node {
             http = http.join(" "), p2p = p2p.join(" "), "running"
         );
         if !http.is_empty() {
-            let running = Running { pid: std::process::id(), http, p2p };
+            let lattice_http = self.lattice_http.iter().map(ToString::to_string).collect();
+            let running = Running { pid: std::process::id(), http, lattice_http, p2p };
             if let Err(error) = self.home.write("run.json", 0o644, &serde_json::to_vec_pretty(&running)?) {
                 // Reads and gossip go on without it; only the command line has to be told the address.
                 tracing::error!(%error, "clients don't find this node by its directory; give them --url");
@@ -261,8 +300,8 @@ async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in addresses {
         let listener = TcpListener::bind(address).await;
-        listeners.push(listener.with_context(|| {
-            format!("can't serve the API on {address}; is another node running there? choose another --http")
+        listeners.push(listener.map_err(|error| {
+            anyhow::anyhow!("can't serve the API on {address}: {error}; {}", listen_hint(error.kind(), "--http"))
         })?);
     }
     Ok(listeners)
@@ -271,6 +310,7 @@ async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
 fn serve(
     home: &Home,
     service: &Service,
+    between_nodes: Option<Arc<dyn Source>>,
     listeners: Vec<TcpListener>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
@@ -278,7 +318,26 @@ fn serve(
     if listeners.is_empty() {
         return Ok(Vec::new());
     }
-    let router = api::router(service.clone(), home.token()?);
+    let (token, is_new) = home.token()?;
+    if is_new {
+        tracing::warn!(file = %home.path("api.token").display(), "the API token was lost; clients need this new one");
+    }
+    let router = api::router(service.clone(), token, between_nodes);
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    for listener in listeners {
+        tasks.spawn(api::serve::serve(listener, router.clone(), stop.clone()));
+    }
+    Ok(addresses)
+}
+
+/// Serves other nodes on addresses of their own.
+fn serve_nodes(
+    source: Arc<dyn Source>,
+    listeners: Vec<TcpListener>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> anyhow::Result<Vec<SocketAddr>> {
+    let router = api::router_between_nodes(source);
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     for listener in listeners {
         tasks.spawn(api::serve::serve(listener, router.clone(), stop.clone()));
@@ -316,9 +375,12 @@ fn rebuild_bar() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style =
-        ProgressStyle::with_template("rebuilding the state tree {bar:30} {pos}/{len} entries, {per_sec}, {eta} left");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let style = ProgressStyle::with_template("rebuilding {wide_bar} {pos}/{len} entries, {rate}/s, {eta} left");
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // Writing into a line of text does not fail.
+        let _ = write!(out, "{:.0}", state.per_sec());
+    };
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate))
 }
 
 /// The book with everybody worth dialling: configured peers, inviters, and members met before.
@@ -380,17 +442,5 @@ async fn forget_catching_up(home: Home, mut states: watch::Receiver<Arc<Publishe
             Err(error) => tracing::warn!(%error, "the mark of a lost database stays behind"),
         },
         () = stop.cancelled() => {}
-    }
-}
-
-/// The directory that a new node is created in must not hold one.
-///
-/// # Errors
-///
-/// [`crate::home::HomeError::Exists`].
-pub fn expect_no_node(dir: &Path) -> Result<(), crate::home::HomeError> {
-    match Home::open(dir) {
-        Ok(home) => Err(crate::home::HomeError::Exists(home.dir().to_owned())),
-        Err(_) => Ok(()),
     }
 }

@@ -67,7 +67,7 @@ impl Ingest {
             }
             Content::Head(head) => {
                 // A head lost here is followed by the next one within seconds.
-                let _ = self.heads.try_send(head);
+                let _ = self.heads.try_send(*head);
             }
             Content::Evidence(pair) => {
                 self.writer.send(Job::Evidence { pair }).await;

@@ -8,6 +8,7 @@
 //! 2. [`intake`], [`ingest`]: from bytes to verified commits. [`writer`]: the one task that changes the state.
 //!    [`store`]: the state on disk.
 //! 3. [`net`]: the libp2p road. [`sync`]: heads and reconcile sessions. [`join`]: a new node's first steps.
+//!    [`fallback`]: the HTTP road. [`journal`]: what happened on both.
 //! 4. [`service`]: what clients may ask. [`api`], [`view`], [`metrics`], [`counters`]: how they are answered.
 //! 5. [`cli`], [`settings`]: what an operator types.
 
@@ -30,6 +31,10 @@ pub mod addressbook;
 pub mod sync;
 
 pub mod join;
+
+pub mod fallback;
+
+pub mod journal;
 
 pub mod service;
 

@@ -1,5 +1,7 @@
 //! Prometheus text of a node's figures, made from the status when it is asked for.
 
+use http_fallback::mode::Mode;
+use http_fallback::tracker::Breaker;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -18,6 +20,28 @@ struct Reason {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Outcome {
     outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct InMode {
+    mode: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AtPeer {
+    peer: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Beat {
+    peer: String,
+    result: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Breaking {
+    peer: String,
+    state: &'static str,
 }
 
 /// Names, units and help by the OpenMetrics rules; counters end in `_total`.
@@ -61,8 +85,40 @@ pub fn text(status: &Status, counters: &Counters) -> String {
         reconciles.get_or_create(&Outcome { outcome: outcome.to_owned() }).inc_by(count);
     }
     registry.register("reconciles", "Reconcile sessions started here, by outcome", reconciles);
+    register_fallback(&mut registry, status, counters);
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = encode(&mut text, &registry);
     text
+}
+
+/// The second road's figures.
+fn register_fallback(registry: &mut Registry, status: &Status, counters: &Counters) {
+    let modes = Family::<InMode, Gauge>::default();
+    for mode in Mode::ALL.map(Mode::word) {
+        modes.get_or_create(&InMode { mode }).set(i64::from(status.mode == mode));
+    }
+    registry.register("mode", "The road that this node relies on: 1 for the one, 0 for the others", modes);
+    let counts = Family::<AtPeer, Gauge>::default();
+    let breakers = Family::<Breaking, Gauge>::default();
+    for peer in &status.http_peers {
+        let count = i64::try_from(peer.divergence_count).unwrap_or(i64::MAX);
+        counts.get_or_create(&AtPeer { peer: peer.url.clone() }).set(count);
+        for state in Breaker::ALL.map(Breaker::word) {
+            let breaking = Breaking { peer: peer.url.clone(), state };
+            breakers.get_or_create(&breaking).set(i64::from(peer.breaker == state));
+        }
+    }
+    registry.register("divergence_count", "Mismatches in a row at the beats to a peer over HTTP", counts);
+    registry.register("http_breaker", "Whether sessions over HTTP are started: 1 for the state that is", breakers);
+    let beats = Family::<Beat, Counter>::default();
+    for ((peer, result), count) in counters.beats() {
+        beats.get_or_create(&Beat { peer, result: result.to_owned() }).inc_by(count);
+    }
+    registry.register("http_beats", "Beats over HTTP by peer and result", beats);
+    let reconciles = Family::<Outcome, Counter>::default();
+    for (outcome, count) in counters.healings() {
+        reconciles.get_or_create(&Outcome { outcome: outcome.to_owned() }).inc_by(count);
+    }
+    registry.register("http_reconciles", "Reconciles over HTTP started here, by outcome", reconciles);
 }

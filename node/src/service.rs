@@ -3,9 +3,10 @@
 //! It owns no state. Writes go to the writer task, reads to the read pool, facts come from what writer and swarm
 //! last published.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use http_fallback::heartbeat::{Board, PeerBoard};
 use http_fallback::state::StateView;
 use lattice::commit::Commit;
 use lattice::hello::INVITATION_SECRET_BYTES;
@@ -13,6 +14,7 @@ use lattice::ids::CommitId;
 use lattice::op::{Key, Op};
 use lattice::ticket::Ticket;
 use libp2p::PeerId;
+use node_core::peers::Awaited;
 use sha2::{Digest, Sha256};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -20,10 +22,13 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{now_ms, steady_ms};
 use crate::counters::Counters;
 use crate::intake;
+use crate::join::JoinRefused;
+use crate::journal::{Happening, Journal};
 use crate::net::swarm::public_addresses;
 use crate::net::{NetHandle, address::with_peer};
 use crate::store::StoreError;
 use crate::store::read::Reader;
+use crate::sync::signed_head;
 use crate::view;
 use crate::writer::job::{Fate, Job};
 use crate::writer::{Identity, Published, Reply, WriterHandle};
@@ -78,7 +83,11 @@ pub(crate) struct Inner {
     pub(crate) reader: Reader,
     pub(crate) net: NetHandle,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) board: watch::Receiver<Board>,
     pub(crate) started: Instant,
+    /// Why the inviting node did not let this one in, if it said so since start.
+    pub(crate) join_refusal: OnceLock<JoinRefused>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -92,6 +101,26 @@ impl Service {
         let (reply, answer) = oneshot::channel();
         self.inner.writer.send(Job::Write { ops, idempotency, reply: Reply(reply) }).await;
         answer.await.unwrap_or(Err(WriteError::Stopping))
+    }
+
+    /// Those of `ops` that would change what a reader of their key finds now. Another write may come in between: they
+    /// are then written though they change nothing, or left out though the key has changed since.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub async fn changes_among(&self, ops: Vec<Op>) -> Result<Vec<Op>, ReadError> {
+        let published = self.inner.writer.published();
+        let mut changes = Vec::with_capacity(ops.len());
+        for op in ops {
+            // The tree knows without the disk that a key was never written, which is the rule in a first import.
+            let known = published.tree.get(&op.key().hash()).is_some();
+            let stored = if known { self.inner.reader.entry(op.key()).await? } else { None };
+            if stored.and_then(|entry| entry.value).as_deref() != op.value() {
+                changes.push(op);
+            }
+        }
+        Ok(changes)
     }
 
     /// Takes commits signed elsewhere by members; tells each one's fate, in their order.
@@ -161,6 +190,11 @@ impl Service {
         self.inner.writer.watch()
     }
 
+    /// What the network looks like; changes with it.
+    pub fn peers_changed(&self) -> watch::Receiver<crate::net::NetView> {
+        self.inner.net.watch()
+    }
+
     /// Fires when the node is about to end.
     pub fn stopped(&self) -> CancellationToken {
         self.inner.stop.clone()
@@ -201,7 +235,10 @@ impl Service {
             return Err(trouble.to_string());
         }
         if !published.membership.is_active(&self.inner.identity.keys.author.id()) {
-            return Err(WriteError::NotYetMember.to_string());
+            return Err(match self.inner.join_refusal.get() {
+                Some(refused) => format!("not a member: {refused}; then join with a new directory"),
+                None => WriteError::NotYetMember.to_string(),
+            });
         }
         if published.is_catching_up {
             return Err(WriteError::CatchingUp.to_string());
@@ -222,6 +259,7 @@ impl Service {
         let (published, net) = (inner.writer.published(), inner.net.view());
         let (identity, author) = (&inner.identity, inner.identity.keys.author.id());
         let ready = self.ready();
+        let board = inner.board.borrow().clone();
         view::Status {
             name: inner.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -232,7 +270,10 @@ impl Service {
             state_root: published.root.to_string(),
             entries: published.tree.len(),
             log_size: published.log_size,
-            mode: MODE.to_owned(),
+            mode: board.mode.word().to_owned(),
+            mode_since_ms: now_ms().saturating_sub(board.age_ms(board.since_ms)),
+            mode_reason: board.reason.clone(),
+            http_peers: http_peers(&board),
             ready: ready.is_ok(),
             not_ready_reason: ready.err(),
             write_refusal: published.trouble.as_ref().map(ToString::to_string),
@@ -250,7 +291,7 @@ impl Service {
         }
     }
 
-    fn counts(&self) -> view::PeerCounts {
+    pub(crate) fn counts(&self) -> view::PeerCounts {
         let root = self.inner.writer.published().root;
         let counts = self.inner.net.view().book.counts(steady_ms(), &root);
         view::PeerCounts {
@@ -269,18 +310,20 @@ impl Service {
             .map(|(name, peer)| {
                 let author = book.author(name);
                 let link = peer.links.values().next();
+                let awaited = book.awaited(name);
+                let dialled_at = awaited.and_then(|awaited| awaited.address).map(str::to_owned);
                 let head = peer.head.as_ref();
                 view::Peer {
                     peer_id: PeerId::from_bytes(&name.0).map_or_else(|_| "?".to_owned(), |id| id.to_string()),
                     author: author.map(|author| author.to_string()),
                     name: author.and_then(|author| published.membership.member(&author)).map(|m| m.name.clone()),
-                    configured: peer.configured,
+                    configured: book.is_configured(name),
                     connected: !peer.links.is_empty(),
                     lattice: author.is_some(),
-                    mesh: peer.mesh,
+                    mesh: author.is_some() && peer.mesh,
                     in_sync: book.is_in_sync(now, name, &published.root),
                     connections: peer.links.len() as u64,
-                    address: link.map(|link| link.address.clone()),
+                    address: link.map(|link| link.address.clone()).or(dialled_at),
                     direction: link.map(|link| if link.outbound { "outbound" } else { "inbound" }.to_owned()),
                     rtt_ms: peer.rtt_ms,
                     state_root: head.map(|(head, _)| head.root.to_string()),
@@ -288,9 +331,22 @@ impl Service {
                     same_root: head.map(|(head, _)| head.root == published.root),
                     head_age_ms: head.map(|(_, at)| now.saturating_sub(*at)),
                     refusal: peer.refusal.clone(),
+                    error: awaited.and_then(|awaited| awaited.error).map(str::to_owned),
+                    next_dial_ms: awaited.and_then(|awaited| awaited.next_dial_ms).map(|at| at.saturating_sub(now)),
                 }
             })
             .collect()
+    }
+
+    /// Configured addresses at which no peer has answered yet.
+    pub fn unanswered(&self) -> Vec<view::Unanswered> {
+        let (now, book) = (steady_ms(), self.inner.net.view().book);
+        let shown = |awaited: Awaited<'_>| view::Unanswered {
+            address: awaited.address.unwrap_or_default().to_owned(),
+            error: awaited.error.map(str::to_owned),
+            next_dial_ms: awaited.next_dial_ms.map(|at| at.saturating_sub(now)),
+        };
+        book.unanswered().map(shown).collect()
     }
 
     /// What other nodes are told over HTTP.
@@ -303,11 +359,28 @@ impl Service {
             merkle_root: published.root.to_string(),
             entries: published.tree.len(),
             peers: self.counts().lattice,
-            mode: MODE.to_owned(),
+            mode: self.inner.board.borrow().mode.word().to_owned(),
             frontier: data_encoding::HEXLOWER.encode(&published.frontier_digest),
             log_size: published.log_size,
             time_ms: now_ms(),
+            head: StateView::head_text(&signed_head(&self.inner.identity, &published)),
         }
+    }
+
+    /// The second road: mode, why, and each peer that is asked over HTTP.
+    pub fn fallback(&self) -> view::Fallback {
+        let board = self.inner.board.borrow().clone();
+        view::Fallback {
+            mode: board.mode.word().to_owned(),
+            mode_since_ms: now_ms().saturating_sub(board.age_ms(board.since_ms)),
+            mode_reason: board.reason.clone(),
+            peers: http_peers(&board),
+        }
+    }
+
+    /// What happened behind number `after`, the oldest first.
+    pub fn happenings(&self, after: u64, limit: usize) -> Vec<Happening> {
+        self.inner.journal.behind(after, limit)
     }
 
     /// Prometheus text.
@@ -316,8 +389,20 @@ impl Service {
     }
 }
 
-/// The road to other nodes. There is one so far.
-const MODE: &str = "p2p";
+fn http_peers(board: &Board) -> Vec<view::HttpPeer> {
+    let peer = |peer: &PeerBoard| view::HttpPeer {
+        url: peer.url.clone(),
+        author: peer.author.map(|author| author.to_string()),
+        published: peer.is_published,
+        divergence_count: u64::from(peer.count),
+        kind: peer.kind.map(|kind| kind.word().to_owned()),
+        state_root: peer.root.map(|root| root.to_string()),
+        answer_age_ms: peer.answered_ms.map(|at| board.age_ms(at)),
+        breaker: peer.breaker.word().to_owned(),
+        error: peer.error.clone(),
+    };
+    board.peers.iter().map(peer).collect()
+}
 
 fn equivocation_view(pair: &lattice::equivocation::Equivocation) -> view::EquivocationView {
     let header = pair.first.header();

@@ -39,8 +39,14 @@ pub struct Status {
     pub entries: u64,
     /// Records in the node's log.
     pub log_size: u64,
-    /// Road to other nodes: `p2p`.
+    /// Road to other nodes: `p2p` or `http`.
     pub mode: String,
+    /// Since when, in milliseconds since 1970.
+    pub mode_since_ms: u64,
+    /// Why.
+    pub mode_reason: String,
+    /// Peers that are asked over HTTP.
+    pub http_peers: Vec<HttpPeer>,
     /// Whether the node serves right answers now.
     pub ready: bool,
     /// Why it is not ready.
@@ -70,6 +76,42 @@ pub struct Status {
     pub refusals: std::collections::BTreeMap<String, u64>,
 }
 
+/// One peer that is asked over HTTP at each beat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HttpPeer {
+    /// Where it answers.
+    pub url: String,
+    /// Author key of the node that answered last.
+    pub author: Option<String>,
+    /// Whether a member published the URL; else it is configured.
+    pub published: bool,
+    /// Mismatches in a row.
+    pub divergence_count: u64,
+    /// What the last one meant: `lag`, or `divergence` if nothing explains it; none after an equal root.
+    pub kind: Option<String>,
+    /// State root in its last answer.
+    pub state_root: Option<String>,
+    /// Milliseconds since its last answer.
+    pub answer_age_ms: Option<u64>,
+    /// Whether sessions with it are started: `closed` (yes), `open` (not now), `half-open` (the next is a trial).
+    pub breaker: String,
+    /// Why the last beat brought nothing.
+    pub error: Option<String>,
+}
+
+/// The second road.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Fallback {
+    /// Road to other nodes: `p2p` or `http`.
+    pub mode: String,
+    /// Since when, in milliseconds since 1970.
+    pub mode_since_ms: u64,
+    /// Why.
+    pub mode_reason: String,
+    /// Peers that are asked over HTTP.
+    pub peers: Vec<HttpPeer>,
+}
+
 /// Evidence against an author.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EquivocationView {
@@ -86,7 +128,7 @@ pub struct EquivocationView {
 /// How a reconcile ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReconcileView {
-    /// Peer id of the other node.
+    /// Peer id of the other node, or its URL if the session went over HTTP.
     pub peer: String,
     /// `equal`, `explained`, `refused`, `unexplained` or `failed`.
     pub outcome: String,
@@ -123,7 +165,7 @@ pub struct Peer {
     pub in_sync: bool,
     /// Established connections to it.
     pub connections: u64,
-    /// Address of one of them.
+    /// Address of one of them, or where the peer is dialled.
     pub address: Option<String>,
     /// `inbound` or `outbound`.
     pub direction: Option<String>,
@@ -139,6 +181,21 @@ pub struct Peer {
     pub head_age_ms: Option<u64>,
     /// Why it is not a lattice peer, if the handshake was refused.
     pub refusal: Option<String>,
+    /// Why the last dial led to no connection.
+    pub error: Option<String>,
+    /// Milliseconds until it is dialled again, if that is planned.
+    pub next_dial_ms: Option<u64>,
+}
+
+/// A configured address at which no peer has answered yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Unanswered {
+    /// The address.
+    pub address: String,
+    /// Why the last dial led to no connection.
+    pub error: Option<String>,
+    /// Milliseconds until it is dialled again; none while it is being dialled.
+    pub next_dial_ms: Option<u64>,
 }
 
 /// An entry with its value.

@@ -3,6 +3,7 @@
 //! Rows are `name, value, unit, bound, ratio`. The bound is what a small probe of the same machine, in the same
 //! minute, says the best could be; only the ratio travels between machines.
 
+mod heal;
 mod ingest;
 mod large;
 mod latency;
@@ -18,7 +19,7 @@ pub(crate) fn row(name: &str, value: f64, unit: &str, bound: f64) {
     let _ = std::io::stdout().flush();
 }
 
-const SECTIONS: [&str; 3] = ["ingest", "latency", "large"];
+const SECTIONS: [&str; 4] = ["ingest", "latency", "large", "heal"];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -45,6 +46,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("large") {
         runtime.block_on(large::measure(&probes))?;
+    }
+    if wanted("heal") {
+        runtime.block_on(heal::measure(&probes))?;
     }
     Ok(())
 }

@@ -132,6 +132,26 @@ name = {name}
 # Addresses of this node as others reach it, where it can't see them itself (port forwarding, containers).
 #external = []
 
+# Nodes to ask over plain HTTP what they hold, for the day on which libp2p fails: [\"http://192.0.2.7:4800\"].
+#nodes = []
+
+# Where others reach this node's HTTP, for members to be told: http_url = \"http://192.0.2.8:4800\". None by default.
+
+# Where to serve /api/lattice/* for other nodes: lattice_http = [\"0.0.0.0:4802\"]. By default where the API is; with
+# this, only here.
+
+# How often those nodes are asked, by how many hundredths of that the moment is left to chance, and how long an answer
+# may take.
+#heartbeat_ms = 10000
+#heartbeat_jitter_percent = 10
+#heartbeat_timeout_ms = 5000
+
+# After how many other roots in a row this node reconciles over HTTP.
+#heartbeat_mismatches = 3
+
+# After how long without a lattice peer over libp2p it does so at each beat.
+#http_mode_after_ms = 60000
+
 # Look for nodes of this lattice on the local network.
 #mdns = true
 

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::file::{self, BadFile};
 
 /// What people call a lattice that nobody named.
-const LATTICE_NAME_DEFAULT: &str = "lattice";
+pub const LATTICE_NAME_DEFAULT: &str = "lattice";
 
 /// Why a genesis file can't found a lattice.
 #[derive(Debug, thiserror::Error)]

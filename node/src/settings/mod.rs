@@ -8,6 +8,7 @@
 //! # Reading order
 //!
 //! 1. [`typed`]: the options of a source, and which source wins. [`address`]: what counts as an address.
+//!    [`heartbeat`]: the second road's.
 //! 2. [`environment`] and [`mod@file`]: two sources; the command line is the third.
 //! 3. [`founding`]: the genesis as an operator writes it.
 
@@ -20,6 +21,8 @@ pub mod typed;
 
 pub mod address;
 
+pub mod heartbeat;
+
 pub mod environment;
 
 pub mod file;
@@ -27,6 +30,7 @@ pub mod file;
 pub mod founding;
 
 use address::{HttpListen, P2pListen};
+use heartbeat::{Heartbeat, TypedNumbers};
 use typed::{Synchronous, Typed};
 
 /// Port of the HTTP API when none is given.
@@ -46,6 +50,10 @@ pub struct Settings {
     pub p2p: Vec<Multiaddr>,
     /// Addresses of the HTTP API.
     pub http: Vec<SocketAddr>,
+    /// Addresses for other nodes' HTTP requests; none if they come to the API's.
+    pub lattice_http: Vec<SocketAddr>,
+    /// The second road.
+    pub heartbeat: Heartbeat,
     /// Peers to dial for ever, with or without their peer id at the end.
     pub peers: Vec<Multiaddr>,
     /// Addresses to announce beside those that others observe.
@@ -96,12 +104,23 @@ impl Settings {
             let token = dir.join("api.token");
             return Err(BadSettings::OpenWithoutToken { address, token });
         }
+        let lattice_http = at_least_one("lattice_http", typed.lattice_http, Vec::new)?;
+        let numbers = TypedNumbers {
+            beat_ms: typed.heartbeat_ms,
+            jitter_percent: typed.heartbeat_jitter_percent,
+            timeout_ms: typed.heartbeat_timeout_ms,
+            mismatches: typed.heartbeat_mismatches,
+            alone_ms: typed.http_mode_after_ms,
+        };
+        let nodes = without_repeats(typed.nodes.into_iter().flatten().map(String::from).collect());
         let p2p = at_least_one("p2p", typed.p2p, || vec![P2pListen::default_for_all_interfaces()])?;
         Ok(Self {
             dir,
             name: typed.name.map(String::from),
             p2p: without_repeats(p2p.into_iter().flat_map(P2pListen::into_addresses).collect()),
             http,
+            lattice_http: without_repeats(lattice_http.into_iter().map(SocketAddr::from).collect()),
+            heartbeat: Heartbeat::resolve(nodes, typed.http_url.map(String::from), &numbers),
             peers: without_repeats(typed.peers.into_iter().flatten().map(Multiaddr::from).collect()),
             external: without_repeats(typed.external.into_iter().flatten().map(Multiaddr::from).collect()),
             mdns: typed.mdns.unwrap_or(true),

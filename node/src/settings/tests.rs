@@ -67,6 +67,20 @@ fn flags_go_over_environment_over_file_over_defaults() {
 }
 
 #[test]
+fn the_second_road_has_defaults_and_takes_numbers_and_urls() {
+    let defaults = resolve(Typed::default()).expect("defaults").heartbeat;
+    let (tracker, http_after_ms) = (defaults.numbers.tracker, defaults.numbers.http_after_ms);
+    assert_eq!((tracker.interval_ms, tracker.jitter_percent, tracker.mismatches), (10_000, 10, 3));
+    assert_eq!((http_after_ms, defaults.timeout.as_secs(), defaults.own_url), (60_000, 5, None));
+    let env = from_env(&[("LATTICE_NODES", "http://a:1/, http://b:2,http://a:1"), ("LATTICE_HEARTBEAT_MS", "1000")]);
+    let file = from_file("http_url = 'https://own'\nnodes = ['http://file:1']\nheartbeat_mismatches = 5");
+    let meant = resolve(env.expect("valid").over(file.expect("valid"))).expect("valid").heartbeat;
+    assert_eq!(meant.nodes, ["http://a:1", "http://b:2"]);
+    assert_eq!((meant.numbers.tracker.interval_ms, meant.numbers.tracker.mismatches), (1_000, 5));
+    assert_eq!(meant.own_url.as_deref(), Some("https://own"));
+}
+
+#[test]
 fn listening_addresses() {
     let table: [(&str, Result<&[&str], &str>); 10] = [
         ("127.0.0.1:0", Ok(&["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"])),
@@ -108,6 +122,11 @@ fn a_bad_file_names_its_line_and_key() {
         ("peers = ['127.0.0.1:1']", "line 1, \"peers\": \"127.0.0.1:1\" is not a multiaddr"),
         ("http = ['4800']", "line 1, \"http\": \"4800\" is not an address"),
         ("name = ''", "line 1, \"name\": \"\" can't be a name"),
+        ("nodes = ['http://a:1', 'a:1']", "line 1, \"nodes\": \"a:1\" is not a node's URL"),
+        ("http_url = 'http://u@a'", "line 1, \"http_url\""),
+        ("heartbeat_ms = 99", "99 is not a whole number from 100 to 3600000"),
+        ("heartbeat_mismatches = 0", "0 is not a whole number from 1 to 1000"),
+        ("lattice_http = ['4802']", "line 1, \"lattice_http\": \"4802\" is not an address"),
         ("synchronous = 'off'", "line 1, \"synchronous\""),
         ("name = 'a'\nname = 'b'", "line 2"),
         ("name = 'a", "line 1"),
@@ -127,6 +146,8 @@ fn a_bad_variable_names_itself() {
         ("LATTICE_MDNS", "maybe"),
         ("LATTICE_P2P", "127.0.0.1:1,,"),
         ("LATTICE_HTTP", "nowhere"),
+        ("LATTICE_NODES", "http://a:1,ftp://b"),
+        ("LATTICE_HEARTBEAT_MS", "soon"),
         ("LATTICE_PEERS", "x"),
         ("LATTICE_SYNCHRONOUS", "FULL"),
         ("LATTICE_NAME", "two\nlines"),

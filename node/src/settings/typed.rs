@@ -5,6 +5,7 @@ use lattice::limits::NAME_BYTES_MAX;
 use serde::Deserialize;
 
 use super::address::{DialAddress, HttpListen, P2pListen};
+use super::heartbeat::{AloneMs, BeatMs, JitterPercent, Mismatches, NodeUrl, TimeoutMs};
 
 /// What one source says; `None` where it is silent. The names are those of `lattice.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -20,6 +21,22 @@ pub struct Typed {
     pub peers: Option<Vec<DialAddress>>,
     /// Addresses to announce.
     pub external: Option<Vec<DialAddress>>,
+    /// Nodes to ask over HTTP.
+    pub nodes: Option<Vec<NodeUrl>>,
+    /// Where others reach this node over HTTP.
+    pub http_url: Option<NodeUrl>,
+    /// Addresses for other nodes' HTTP requests alone.
+    pub lattice_http: Option<Vec<HttpListen>>,
+    /// Milliseconds between two beats.
+    pub heartbeat_ms: Option<BeatMs>,
+    /// By how much a beat may be off.
+    pub heartbeat_jitter_percent: Option<JitterPercent>,
+    /// Milliseconds to wait for an answer.
+    pub heartbeat_timeout_ms: Option<TimeoutMs>,
+    /// Mismatches in a row until a reconcile over HTTP.
+    pub heartbeat_mismatches: Option<Mismatches>,
+    /// Milliseconds without a lattice peer until HTTP mode.
+    pub http_mode_after_ms: Option<AloneMs>,
     /// Whether to look for peers on the local network.
     pub mdns: Option<bool>,
     /// How hard the store waits for the disk.
@@ -38,6 +55,14 @@ impl Typed {
             http: self.http.or(weaker.http),
             peers: self.peers.or(weaker.peers),
             external: self.external.or(weaker.external),
+            nodes: self.nodes.or(weaker.nodes),
+            http_url: self.http_url.or(weaker.http_url),
+            lattice_http: self.lattice_http.or(weaker.lattice_http),
+            heartbeat_ms: self.heartbeat_ms.or(weaker.heartbeat_ms),
+            heartbeat_jitter_percent: self.heartbeat_jitter_percent.or(weaker.heartbeat_jitter_percent),
+            heartbeat_timeout_ms: self.heartbeat_timeout_ms.or(weaker.heartbeat_timeout_ms),
+            heartbeat_mismatches: self.heartbeat_mismatches.or(weaker.heartbeat_mismatches),
+            http_mode_after_ms: self.http_mode_after_ms.or(weaker.http_mode_after_ms),
             mdns: self.mdns.or(weaker.mdns),
             synchronous: self.synchronous.or(weaker.synchronous),
             log_json: self.log_json.or(weaker.log_json),

@@ -6,6 +6,7 @@
 pub mod open;
 pub mod read;
 pub mod rebuild;
+pub mod transfer;
 pub mod write;
 
 use lattice::clock::Timestamp;

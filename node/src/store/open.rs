@@ -9,7 +9,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Connection, Row};
+use sqlx::{ConnectOptions, Connection, Row};
 
 use super::rebuild::{Progress, Rebuilt, rebuild};
 use super::{OWN_LOG, StoreError};
@@ -114,7 +114,11 @@ pub async fn open(
         .connect_with(read_options(path))
         .await
         .map_err(StoreError::from)?;
-    let rebuilt = rebuild(&mut writer, stored_entries, progress).await?;
+    // A connection of its own, since a long scan is no slow statement to be warned of.
+    let scan = read_options(path).disable_statement_logging();
+    let mut scan = SqliteConnection::connect_with(&scan).await.map_err(StoreError::from)?;
+    let rebuilt = rebuild(&mut scan, stored_entries, progress).await?;
+    scan.close().await.map_err(StoreError::from)?;
     let (found, found_entries) = (rebuilt.tree.root(), rebuilt.tree.len());
     if (found, found_entries) != (stored, stored_entries) {
         return Err(OpenError::RootMismatch { found, found_entries, stored, stored_entries });

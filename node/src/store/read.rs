@@ -44,6 +44,10 @@ impl Reader {
         Self { pool }
     }
 
+    pub(super) fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
     /// The entry at `key`, tombstones included.
     ///
     /// # Errors
@@ -208,21 +212,12 @@ async fn entry_rows(read: &mut SqliteConnection, rows: &[EntryRow]) -> Result<BT
 
 /// The commit of an entry, with all its operations that stand. They were written side by side.
 async fn whole_commit(read: &mut SqliteConnection, entry: &SqliteRow) -> Result<Commit, StoreError> {
-    let signature = entry.get::<&[u8], _>(6).try_into().map_err(StoreError::damaged)?;
-    let signed = SignedHeader::decode(entry.get(5), signature).map_err(StoreError::damaged)?;
-    let hashes = match entry.get::<Option<&[u8]>, _>(7) {
-        Some(hashes) => hashes.to_vec(),
-        None => signed.header().ops_root.to_vec(),
-    };
-    let mut slots: Vec<_> = hashes.chunks(32).filter_map(OpHash::from_slice).map(OpSlot::Dead).collect();
-    if slots.len() != signed.header().op_count as usize {
-        return Err(StoreError::damaged("a commit lacks hashes of its operations"));
-    }
+    let (signed, mut slots) = slots_of(entry)?;
     let (first, span) = (entry.get::<i64, _>(8), entry.get::<i64, _>(9));
     if span == 1 {
         fill_slot(&mut slots, entry)?;
     } else {
-        let sql = AssertSqlSafe(format!("{PARTS} WHERE e.id >= ? AND e.id < ? AND e.commit_id = ?"));
+        let sql = "SELECT id, key, value, op_index FROM entries WHERE id >= ? AND id < ? AND commit_id = ?";
         let query = sqlx::query(sql).bind(first).bind(first + span).bind(entry.get::<i64, _>(COMMIT));
         for row in query.fetch_all(read).await? {
             fill_slot(&mut slots, &row)?;
@@ -231,7 +226,23 @@ async fn whole_commit(read: &mut SqliteConnection, entry: &SqliteRow) -> Result<
     Ok(Commit::from_parts(signed, slots))
 }
 
-fn fill_slot(slots: &mut [OpSlot], entry: &SqliteRow) -> Result<(), StoreError> {
+/// A commit's header, and its operations as if none stood any more.
+pub(super) fn slots_of(entry: &SqliteRow) -> Result<(SignedHeader, Vec<OpSlot>), StoreError> {
+    let signature = entry.get::<&[u8], _>(6).try_into().map_err(StoreError::damaged)?;
+    let signed = SignedHeader::decode(entry.get(5), signature).map_err(StoreError::damaged)?;
+    let hashes = match entry.get::<Option<&[u8]>, _>(7) {
+        Some(hashes) => hashes.to_vec(),
+        None => signed.header().ops_root.to_vec(),
+    };
+    let slots: Vec<_> = hashes.chunks(32).filter_map(OpHash::from_slice).map(OpSlot::Dead).collect();
+    if slots.len() != signed.header().op_count as usize {
+        return Err(StoreError::damaged("a commit lacks hashes of its operations"));
+    }
+    Ok((signed, slots))
+}
+
+/// Puts an entry's operation into its place.
+pub(super) fn fill_slot(slots: &mut [OpSlot], entry: &SqliteRow) -> Result<(), StoreError> {
     let op = match entry.get::<Option<&[u8]>, _>(2) {
         Some(value) => Op::put(entry.get(1), value),
         None => Op::delete(entry.get(1)),

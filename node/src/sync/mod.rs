@@ -1,8 +1,11 @@
 //! Keeping in step with peers: heads out and in, sessions started when the schedule says so.
 //!
-//! The schedule is [`node_core::schedule`]; [`session`] carries out the initiator's effects, [`serve`] answers
-//! the sessions of others.
+//! The schedule is [`node_core::schedule`]; [`session`] carries out the initiator's effects over a [`road`], [`serve`]
+//! answers the sessions of others.
 
+pub mod crossing;
+mod progress;
+pub mod road;
 pub mod serve;
 pub mod session;
 
@@ -12,13 +15,14 @@ use std::time::Duration;
 
 use lattice::fault::Fault;
 use lattice::frame::Frame;
-use lattice::head::Head;
-use lattice::ids::StateRoot;
+use lattice::head::{Head, SignedHead};
+use lattice::ids::{AuthorId, StateRoot};
 use lattice::record::Event;
 use libp2p::PeerId;
 use node_core::peers::PeerName;
 use node_core::schedule::{Alarm, Ended, Ours, Roots, Schedule};
 use reconcile::outcome::Outcome;
+use reconcile::sketch::Estimator;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +34,9 @@ use crate::net::{Command, NetHandle};
 use crate::store::read::Reader;
 use crate::writer::job::Job;
 use crate::writer::{Identity, Published, WriterHandle};
+use crossing::Crossing;
+use road::Road;
+use serve::Turns;
 use session::{Report, Session};
 
 /// Heads waiting for the sync task. Beyond it they are lost, and the next ones tell the same.
@@ -55,6 +62,10 @@ pub struct Sync {
     pub net: NetHandle,
     /// Where endings are counted.
     pub counters: Arc<Counters>,
+    /// Who is being answered, over whichever road.
+    pub turns: Arc<Turns>,
+    /// Who asks us, and whom we ask, over libp2p.
+    pub crossing: Arc<Crossing>,
 }
 
 impl Sync {
@@ -63,12 +74,13 @@ impl Sync {
         self,
         mut heads: mpsc::Receiver<Head>,
         mut nudges: mpsc::Receiver<PeerId>,
+        mut askers: mpsc::Receiver<PeerId>,
         stop: CancellationToken,
     ) {
         let mut schedule = Schedule::default();
         let mut present = BTreeSet::new();
         let (mut states, mut network) = (self.writer.watch(), self.net.watch());
-        let mut sessions: JoinSet<Report> = JoinSet::new();
+        let mut sessions: JoinSet<(PeerId, Report)> = JoinSet::new();
         let mut running: HashMap<tokio::task::Id, PeerId> = HashMap::new();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -79,20 +91,26 @@ impl Sync {
                 Ok(()) = network.changed() => self.presence(&mut schedule, &mut present),
                 Some(head) = heads.recv() => self.on_head(&mut schedule, head).await,
                 Some(peer) = nudges.recv() => schedule.nudged(name(&peer)),
+                Some(peer) = askers.recv() => schedule.asked(steady_ms(), &name(&peer)),
                 Some(ended) = sessions.join_next_with_id() => match ended {
-                    Ok((id, report)) => {
+                    Ok((id, (peer, report))) => {
                         running.remove(&id);
-                        self.ended(&mut schedule, report).await;
+                        self.crossing.end(&peer);
+                        self.ended(&mut schedule, peer, report).await;
                     }
                     // A session that panicked is a bug of ours; its place in the schedule must be freed all the same.
                     Err(error) => if let Some(peer) = running.remove(&error.id()) {
+                        self.crossing.end(&peer);
                         tracing::error!(%peer, %error, "a reconcile session broke");
                         schedule.ended(steady_ms(), &name(&peer), Ended::Badly(None), 0);
                     },
                 },
                 _ = tick.tick() => {
                     while let Some(peer) = schedule.next(steady_ms()).and_then(|peer| PeerId::from_bytes(&peer.0).ok()) {
-                        let session = sessions.spawn(Session { sync: self.clone(), peer }.run());
+                        self.crossing.begin(peer);
+                        let estimator = self.estimator_of(&peer);
+                        let session = Session { sync: self.clone(), road: Road::P2p(peer), estimator };
+                        let session = sessions.spawn(async move { (peer, session.run().await) });
                         running.insert(session.id(), peer);
                     }
                 }
@@ -100,6 +118,13 @@ impl Sync {
             }
         }
         sessions.shutdown().await;
+    }
+
+    /// What the peer's last head tells about how much it differs.
+    fn estimator_of(&self, peer: &PeerId) -> Option<Estimator> {
+        let book = self.net.view().book;
+        let head = book.peers().find(|(known, _)| **known == name(peer)).and_then(|(_, peer)| peer.head);
+        head.map(|(head, _)| Estimator::decode(&head.estimator))
     }
 
     fn presence(&self, schedule: &mut Schedule, present: &mut BTreeSet<PeerName>) {
@@ -127,33 +152,33 @@ impl Sync {
         self.net.command(Command::Head { head, known }).await;
     }
 
-    async fn ended(&self, schedule: &mut Schedule, report: Report) {
+    async fn ended(&self, schedule: &mut Schedule, peer: PeerId, report: Report) {
         let random = u64::from(report.took_ms as u32);
-        if let Some(alarm) = schedule.ended(steady_ms(), &name(&report.peer), ended_as(&report.outcome), random) {
+        if let Some(alarm) = schedule.ended(steady_ms(), &name(&peer), ended_as(&report.outcome), random) {
             self.counters.diverged();
             tell(&report, alarm);
         }
         if report.outcome.is_in_step() {
-            self.net.command(Command::Synced(report.peer)).await;
+            self.net.command(Command::Synced(peer)).await;
         }
         if report.outcome.fault() == Some(Fault::Sender) {
-            self.net.command(Command::Strike(report.peer)).await;
+            self.net.command(Command::Strike(peer)).await;
         }
+        let author = self.net.view().book.author(&name(&peer));
+        self.settle(author, report).await;
+    }
+
+    /// What every session leaves behind, over whichever road it went: figures, and a record if it moved something.
+    pub(crate) async fn settle(&self, author: Option<AuthorId>, report: Report) {
         if matches!(report.outcome, Outcome::Equal { frontier_raised: false, .. })
             && self.writer.published().is_catching_up
         {
             self.writer.send(Job::CaughtUp).await;
         }
         self.counters.reconciled(report.outcome.word(), report.view());
-        self.note(report).await;
-    }
-
-    /// A session that moved something, or that failed to, goes into the log; one that found all equal does not.
-    async fn note(&self, report: Report) {
         let moved = report.stats.entries_received + report.stats.entries_sent > 0;
         tracing::info!(peer = %report.peer, outcome = report.outcome.word(), stats = ?report.stats, detail = report.detail(), "reconcile ended");
-        let book = self.net.view().book;
-        let Some(peer) = book.author(&name(&report.peer)).filter(|_| moved) else { return };
+        let Some(peer) = author.filter(|_| moved) else { return };
         let outcome = report.outcome.word().to_owned();
         let (received, sent) = (report.stats.entries_received, report.stats.entries_sent);
         self.writer.send(Job::Note { event: Event::Reconciled { peer, outcome, received, sent } }).await;
@@ -164,7 +189,7 @@ impl Sync {
         let mut states = self.writer.watch();
         loop {
             let published = states.borrow_and_update().clone();
-            let frame = Frame::Head(Box::new(self.head_of(&published).sign(&self.identity.keys.author)));
+            let frame = Frame::Head(Box::new(signed_head(&self.identity, &published)));
             self.net.command(Command::Publish(frame.encode())).await;
             let change = async {
                 tokio::time::sleep(HEAD_PAUSE).await;
@@ -175,18 +200,6 @@ impl Sync {
                 _ = tokio::time::timeout(HEAD_INTERVAL, change) => {}
                 () = stop.cancelled() => return,
             }
-        }
-    }
-
-    fn head_of(&self, published: &Published) -> Head {
-        Head {
-            lattice: self.identity.lattice,
-            author: self.identity.keys.author.id(),
-            time_ms: now_ms(),
-            root: published.root,
-            entries: published.tree.len(),
-            frontier: published.frontier_digest,
-            checkpoint_size: 0,
         }
     }
 
@@ -209,6 +222,21 @@ impl Sync {
     }
 }
 
+/// What this node says of its state now.
+pub(crate) fn signed_head(identity: &Identity, published: &Published) -> SignedHead {
+    let head = Head {
+        lattice: identity.lattice,
+        author: identity.keys.author.id(),
+        time_ms: now_ms(),
+        root: published.root,
+        entries: published.tree.len(),
+        frontier: published.frontier_digest,
+        checkpoint_size: 0,
+        estimator: published.tree.sketch().estimator().encode(),
+    };
+    head.sign(&identity.keys.author)
+}
+
 /// What the schedule makes of an outcome.
 fn ended_as(outcome: &Outcome) -> Ended {
     let roots = |ours: &StateRoot, theirs: &StateRoot| Roots { ours: *ours, theirs: *theirs };
@@ -224,7 +252,7 @@ fn ended_as(outcome: &Outcome) -> Ended {
 }
 
 fn tell(report: &Report, alarm: Alarm) {
-    let (peer, detail) = (report.peer, report.detail());
+    let (peer, detail) = (&report.peer, report.detail());
     let first = if let Outcome::Unexplained { first, .. } = &report.outcome { Some(first) } else { None };
     match alarm {
         Alarm::Unexplained(Roots { ours, theirs }) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lattice::fault::Fault;
 use lattice::hello::{JoinAnswer, JoinRequest};
+use libp2p::PeerId;
 use reconcile::message::{Request as Question, Response};
 use reconcile::responder::{Answer, answer, applied, loaded, read};
 use sha2::{Digest, Sha256};
@@ -31,31 +32,37 @@ const WAITING_MAX: usize = 16;
 /// Strangers with an invitation heard at once. Beyond it they come again by themselves.
 const JOINS_MAX: usize = 2;
 
-/// Who is being answered. A place is taken before a task is made for the request, so that a burst can't outrun it.
-struct Turns {
-    answers: Arc<Semaphore>,
+/// Who is being answered. A place is taken before a task is made for the request, so that a burst can't outrun it. Both
+/// roads share the places: one burst more is no more memory.
+pub struct Turns {
+    answers: Semaphore,
     places: Arc<Semaphore>,
     joins: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            answers: Semaphore::new(ANSWERS_MAX),
+            places: Arc::new(Semaphore::new(ANSWERS_MAX + WAITING_MAX)),
+            joins: Arc::new(Semaphore::new(JOINS_MAX)),
+        }
+    }
 }
 
 impl Sync {
     /// Answers requests until `stop` fires.
     pub async fn serve(self, mut requests: mpsc::Receiver<Request>, stop: CancellationToken) {
-        let turns = Turns {
-            answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
-            places: Arc::new(Semaphore::new(ANSWERS_MAX + WAITING_MAX)),
-            joins: Arc::new(Semaphore::new(JOINS_MAX)),
-        };
         let tasks = TaskTracker::new();
         loop {
             let request = tokio::select! {
                 Some(request) = requests.recv() => request,
                 () = stop.cancelled() => break,
             };
-            match turns.place_for(&request, self.is_known(&request)) {
+            match self.turns.place_for(&request, self.is_known(&request)) {
                 Ok(place) => {
-                    let (sync, answers) = (self.clone(), turns.answers.clone());
-                    tasks.spawn(async move { sync.answer(request, &answers, place).await });
+                    let sync = self.clone();
+                    tasks.spawn(async move { sync.answer(request, place).await });
                 }
                 Err(refusal) => self.respond(request, refusal).await,
             }
@@ -75,16 +82,39 @@ impl Sync {
         request.author.is_some() || (self.writer.published().is_catching_up && is_configured())
     }
 
+    fn must_wait(&self, peer: PeerId, question: &Question) -> bool {
+        let own = (self.writer.published().tree.len(), self.net.own);
+        self.crossing.must_wait(own, peer, question)
+    }
+
     /// Answers in turn; the place is given back at the end.
-    async fn answer(&self, request: Request, answers: &Semaphore, _place: OwnedSemaphorePermit) {
+    async fn answer(&self, request: Request, _place: OwnedSemaphorePermit) {
         let bytes = match request.protocol {
             Protocol::Join => self.join(&request).await.encode(),
-            Protocol::Reconcile => match tokio::time::timeout(BUSY_AFTER, answers.acquire()).await {
-                Ok(Ok(_turn)) => self.reconcile(&request).await.encode(),
-                Ok(Err(_)) | Err(_) => Response::Busy.encode(),
+            Protocol::Reconcile => match Question::decode(&request.bytes) {
+                Ok(question) if self.must_wait(request.peer, &question) => Response::Busy.encode(),
+                Ok(question) => self.in_turn(question).await.encode(),
+                Err(error) => {
+                    if error.fault() == Fault::Sender {
+                        self.net.command(Command::Strike(request.peer)).await;
+                    }
+                    Response::Refused { reason: format!("the request does not decode: {error}") }.encode()
+                }
             },
         };
         self.respond(request, bytes).await;
+    }
+
+    /// Answers a message that a member sent over HTTP.
+    pub(crate) async fn answer_over_http(&self, message: Vec<u8>) -> http_fallback::router::Reply {
+        use http_fallback::router::Reply;
+        let Ok(_place) = self.turns.places.clone().try_acquire_owned() else { return Reply::Busy };
+        let question = match Question::decode(&message) {
+            Ok(question) => question,
+            Err(error) => return Reply::Unreadable(format!("the message does not decode: {error}")),
+        };
+        let response = self.in_turn(question).await;
+        if response == Response::Busy { Reply::Busy } else { Reply::Answer(response.encode()) }
     }
 
     async fn respond(&self, request: Request, bytes: Vec<u8>) {
@@ -92,18 +122,20 @@ impl Sync {
         self.net.command(Command::Respond { protocol, channel, bytes }).await;
     }
 
-    async fn reconcile(&self, request: &Request) -> Response {
-        let question = match Question::decode(&request.bytes) {
-            Ok(question) => question,
-            Err(error) => {
-                if error.fault() == Fault::Sender {
-                    self.net.command(Command::Strike(request.peer)).await;
-                }
-                return Response::Refused { reason: format!("the request does not decode: {error}") };
-            }
-        };
+    /// Waits for a turn, not for long.
+    async fn in_turn(&self, question: Question) -> Response {
+        match tokio::time::timeout(BUSY_AFTER, self.turns.answers.acquire()).await {
+            Ok(Ok(_turn)) => self.reconcile(question).await,
+            Ok(Err(_)) | Err(_) => Response::Busy,
+        }
+    }
+
+    async fn reconcile(&self, question: Question) -> Response {
         let published = self.writer.published();
-        match answer(question, &view_of(&published)) {
+        let view = view_of(&published);
+        let is_long = question.is_long();
+        let answer = || answer(question, &view);
+        match if is_long { tokio::task::block_in_place(answer) } else { answer() } {
             Answer::Reply(response) => response,
             Answer::Load { keys, max_bytes } => match load(&published, &self.reader, &keys, max_bytes).await {
                 Ok((commits, served)) => loaded(commits, served),

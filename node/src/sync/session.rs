@@ -3,18 +3,18 @@
 use std::time::Instant;
 
 use lattice::commit::Commit;
-use lattice::fault::Fault;
 use lattice::ids::KeyHash;
-use libp2p::PeerId;
 use node_core::apply::EntryRow;
 use reconcile::initiator::{Config, Effect, Event, Initiator};
-use reconcile::message::{Request, Response};
+use reconcile::message::Response;
 use reconcile::outcome::{Outcome, Rest, Stats};
+use reconcile::sketch::Estimator;
 use reconcile::view::View;
 use tokio::sync::oneshot;
 
 use super::Sync;
-use crate::net::Protocol;
+use super::progress::Progress;
+use super::road::Road;
 use crate::store::read::Reader;
 use crate::view::ReconcileView;
 use crate::writer::Published;
@@ -24,14 +24,16 @@ use crate::writer::job::Job;
 pub struct Session {
     /// What it works with.
     pub sync: Sync,
-    /// With whom.
-    pub peer: PeerId,
+    /// The way to the peer.
+    pub road: Road,
+    /// The estimator in the peer's last head, to size the first flight.
+    pub estimator: Option<Estimator>,
 }
 
 /// How a session ended.
 pub struct Report {
-    /// With whom.
-    pub peer: PeerId,
+    /// With whom: a peer id or a URL.
+    pub peer: String,
     /// How.
     pub outcome: Outcome,
     /// What it cost and moved.
@@ -66,7 +68,7 @@ impl Report {
     /// As clients are shown it.
     pub fn view(&self) -> ReconcileView {
         ReconcileView {
-            peer: self.peer.to_string(),
+            peer: self.peer.clone(),
             outcome: self.outcome.word().to_owned(),
             detail: self.detail(),
             received: self.stats.entries_received,
@@ -103,33 +105,51 @@ impl Session {
     /// Runs to the end.
     pub async fn run(self) -> Report {
         let started = Instant::now();
-        let mut machine = Initiator::new(view_of(&self.sync.writer.published()), Config::default());
+        let view = view_of(&self.sync.writer.published());
+        let foretold = self.estimator.map(|theirs| theirs.difference(view.tree.sketch().estimator()));
+        let mut machine = Initiator::new(view, Config { foretold, ..Config::default() });
         let mut event = Event::Start;
+        let mut progress = Progress::new(self.road.shown());
         let outcome = loop {
-            let effect = machine.step(event);
+            // Reading many symbols takes tens of milliseconds; other tasks go on meanwhile.
+            let is_long = matches!(event, Event::Received(Response::Symbols { .. }));
+            let effect =
+                if is_long { tokio::task::block_in_place(|| machine.step(event)) } else { machine.step(event) };
             if let Effect::Finish(outcome) = effect {
                 break outcome;
             }
             event = self.carry_out(effect).await;
+            let stats = machine.stats();
+            progress.show(stats.entries_received + stats.entries_sent, machine.expected());
         };
         let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Report { peer: self.peer, outcome, stats: machine.stats(), took_ms }
+        Report { peer: self.road.shown(), outcome, stats: machine.stats(), took_ms }
     }
 
     async fn carry_out(&self, effect: Effect) -> Event<EntryRow> {
         let sync = &self.sync;
         match effect {
-            Effect::Send(request) => self.ask(&request).await,
+            Effect::Send(request) => match self.road.ask(sync, &request).await {
+                Ok(response) => Event::Received(response),
+                Err(reason) => Event::SendFailed(reason),
+            },
             Effect::Load { keys, max_bytes } => {
                 match load(&sync.writer.published(), &sync.reader, &keys, max_bytes).await {
                     Ok((commits, served)) => Event::Loaded { commits, served },
                     Err(reason) => Event::Failed(reason),
                 }
             }
-            Effect::Apply { commits } => {
-                match crate::intake::take(&sync.identity, &sync.writer, &sync.reader, commits).await {
-                    Ok(intake) => Event::Applied { intake, view: view_of(&sync.writer.published()) },
-                    Err(reason) => Event::Failed(reason),
+            Effect::Apply { commits, meanwhile } => {
+                let taken = crate::intake::take(&sync.identity, &sync.writer, &sync.reader, commits);
+                let asked = async {
+                    match &meanwhile {
+                        Some(request) => Some(self.road.ask(sync, request).await),
+                        None => None,
+                    }
+                };
+                match tokio::join!(taken, asked) {
+                    (Ok(intake), answer) => Event::Applied { intake, view: view_of(&sync.writer.published()), answer },
+                    (Err(reason), _) => Event::Failed(reason),
                 }
             }
             Effect::RaiseFrontier { root, chains } => {
@@ -141,21 +161,6 @@ impl Session {
                 }
             }
             Effect::Finish(_) => Event::Failed("the session is over".to_owned()),
-        }
-    }
-
-    async fn ask(&self, request: &Request) -> Event<EntryRow> {
-        match self.sync.net.request(self.peer, Protocol::Reconcile, request.encode()).await {
-            Err(reason) => Event::SendFailed(reason),
-            Ok(bytes) => match Response::decode(&bytes) {
-                Ok(response) => Event::Received(response),
-                Err(error) => {
-                    if error.fault() == Fault::Sender {
-                        self.sync.net.command(crate::net::Command::Strike(self.peer)).await;
-                    }
-                    Event::SendFailed(format!("the answer does not decode: {error}"))
-                }
-            },
         }
     }
 }

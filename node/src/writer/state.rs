@@ -11,6 +11,7 @@ use lattice::ids::{AuthorId, CommitId, KeyHash, LatticeId, StateRoot};
 use lattice::membership::{Change, Membership};
 use lattice::op::Op;
 use lattice::record::{Event, Record};
+use lattice::tree::StateTree;
 use node_core::apply::{EntryRow, NextRows, Tree, contested, plan};
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
@@ -41,7 +42,7 @@ pub struct Published {
     /// Membership changes by key hash.
     pub changes: Arc<BTreeMap<KeyHash, Change>>,
     /// The entries under `@member/` as a tree of their own: they move first in a reconcile.
-    pub members: Tree,
+    pub members: StateTree<EntryRow>,
     /// Records in the own log.
     pub log_size: u64,
     /// Commits that wait.
@@ -63,7 +64,7 @@ pub(super) struct State {
     pub(super) membership: Arc<Membership>,
     /// Membership changes by key hash, and their leaves.
     pub(super) changes: Arc<BTreeMap<KeyHash, Change>>,
-    pub(super) members: Tree,
+    pub(super) members: StateTree<EntryRow>,
     pub(super) authors: BTreeMap<AuthorId, i64>,
     pub(super) equivocations: Arc<Vec<Equivocation>>,
     pub(super) next: NextRows,
@@ -360,8 +361,8 @@ fn is_chain_of(chain: &Chain, lattice: LatticeId, author: &AuthorId, term: u64) 
     })
 }
 
-fn members_of(tree: &Tree, changes: &BTreeMap<KeyHash, Change>) -> Tree {
-    let mut members = Tree::default();
+fn members_of(tree: &Tree, changes: &BTreeMap<KeyHash, Change>) -> StateTree<EntryRow> {
+    let mut members = StateTree::default();
     changes.keys().filter_map(|key| tree.get(key)).for_each(|leaf| {
         members.insert(*leaf);
     });

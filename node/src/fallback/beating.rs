@@ -1,0 +1,125 @@
+//! What the heartbeat drives: this node's state, its peers, and what is told of each step.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use http_fallback::heartbeat::{Event, Healed, Node, Target};
+use http_fallback::mode::Change;
+use http_fallback::tracker::{Kind, PEERS_MAX, Summary};
+use lattice::head::Head;
+use lattice::ids::{AuthorId, LatticeId, StateRoot};
+use lattice::record;
+
+use super::{Fallback, lock, urls};
+
+impl Node for Fallback {
+    fn lattice(&self) -> LatticeId {
+        self.sync.identity.lattice
+    }
+
+    fn author(&self) -> AuthorId {
+        self.sync.identity.keys.author.id()
+    }
+
+    fn summary(&self) -> Summary {
+        let published = self.sync.writer.published();
+        Summary { root: published.root, frontier: published.frontier_digest }
+    }
+
+    fn lattice_peers(&self) -> u64 {
+        self.service.counts().lattice
+    }
+
+    fn targets(&self) -> BoxFuture<'static, Vec<Target>> {
+        let (sync, configured) = (self.sync.clone(), self.heartbeat.nodes.clone());
+        let own_url = self.heartbeat.own_url.clone();
+        Box::pin(async move { urls::targets(&sync, configured, own_url).await })
+    }
+
+    fn expect(&self, target: &Target, head: &Head) -> Result<(), String> {
+        let membership = &self.sync.writer.published().membership;
+        let author = head.author;
+        if author == self.author() {
+            return Err("that is this node itself".to_owned());
+        }
+        match target.published_by {
+            Some(publisher) if publisher != author => {
+                Err("another node answers there than the one that named it".into())
+            }
+            _ if membership.is_active(&author) => {
+                self.vouch(target, author);
+                Ok(())
+            }
+            _ if membership.member(&author).is_some() => Err("the node that answers there was cut".to_owned()),
+            Some(_) => Err("the node that answers there is no member".to_owned()),
+            // The operator names the URL; this node may not know all members yet, and each commit is judged as ever.
+            None => {
+                self.vouch(target, author);
+                Ok(())
+            }
+        }
+    }
+
+    fn heal(self: Arc<Self>, target: Target, peer: Head) -> BoxFuture<'static, Healed> {
+        Box::pin(async move { self.heal_within_time(target, peer).await })
+    }
+
+    fn tell(&self, event: Event) {
+        match event {
+            Event::Peers(peers) => {
+                self.journal.write("peers", format!("[P2P] peers {peers}"), [("peers", peers.to_string())]);
+            }
+            Event::Mode(change) => self.tell_mode(change),
+            Event::Beat { url, result } => self.sync.counters.beat(url, result),
+            Event::Mismatch { url, count, kind, ours, theirs } => self.tell_mismatch(url, count, kind, ours, theirs),
+            Event::Started { url } => {
+                self.journal.write("reconcile-started", "reconcile started".into(), [("peer", url)])
+            }
+            Event::Finished { url, healed } => {
+                self.sync.counters.healed(healed.outcome);
+                let root = healed.root.to_string();
+                let text = format!("reconcile finished {root}");
+                let outcome = healed.outcome.to_owned();
+                let fields = [("peer", url), ("root", root), ("outcome", outcome), ("detail", healed.detail)];
+                self.journal.write("reconcile-finished", text, fields);
+            }
+        }
+    }
+}
+
+impl Fallback {
+    /// Remembers who answers at a configured URL.
+    fn vouch(&self, target: &Target, author: AuthorId) {
+        if target.published_by.is_none() {
+            let mut vouched = lock(&self.vouched);
+            if vouched.len() >= PEERS_MAX {
+                vouched.clear();
+            }
+            vouched.insert(author);
+        }
+    }
+
+    fn tell_mode(&self, Change { mode, reason }: Change) {
+        let word = mode.word().to_owned();
+        self.journal.write("mode", format!("mode {word}"), [("mode", word.clone()), ("reason", reason.clone())]);
+        if self.notes.try_send(record::Event::Mode { mode: word, reason }).is_err() {
+            tracing::error!("the log does not take a record of the mode: the disk is too slow");
+        }
+    }
+
+    fn tell_mismatch(&self, url: String, count: u32, kind: Kind, ours: StateRoot, theirs: StateRoot) {
+        if kind == Kind::Divergence && count == self.heartbeat.numbers.tracker.mismatches {
+            self.sync.counters.diverged();
+            tracing::error!(url, %ours, %theirs, "divergence: equal frontiers, or nothing to move, and other roots");
+        }
+        let text = format!("divergence {url} {count} {ours} {theirs}");
+        let fields = [
+            ("peer", url),
+            ("count", count.to_string()),
+            ("kind", kind.word().to_owned()),
+            ("ours", ours.to_string()),
+            ("theirs", theirs.to_string()),
+        ];
+        self.journal.write("divergence", text, fields);
+    }
+}

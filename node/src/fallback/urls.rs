@@ -1,0 +1,92 @@
+//! Whom to ask over HTTP: URLs out of the configuration and those that members publish; and publishing our own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_fallback::heartbeat::Target;
+use lattice::address::{URL_PREFIX, author_of, url_key};
+use lattice::ids::AuthorId;
+use lattice::op::Op;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::Fallback;
+use crate::store::StoreError;
+use crate::sync::Sync;
+use crate::writer::job::{Job, WriteError};
+use crate::writer::{Published, Reply};
+
+/// Published URLs that are looked at: far more than are asked.
+const PUBLISHED_MAX: usize = 1024;
+
+/// Shortest and longest time between two looks at whether our own URL stands.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The configured URLs, then those of members, each once and never our own. Of many members each node begins with the
+/// one that comes after itself, so that together they ask all.
+pub(super) async fn targets(sync: &Sync, configured: Vec<String>, own_url: Option<String>) -> Vec<Target> {
+    let published = published(sync).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "published URLs can't be read; asking the configured ones");
+        Vec::new()
+    });
+    let own = sync.identity.keys.author.id();
+    let (before, behind): (Vec<_>, Vec<_>) = published.into_iter().partition(|(author, _)| *author < own);
+    let by_members = behind.into_iter().chain(before).filter(|(author, _)| *author != own);
+    let by_members = by_members.map(|(author, url)| Target { url, published_by: Some(author) });
+    let mut seen: BTreeSet<String> = own_url.into_iter().collect();
+    let configured = configured.into_iter().map(|url| Target { url, published_by: None });
+    configured.chain(by_members).filter(|target| seen.insert(target.url.clone())).collect()
+}
+
+/// URLs of members that no cut has touched, by author.
+async fn published(sync: &Sync) -> Result<Vec<(AuthorId, String)>, StoreError> {
+    let membership = sync.writer.published().membership.clone();
+    let entries = sync.reader.list(URL_PREFIX, None, PUBLISHED_MAX).await?;
+    let urls = entries.into_iter().filter_map(|entry| {
+        let author = author_of(entry.key.as_str()).filter(|author| membership.is_active(author))?;
+        let url = String::from_utf8(entry.value?).ok()?;
+        Some((author, url.trim_end_matches('/').to_owned()))
+    });
+    Ok(urls.collect())
+}
+
+impl Fallback {
+    /// Keeps the entry with our own URL up to date, until `stop` fires.
+    pub(super) async fn publish_url(self: Arc<Self>, stop: CancellationToken) {
+        let Some(url) = self.heartbeat.own_url.clone() else { return };
+        let mut states = self.sync.writer.watch();
+        loop {
+            let state = states.borrow_and_update().clone();
+            if let Err(error) = self.publish_once(&state, &url).await {
+                tracing::warn!(%error, url, "this node's URL could not be published; trying again");
+            }
+            let change = async {
+                tokio::time::sleep(LOOK_PAUSE).await;
+                // An error means that the writer is gone; `stop` ends the loop then.
+                let _ = states.changed().await;
+            };
+            tokio::select! {
+                _ = tokio::time::timeout(LOOK_INTERVAL, change) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Writes the entry if it differs and this node may write.
+    async fn publish_once(&self, state: &Published, url: &str) -> Result<(), WriteError> {
+        let own = self.sync.identity.keys.author.id();
+        if state.is_catching_up || !state.membership.is_active(&own) {
+            return Ok(());
+        }
+        let op = Op::put(&url_key(&own), url.as_bytes())?;
+        let standing = self.sync.reader.entry(op.key()).await?;
+        if standing.is_some_and(|entry| entry.value.as_deref() == op.value()) {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        self.sync.writer.send(Job::Write { ops: vec![op], idempotency: None, reply: Reply(reply) }).await;
+        answer.await.unwrap_or(Err(WriteError::Stopping)).map(|_| tracing::info!(url, "published this node's URL"))
+    }
+}

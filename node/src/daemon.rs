@@ -37,7 +37,7 @@ use crate::settings::Settings;
 use crate::store::open::{Opened, open};
 use crate::store::read::Reader;
 use crate::store::rebuild::Progress;
-use crate::sync::crossing::{ASKERS_MAX, Crossing};
+use crate::sync::crossing::{Crossing, NOTES_MAX};
 use crate::sync::{HEADS_MAX, Sync};
 use crate::writer::{Identity, Published, WriterHandle, writer};
 use crate::{addressbook, api, settings};
@@ -165,7 +165,7 @@ impl Node {
             stop: stop.clone(),
         };
         let service = Service { inner: Arc::new(inner) };
-        let (askers, askers_out) = mpsc::channel(ASKERS_MAX);
+        let (notes, notes_out) = mpsc::channel(NOTES_MAX);
         let sync = Sync {
             identity: identity.clone(),
             writer: writer.clone(),
@@ -173,7 +173,7 @@ impl Node {
             net: net.clone(),
             counters: counters.clone(),
             turns: Arc::default(),
-            crossing: Arc::new(Crossing::new(askers)),
+            crossing: Arc::new(Crossing::new(notes)),
         };
         let (heads, heads_out) = mpsc::channel(HEADS_MAX);
         let (nudges, nudges_out) = mpsc::channel(1);
@@ -186,7 +186,7 @@ impl Node {
         tasks.spawn(sync.clone().serve(streams.requests, stop.clone()));
         tasks.spawn(sync.clone().tell_heads(stop.clone()));
         tasks.spawn(sync.clone().tell_membership(stop.clone()));
-        tasks.spawn(sync.clone().run(heads_out, nudges_out, askers_out, stop.clone()));
+        tasks.spawn(sync.clone().run(heads_out, nudges_out, notes_out, stop.clone()));
         tasks.spawn(tell_frames(net.clone(), frames, stop.clone()));
         tasks.spawn(addressbook::keep(home.clone(), net.clone(), stop.clone()));
         if is_catching_up {

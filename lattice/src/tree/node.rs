@@ -72,30 +72,23 @@ impl<T: Copy> Node<T> {
     }
 
     pub(super) fn insert(this: &mut Arc<Self>, leaf: Leaf<T>, depth: usize) -> Option<Leaf<T>> {
-        let node = Arc::make_mut(this);
-        match node {
-            Self::Page { leaves, hash } => {
-                *hash = OnceLock::new();
-                match leaves.binary_search_by_key(&leaf.key, |leaf| leaf.key) {
-                    Ok(at) => return Some(std::mem::replace(&mut leaves[at], leaf)),
-                    // One at a time: a page's memory stays within one entry of what it holds.
-                    Err(at) => {
-                        leaves.reserve_exact(1);
-                        leaves.insert(at, leaf);
-                    }
-                }
-                if leaves.len() > PAGE_ENTRIES_MAX {
-                    *node = Self::build(leaves, depth);
-                }
-                None
+        if let Self::Page { leaves, .. } = &**this {
+            let place = leaves.binary_search_by_key(&leaf.key, |leaf| leaf.key);
+            let replaced = place.ok().map(|at| leaves[at]);
+            let changed = with(leaves, place, leaf);
+            let node =
+                if changed.len() > PAGE_ENTRIES_MAX { Self::build(&changed, depth) } else { Self::page(changed) };
+            match Arc::get_mut(this) {
+                Some(own) => *own = node,
+                None => *this = Arc::new(node),
             }
-            Self::Branch { sides, len, hash } => {
-                *hash = OnceLock::new();
-                let replaced = Self::insert(&mut sides[bit(&leaf.key, depth)], leaf, depth + 1);
-                *len += usize::from(replaced.is_none());
-                replaced
-            }
+            return replaced;
         }
+        let Self::Branch { sides, len, hash } = Arc::make_mut(this) else { unreachable!("a page was handled") };
+        *hash = OnceLock::new();
+        let replaced = Self::insert(&mut sides[bit(&leaf.key, depth)], leaf, depth + 1);
+        *len += usize::from(replaced.is_none());
+        replaced
     }
 
     /// Removes a leaf that is known to be there, so that a branch always shrinks by one.
@@ -188,6 +181,19 @@ impl<T: Copy> Node<T> {
         };
         first.iter().chain(std::iter::from_fn(move || next_page(&mut stack)).flatten())
     }
+}
+
+/// A page's leaves with one more, or one replaced, at its place; in memory for exactly so many.
+fn with<T: Copy>(leaves: &[Leaf<T>], place: Result<usize, usize>, leaf: Leaf<T>) -> Vec<Leaf<T>> {
+    let (before, after) = match place {
+        Ok(at) => (&leaves[..at], &leaves[at + 1..]),
+        Err(at) => leaves.split_at(at),
+    };
+    let mut with = Vec::with_capacity(before.len() + 1 + after.len());
+    with.extend_from_slice(before);
+    with.push(leaf);
+    with.extend_from_slice(after);
+    with
 }
 
 fn next_page<'a, T>(stack: &mut Vec<&'a Node<T>>) -> Option<&'a [Leaf<T>]> {

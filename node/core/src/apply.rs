@@ -83,13 +83,13 @@ pub struct Plan<'a> {
     pub next: NextRows,
 }
 
-/// Rows of stored entries whose keys the batch writes with another leaf than theirs.
-pub fn contested(tree: &Tree, batch: &[VerifiedCommit]) -> BTreeSet<EntryRow> {
-    batch
-        .iter()
-        .flat_map(|commit| commit.live_ops())
-        .filter_map(|(_, op)| tree.get(&op.key().hash()).map(|leaf| leaf.tag))
-        .collect()
+/// Rows of stored entries whose keys the batch writes.
+pub fn contested(tree: &Tree, batch: &[&VerifiedCommit]) -> BTreeSet<EntryRow> {
+    let mut keys: Vec<KeyHash> =
+        batch.iter().flat_map(|commit| commit.live_ops()).map(|(_, op)| op.key().hash()).collect();
+    // In the tree's order, so that neighbours are read together.
+    keys.sort_unstable();
+    keys.iter().filter_map(|key| tree.get(key).map(|leaf| leaf.tag)).collect()
 }
 
 /// Joins a batch into the state. `standing` holds what [`contested`] asked for; a row missing there is taken as
@@ -97,34 +97,48 @@ pub fn contested(tree: &Tree, batch: &[VerifiedCommit]) -> BTreeSet<EntryRow> {
 pub fn plan<'a>(
     genesis: &Genesis,
     tree: &Tree,
-    batch: &'a [VerifiedCommit],
+    batch: &[&'a VerifiedCommit],
     standing: &BTreeMap<EntryRow, Standing>,
     next: NextRows,
 ) -> Plan<'a> {
     let winners = winners(genesis, tree, batch, standing);
-    let mut rows: BTreeMap<usize, (CommitRow, u32)> = BTreeMap::new();
-    for winner in winners.values() {
-        rows.entry(winner.commit).or_insert((CommitRow(0), 0)).1 += 1;
-    }
     let mut plan = Plan { tree: tree.clone(), commits: Vec::new(), entries: Vec::new(), next };
-    let mut first_entry = next.entry;
-    for (&index, (row, live)) in &mut rows {
-        *row = plan.next.commit;
-        plan.next.commit.0 += 1;
-        plan.commits.push(CommitWrite { row: *row, commit: &batch[index], live: *live, first_entry });
-        first_entry.0 += i64::from(*live);
+    let rows = plan.number(&winners, batch);
+    for (winner, row) in winners.iter().zip(rows) {
+        plan.write_entry(winner, row, standing);
     }
-    for winner in winners.into_values() {
-        let commit = rows.get(&winner.commit).map_or(CommitRow(0), |(row, _)| *row);
-        plan.write_entry(winner, commit, standing);
-    }
+    plan.entries.sort_unstable_by_key(|write| write.row);
     plan
 }
 
+/// The rows that a winner gets.
+#[derive(Debug, Clone, Copy)]
+struct Rows {
+    entry: EntryRow,
+    commit: CommitRow,
+}
+
 impl<'a> Plan<'a> {
-    fn write_entry(&mut self, winner: Winner<'a>, commit: CommitRow, standing: &BTreeMap<EntryRow, Standing>) {
-        let row = self.next.entry;
-        self.next.entry.0 += 1;
+    /// Gives the winners their rows, in the order of writing: by commit, then by operation.
+    fn number(&mut self, winners: &[Winner<'a>], batch: &[&'a VerifiedCommit]) -> Vec<Rows> {
+        let mut order: Vec<usize> = (0..winners.len()).collect();
+        order.sort_unstable_by_key(|at| winners[*at].place());
+        let mut rows = vec![Rows { entry: self.next.entry, commit: self.next.commit }; winners.len()];
+        for of_one in order.chunk_by(|one, two| winners[*one].commit == winners[*two].commit) {
+            let first = Rows { entry: self.next.entry, commit: self.next.commit };
+            for at in of_one {
+                rows[*at] = Rows { entry: self.next.entry, ..first };
+                self.next.entry.0 += 1;
+            }
+            self.next.commit.0 += 1;
+            let (commit, live) = (batch[winners[of_one[0]].commit], of_one.len() as u32);
+            self.commits.push(CommitWrite { row: first.commit, commit, live, first_entry: first.entry });
+        }
+        rows
+    }
+
+    fn write_entry(&mut self, winner: &Winner<'a>, rows: Rows, standing: &BTreeMap<EntryRow, Standing>) {
+        let Rows { entry: row, commit } = rows;
         let entry = Entry::of(winner.op, winner.version);
         let replaced = self.tree.insert(Leaf { key: winner.key, leaf: entry.leaf(), tag: row });
         let replaces = replaced.and_then(|leaf| standing.get(&leaf.tag).map(|old| (leaf.tag, old.commit)));
@@ -132,6 +146,7 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// An operation that wins its key, or may.
 struct Winner<'a> {
     key: KeyHash,
     version: Version,
@@ -140,30 +155,58 @@ struct Winner<'a> {
     commit: usize,
 }
 
-/// The winning operation of each key that the batch changes, in an order that keeps the batch's: by commit, then
-/// operation, so that rows follow the order of writing.
+impl Winner<'_> {
+    fn place(&self) -> (usize, u32) {
+        (self.commit, self.version.op_index)
+    }
+}
+
+/// The winning operation of each key that the batch changes, in the order of the tree, so that each of its pages is
+/// copied once while it is at hand.
 fn winners<'a>(
     genesis: &Genesis,
     tree: &Tree,
-    batch: &'a [VerifiedCommit],
+    batch: &[&'a VerifiedCommit],
     standing: &BTreeMap<EntryRow, Standing>,
-) -> BTreeMap<(usize, u32), Winner<'a>> {
-    let mut best: BTreeMap<KeyHash, Winner<'a>> = BTreeMap::new();
-    for (commit, verified) in batch.iter().enumerate() {
-        for (op_index, op) in verified.live_ops() {
-            let key = op.key().hash();
-            let version = Version::of(verified.header(), verified.id(), op_index);
-            let stored = tree.get(&key).and_then(|leaf| standing.get(&leaf.tag).map(|old| (leaf.leaf, old.version)));
-            // The same operation with another content: only one of them was signed, and it is not the stored one.
-            let is_damaged = |leaf, stored| stored == version && leaf != Entry::of(op, version).leaf();
-            let stored = stored.filter(|(leaf, stored)| !is_damaged(*leaf, *stored)).map(|(_, stored)| stored);
-            let rival = best.get(&key).map(|winner| winner.version).or(stored);
-            if rival.is_none_or(|rival| wins(genesis, op.key(), &version, &rival)) {
-                best.insert(key, Winner { key, version, op, commit });
+) -> Vec<Winner<'a>> {
+    let candidate = |(commit, verified): (usize, &&'a VerifiedCommit)| {
+        let verified = *verified;
+        let version = move |op_index| Version::of(verified.header(), verified.id(), op_index);
+        let of_op = move |(op_index, op): (u32, &'a Op)| Winner {
+            key: op.key().hash(),
+            version: version(op_index),
+            op,
+            commit,
+        };
+        verified.live_ops().map(of_op)
+    };
+    let mut candidates: Vec<Winner<'a>> = batch.iter().enumerate().flat_map(candidate).collect();
+    candidates.sort_unstable_by_key(|candidate| (candidate.key, candidate.place()));
+    let mut winners: Vec<Winner<'a>> = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        let Winner { key, version, op, .. } = candidate;
+        let rival = winners.last().filter(|last| last.key == key).map(|last| last.version);
+        let stands = |rival: Version| !wins(genesis, op.key(), &version, &rival);
+        match rival {
+            Some(rival) if stands(rival) => {}
+            Some(_) => {
+                winners.pop();
+                winners.push(candidate);
             }
+            None if stored(tree, &candidate, standing).is_some_and(stands) => {}
+            None => winners.push(candidate),
         }
     }
-    best.into_values().map(|winner| ((winner.commit, winner.version.op_index), winner)).collect()
+    winners
+}
+
+/// The version of the stored entry that a candidate must beat. The same operation with another content is damaged: only
+/// one of them was signed, and it is not the stored one.
+fn stored(tree: &Tree, candidate: &Winner<'_>, standing: &BTreeMap<EntryRow, Standing>) -> Option<Version> {
+    let leaf = tree.get(&candidate.key)?;
+    let stored = standing.get(&leaf.tag)?.version;
+    let is_damaged = stored == candidate.version && leaf.leaf != Entry::of(candidate.op, stored).leaf();
+    (!is_damaged).then_some(stored)
 }
 
 #[cfg(test)]

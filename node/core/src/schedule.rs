@@ -46,6 +46,9 @@ pub const SLOW_MS: u64 = 2_000;
 /// ours beside it would move everything twice.
 pub const ASKED_MS: u64 = 1_000;
 
+/// Entries below which a peer's session is as good as ours (a guess: a few messages full).
+const FETCHED_MIN: u64 = 10_000;
+
 /// Own roots remembered, to tell a peer that is a moment behind from one that is elsewhere; the oldest goes first.
 pub const RECENT_ROOTS_MAX: usize = 1024;
 
@@ -171,6 +174,14 @@ impl Schedule {
         }
     }
 
+    /// The peer has much that we lack: reconcile with it as soon as the pauses allow.
+    pub fn offered(&mut self, peer: &PeerName) {
+        if let Some(plan) = self.plans.get_mut(peer) {
+            plan.is_fresh = true;
+            plan.asked_until_ms = 0;
+        }
+    }
+
     /// A peer is no longer connected.
     pub fn left(&mut self, peer: &PeerName) {
         self.plans.remove(peer);
@@ -244,6 +255,12 @@ pub type End<'a> = (u64, &'a PeerName);
 /// goes on, since fetching is what a session does best; both ends come to the same answer.
 pub fn goes_on(ours: End<'_>, theirs: End<'_>) -> bool {
     ours < theirs
+}
+
+/// Whether, of a peer with `theirs` entries that asks a node with `ours`, it is better that the node asks the peer: what
+/// is fetched is applied while the next is on its way, and what is pushed is not.
+pub fn fetches_rather(ours: u64, theirs: u64) -> bool {
+    theirs >= FETCHED_MIN && theirs / 4 >= ours
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use crate::net::{Command, NetHandle};
 use crate::store::read::Reader;
 use crate::writer::job::Job;
 use crate::writer::{Identity, Published, WriterHandle};
-use crossing::Crossing;
+use crossing::{Crossing, Note};
 use road::Road;
 use serve::Turns;
 use session::{Report, Session};
@@ -74,7 +74,7 @@ impl Sync {
         self,
         mut heads: mpsc::Receiver<Head>,
         mut nudges: mpsc::Receiver<PeerId>,
-        mut askers: mpsc::Receiver<PeerId>,
+        mut notes: mpsc::Receiver<Note>,
         stop: CancellationToken,
     ) {
         let mut schedule = Schedule::default();
@@ -91,7 +91,10 @@ impl Sync {
                 Ok(()) = network.changed() => self.presence(&mut schedule, &mut present),
                 Some(head) = heads.recv() => self.on_head(&mut schedule, head).await,
                 Some(peer) = nudges.recv() => schedule.nudged(name(&peer)),
-                Some(peer) = askers.recv() => schedule.asked(steady_ms(), &name(&peer)),
+                Some(note) = notes.recv() => match note {
+                    Note::Asked(peer) => schedule.asked(steady_ms(), &name(&peer)),
+                    Note::Offered(peer) => schedule.offered(&name(&peer)),
+                },
                 Some(ended) = sessions.join_next_with_id() => match ended {
                     Ok((id, (peer, report))) => {
                         running.remove(&id);

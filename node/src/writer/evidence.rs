@@ -44,7 +44,7 @@ impl State {
     /// Pairs of commits at one place of a chain; only places known to be taken are looked up.
     pub(super) async fn find_equivocations(
         &mut self,
-        batch: &[VerifiedCommit],
+        batch: &[&VerifiedCommit],
     ) -> Result<Vec<Equivocation>, StoreError> {
         let mut found: BTreeMap<AuthorId, Equivocation> = BTreeMap::new();
         let mut places: BTreeMap<(AuthorId, u64, u64), &SignedHeader> = BTreeMap::new();

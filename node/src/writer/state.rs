@@ -168,7 +168,7 @@ impl State {
 
     /// Joins the items into the state in one transaction. On an error nothing has changed, here or on disk.
     pub(super) async fn apply(&mut self, identity: &Identity, items: &[Item], now_ms: u64) -> Result<Done, StoreError> {
-        let batch: Vec<_> = items.iter().map(|item| item.commit.clone()).collect();
+        let batch: Vec<&VerifiedCommit> = items.iter().map(|item| &item.commit).collect();
         let evidence = self.find_equivocations(&batch).await?;
         let rows: Vec<EntryRow> = contested(&self.tree, &batch).into_iter().collect();
         let standing = write::standing(&mut self.connection, &rows).await?;
@@ -230,7 +230,7 @@ impl State {
         Ok(stored? == log_size)
     }
 
-    fn adopt(&mut self, next: Next, batch: &[VerifiedCommit]) -> Done {
+    fn adopt(&mut self, next: Next, batch: &[&VerifiedCommit]) -> Done {
         let membership_changed = !Arc::ptr_eq(&next.membership, &self.membership);
         if membership_changed {
             self.members = members_of(&next.tree, &next.changes);
@@ -336,7 +336,7 @@ impl State {
 }
 
 /// Notes the whole commits of a batch in the frontier; gives the chains that changed.
-fn advance(frontier: &mut Arc<Frontier>, batch: &[VerifiedCommit]) -> BTreeSet<(AuthorId, u64)> {
+fn advance(frontier: &mut Arc<Frontier>, batch: &[&VerifiedCommit]) -> BTreeSet<(AuthorId, u64)> {
     let mut touched = BTreeSet::new();
     for commit in batch.iter().filter(|commit| commit.is_whole()) {
         let header = commit.header();

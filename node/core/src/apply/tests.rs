@@ -41,6 +41,7 @@ impl Model {
     }
 
     fn apply(&mut self, genesis: &Genesis, batch: &[VerifiedCommit]) {
+        let batch: &[&VerifiedCommit] = &batch.iter().collect::<Vec<_>>();
         let standing =
             contested(&self.tree, batch).into_iter().map(|row| (row, self.rows[&row])).collect::<BTreeMap<_, _>>();
         let plan = plan(genesis, &self.tree, batch, &standing, self.next);

@@ -213,6 +213,20 @@ fn a_peer_that_asks_is_not_asked_beside_it_but_afterwards() {
 }
 
 #[test]
+fn a_peer_that_offers_much_is_asked_even_though_it_asked_lately_but_not_before_a_pause_ends() {
+    let mut schedule = Schedule::default();
+    schedule.joined(peer(1));
+    schedule.asked(0, &peer(1));
+    schedule.offered(&peer(1));
+    assert_eq!(schedule.next(1), Some(peer(1)));
+    assert_eq!(schedule.ended(2, &peer(1), Ended::Badly(None), 0), None);
+    schedule.offered(&peer(1));
+    assert_eq!(schedule.next(2 + BACKOFF_FIRST_MS - 1), None, "no peer ends a pause");
+    assert_eq!(schedule.next(2 + BACKOFF_FIRST_MS), Some(peer(1)));
+    assert!(fetches_rather(0, 1_000_000) && !fetches_rather(0, 100) && !fetches_rather(600_000, 1_000_000));
+}
+
+#[test]
 fn of_two_sessions_that_cross_one_goes_on() {
     let (one, two) = (peer(1), peer(2));
     for (a, b) in [((0, &two), (9, &one)), ((5, &one), (5, &two))] {

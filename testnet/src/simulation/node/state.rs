@@ -108,11 +108,12 @@ impl State {
         without: Option<SafetyRule>,
     ) -> Option<Next> {
         let evidence = self.find_equivocations(database, batch);
-        let mut standing = database.standing(&contested(&self.tree, batch));
+        let of_batch: Vec<&VerifiedCommit> = batch.iter().collect();
+        let mut standing = database.standing(&contested(&self.tree, &of_batch));
         if without == Some(SafetyRule::GreatestVersionWins) {
             standing.values_mut().for_each(|standing| *standing = beaten_by_all(*standing));
         }
-        let plan = plan(&identity.genesis, &self.tree, batch, &standing, self.next);
+        let plan = plan(&identity.genesis, &self.tree, &of_batch, &standing, self.next);
         let mut state = self.clone();
         let is_advanced = advance(&mut state.frontier, batch);
         if plan.entries.is_empty() && !is_advanced && evidence.is_empty() {

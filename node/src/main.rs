@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use node::cli::{self, Cli};
 
+/// A batch of entries is hundreds of thousands of small pieces of memory, made on one thread and freed on another.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

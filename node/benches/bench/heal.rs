@@ -7,7 +7,7 @@ use lattice::op::Op;
 use node::daemon::Node;
 use tokio::task::JoinSet;
 
-use crate::probes::Probes;
+use crate::probes::rows;
 use crate::row;
 use crate::world::World;
 
@@ -23,7 +23,8 @@ const MISSING: u64 = 1_000;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Measures both.
-pub(crate) async fn measure(probes: &Probes) -> anyhow::Result<()> {
+pub(crate) async fn measure() -> anyhow::Result<()> {
+    let bound = rows(ENTRIES).await?;
     let world = World::new(2);
     let dirs = [tempfile::tempdir()?, tempfile::tempdir()?];
     let full = world.start(0, dirs[0].path(), &[]).await?;
@@ -33,7 +34,7 @@ pub(crate) async fn measure(probes: &Probes) -> anyhow::Result<()> {
     let before = resident_mb()?;
     let empty = world.start(1, dirs[1].path(), std::slice::from_ref(&address)).await?;
     let rate = ENTRIES as f64 / until_equal(&full, &empty).await?.as_secs_f64();
-    row("an empty node joins 1M entries", rate, "entries/s", probes.rows);
+    row("an empty node joins 1M entries", rate, "entries/s", bound);
     // Both nodes live in this process, and the second one holds its own million now.
     row("resident memory that this took, both nodes", resident_mb()? - before, "MB", 400.0);
     empty.stop().await;

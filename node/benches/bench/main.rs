@@ -12,6 +12,10 @@ mod world;
 
 use std::io::Write;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Prints one row. `bound` is in the unit of `value`.
 pub(crate) fn row(name: &str, value: f64, unit: &str, bound: f64) {
     println!("{name:<44} {value:>12.1} {unit:<12} {bound:>12.1} {:>8.3}", value / bound);
@@ -48,7 +52,7 @@ fn main() -> anyhow::Result<()> {
         runtime.block_on(large::measure(&probes))?;
     }
     if wanted("heal") {
-        runtime.block_on(heal::measure(&probes))?;
+        runtime.block_on(heal::measure())?;
     }
     Ok(())
 }

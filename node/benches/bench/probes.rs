@@ -13,7 +13,7 @@ use crate::world::{World, median};
 pub(crate) struct Probes {
     /// `verify_strict` per second on one core.
     pub(crate) verifies: f64,
-    /// Rows per second through sqlx, 32 a statement, 1024 a transaction, as wide as an entry and its commit.
+    /// Rows per second into a small table: see [`rows`].
     pub(crate) rows: f64,
     /// Seconds of one transaction of one row with `synchronous=FULL`.
     pub(crate) transaction: f64,
@@ -21,7 +21,7 @@ pub(crate) struct Probes {
 
 /// Runs all probes.
 pub(crate) async fn measure() -> anyhow::Result<Probes> {
-    let probes = Probes { verifies: verifies(), rows: rows().await?, transaction: transaction().await? };
+    let probes = Probes { verifies: verifies(), rows: rows(61_440).await?, transaction: transaction().await? };
     row("probe: verify_strict, one core", probes.verifies, "1/s", probes.verifies);
     row("probe: sqlite multi-row insert", probes.rows, "rows/s", probes.rows);
     row("probe: one FULL transaction, p50", probes.transaction * 1e6, "us", probes.transaction * 1e6);
@@ -54,17 +54,19 @@ async fn database(dir: &std::path::Path) -> anyhow::Result<SqliteConnection> {
     Ok(connection)
 }
 
-async fn rows() -> anyhow::Result<f64> {
-    const TRANSACTIONS: u64 = 60;
+/// Rows per second through sqlx, 32 a statement, 1024 a transaction, as wide as an entry and its commit and in random
+/// order, until the table holds `rows` of them.
+pub(crate) async fn rows(rows: u64) -> anyhow::Result<f64> {
     const STATEMENTS: u64 = 32;
     const ROWS: u64 = 32;
+    let transactions = rows / (STATEMENTS * ROWS);
     let dir = tempfile::tempdir()?;
     let mut connection = database(dir.path()).await?;
     let places = vec!["(?,?,?,?,?)"; ROWS as usize].join(",");
     let sql = format!("INSERT INTO t (id, key, a, b, c) VALUES {places}");
     let started = Instant::now();
     let mut id = 0i64;
-    for _ in 0..TRANSACTIONS {
+    for _ in 0..transactions {
         let mut transaction = connection.begin().await?;
         for _ in 0..STATEMENTS {
             let mut query = sqlx::query(AssertSqlSafe(sql.clone()));
@@ -77,7 +79,7 @@ async fn rows() -> anyhow::Result<f64> {
         }
         transaction.commit().await?;
     }
-    Ok((TRANSACTIONS * STATEMENTS * ROWS) as f64 / started.elapsed().as_secs_f64())
+    Ok((transactions * STATEMENTS * ROWS) as f64 / started.elapsed().as_secs_f64())
 }
 
 async fn transaction() -> anyhow::Result<f64> {

@@ -55,7 +55,7 @@ pub fn answer<T: Copy>(request: Request, view: &View<T>) -> Answer {
         Request::Open { summary, symbols, estimate } => Answer::Reply(opened(view, &summary, symbols, estimate)),
         Request::Symbols { parts } => Answer::Reply(symbols(view, &parts)),
         Request::FetchShort { keys } => {
-            let keys = keys.iter().map(|short| long_key(view, short)).collect();
+            let keys = long_keys(view, &keys);
             Answer::Load { keys, max_bytes: MESSAGE_BYTES_TARGET }
         }
         Request::Compare { nodes } => {
@@ -128,9 +128,10 @@ fn symbols<T: Copy>(view: &View<T>, parts: &[Stretch]) -> Response {
 }
 
 /// The key of the first entry that a short key names; without one, a key that has none.
-fn long_key<T: Copy>(view: &View<T>, short: &ShortKey) -> KeyHash {
-    let place = place_of(short);
-    view.tree.few_leaves_under(&place).first().map_or(place.first_key(), |leaf| leaf.key)
+fn long_keys<T: Copy>(view: &View<T>, short: &[ShortKey]) -> Vec<KeyHash> {
+    let places: Vec<_> = short.iter().map(place_of).collect();
+    let leaves = view.tree.few_leaves_under_each(&places).map(<[_]>::first);
+    leaves.zip(&places).map(|(first, place)| first.map_or(place.first_key(), |leaf| leaf.key)).collect()
 }
 
 /// A number of symbols, which decoders bound; a larger one is none that there is.

@@ -148,6 +148,29 @@ impl<T: Copy> Node<T> {
         }
     }
 
+    /// [`Node::first_page_under`] each prefix, from the top. All go down a level together: a large tree is not in the
+    /// processor's cache, and the misses of one level wait side by side.
+    pub(super) fn first_pages_under(&self, prefixes: &[Prefix]) -> impl Iterator<Item = &[Leaf<T>]> {
+        let mut nodes = vec![(self, 0); prefixes.len()];
+        let mut is_down = false;
+        while !is_down {
+            is_down = true;
+            for ((node, depth), prefix) in nodes.iter_mut().zip(prefixes) {
+                if let Self::Branch { sides, .. } = *node
+                    && *depth < prefix.bits()
+                {
+                    *node = &sides[prefix.bit(*depth)];
+                    *depth += 1;
+                    is_down = false;
+                }
+            }
+        }
+        nodes.into_iter().zip(prefixes).map(|((node, depth), prefix)| match node {
+            Self::Page { leaves, .. } => covered_from(leaves, prefix, near(leaves, &prefix.first_key(), depth)),
+            Self::Branch { .. } => node.first_page_under(prefix, depth),
+        })
+    }
+
     pub(super) fn page_of(&self, key: &KeyHash, depth: usize, siblings: &mut Vec<Digest>) -> &[Leaf<T>] {
         match self {
             Self::Page { leaves, .. } => leaves,
@@ -218,7 +241,24 @@ fn page_hash_of<T>(leaves: &[Leaf<T>]) -> Digest {
 }
 
 fn covered<'a, T>(leaves: &'a [Leaf<T>], prefix: &Prefix) -> &'a [Leaf<T>] {
-    let start = leaves.partition_point(|leaf| leaf.key < prefix.first_key());
+    covered_from(leaves, prefix, leaves.partition_point(|leaf| leaf.key < prefix.first_key()))
+}
+
+/// The number of leaves before `key` in a page at `depth`. Key hashes are uniform, so the bits below the page's own tell
+/// about where it stands: a few leaves side by side are looked at, where halving looks all over the page.
+fn near<T>(leaves: &[Leaf<T>], key: &KeyHash, depth: usize) -> usize {
+    let bits = std::array::from_fn(|i| key.0.get(depth / 8 + i).copied().unwrap_or(0));
+    let share = (u64::from_be_bytes(bits) << (depth % 8)) >> 32;
+    let guess = (share * leaves.len() as u64) >> 32;
+    let (before, after) = leaves.split_at(guess as usize);
+    match before.iter().rev().take_while(|leaf| leaf.key >= *key).count() {
+        0 => before.len() + after.iter().take_while(|leaf| leaf.key < *key).count(),
+        back => before.len() - back,
+    }
+}
+
+/// The leaves under `prefix`, of which the first stands at `start`.
+fn covered_from<'a, T>(leaves: &'a [Leaf<T>], prefix: &Prefix, start: usize) -> &'a [Leaf<T>] {
     let rest = &leaves[start..];
     // Mostly one or none, or all.
     let few = rest.iter().take(2).take_while(|leaf| prefix.covers(&leaf.key)).count();

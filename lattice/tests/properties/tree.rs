@@ -70,6 +70,23 @@ fn key(crowded: bool, n: u32) -> KeyHash {
     KeyHash(key)
 }
 
+#[test]
+fn many_places_are_found_as_one_by_one() {
+    for crowded in [false, true] {
+        let mut tree = StateTree::default();
+        for n in 0..3_000 {
+            tree.insert(leaf(key(crowded, n), n));
+        }
+        let bits = [0, 1, 9, 64, 168, 190, 256];
+        let places: Vec<_> = (0..4_000).map(|n| Prefix::of(&key(crowded, n), bits[n as usize % bits.len()])).collect();
+        let each: Vec<_> = tree.few_leaves_under_each(&places).collect();
+        let singly: Vec<_> = places.iter().map(|place| tree.few_leaves_under(place)).collect();
+        assert_eq!(each, singly);
+        let named = |(place, found): (&Prefix, &&[Leaf<u32>])| place.bits() == 256 && found.len() == 1;
+        assert!(places.iter().zip(&each).any(named), "some are there");
+    }
+}
+
 /// Insert or replace (`Some`), or remove, one of `keys` keys, a part of them crowded.
 fn changes(keys: u32, len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<(KeyHash, Option<u32>)>> {
     let version = prop_oneof![3 => (0u32..3).prop_map(Some), 1 => Just(None)];

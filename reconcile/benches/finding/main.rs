@@ -13,6 +13,10 @@ use ours::Foretold;
 use rows::{Cost, Rows};
 use world::World;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Entries of the states that are compared.
 pub(crate) const SIZES: [u64; 3] = [10_000, 100_000, 1_000_000];
 
@@ -27,7 +31,7 @@ fn main() {
         let world = World::of(size);
         let naive = Cost { round_trips: 1, bytes: 64 * size, cpu_ms: theirs::naive_ms(&world) };
         rows.add("naive: all hashes", size, size / 10, vec![naive]);
-        for differences in [0, 1, 10, 1_000, size / 10] {
+        for differences in [0, 1, 10, 100, 1_000, size / 10] {
             let run = |foretold| {
                 (0..seeds(differences, 100)).map(|seed| ours::session(&world, differences, seed, foretold)).collect()
             };

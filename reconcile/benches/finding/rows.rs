@@ -56,6 +56,11 @@ impl Rows {
         let cpu = |size: u64| {
             worst(&|row| (foretold(row) && row.size == size && row.differences == 1_000).then_some(row.median.cpu_ms))
         };
+        let each = |of: &dyn Fn(u64) -> bool| {
+            worst(&|row| {
+                (sketch(row) && of(row.differences)).then_some(row.median.bytes as f64 / row.differences as f64)
+            })
+        };
         let aims = [
             (
                 "round trips up to 1000 differences, size foretold",
@@ -72,13 +77,8 @@ impl Rows {
                 worst(&|row| sketch(row).then_some(row.median.round_trips as f64)),
                 6.0,
             ),
-            (
-                "bytes a difference from 100 differences on",
-                worst(&|row| {
-                    (sketch(row) && row.differences >= 100).then_some(row.median.bytes as f64 / row.differences as f64)
-                }),
-                64.0,
-            ),
+            ("bytes a difference from 1000 differences on", each(&|differences| differences >= 1_000), 64.0),
+            ("bytes a difference at 100 differences", each(&|differences| differences == 100), 64.0),
             (
                 "bytes up to 10 differences",
                 worst(&|row| (sketch(row) && row.differences <= 10).then_some(row.median.bytes as f64)),

@@ -241,8 +241,7 @@ impl<T: Copy> Sketching<T> {
         let Found { plus, minus } = part.decoder.found();
         // Else a peer could show the same entries in each part, and have them pushed again and again.
         let is_within = |item: &Item| part.prefix.covers(&place_of(&item.short_key()).first_key());
-        let ours: Option<Vec<_>> = minus.iter().map(|item| ours_of(&self.base, item)).collect();
-        match ours {
+        match ours_of(&self.base, &minus) {
             Some(minus) if plus.iter().all(is_within) && minus.iter().all(|at| part.prefix.covers(&at.key)) => {
                 Read::Found { plus, minus }
             }

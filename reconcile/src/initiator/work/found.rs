@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lattice::ids::StateRoot;
-use lattice::tree::StateTree;
+use lattice::tree::{Leaf, StateTree};
 
 use super::{Missing, Work};
 use crate::sketch::{Item, ShortKey, place_of};
@@ -11,12 +11,17 @@ use crate::view::KeyLeaf;
 
 /// Whether our state lacks the entry that an item stands for.
 pub(super) fn is_missing<T: Copy>(tree: &StateTree<T>, item: &Item) -> bool {
-    ours_of(tree, item).is_none()
+    entry_of(item, tree.few_leaves_under(&place_of(&item.short_key()))).is_none()
 }
 
-/// The entry of ours that an item stands for.
-pub(in crate::initiator) fn ours_of<T: Copy>(tree: &StateTree<T>, item: &Item) -> Option<KeyLeaf> {
-    let leaves = tree.few_leaves_under(&place_of(&item.short_key()));
+/// The entries of ours that items stand for; `None` if one of them stands for none.
+pub(in crate::initiator) fn ours_of<T: Copy>(tree: &StateTree<T>, items: &[Item]) -> Option<Vec<KeyLeaf>> {
+    let places: Vec<_> = items.iter().map(|item| place_of(&item.short_key())).collect();
+    tree.few_leaves_under_each(&places).zip(items).map(|(leaves, item)| entry_of(item, leaves)).collect()
+}
+
+/// The entry that an item stands for, among those at its place.
+fn entry_of<T: Copy>(item: &Item, leaves: &[Leaf<T>]) -> Option<KeyLeaf> {
     leaves.iter().find(|leaf| item.is_leaf(&leaf.leaf)).map(KeyLeaf::from)
 }
 

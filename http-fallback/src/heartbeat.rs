@@ -20,7 +20,7 @@ pub use board::{Board, PeerBoard};
 
 use crate::client::{Client, NoAnswer};
 use crate::mode::{Change, HTTP_AFTER_MS, SAMPLE_MS, Switch};
-use crate::tracker::{self, Ended, Kind, Summary, Tracker};
+use crate::tracker::{self, Ended, Mismatch, Summary, Tracker};
 
 /// How often it is looked whether a beat is due.
 const TICK: Duration = Duration::from_millis(100);
@@ -53,14 +53,12 @@ pub struct Target {
 pub trait Node: Send + Sync + 'static {
     /// The lattice.
     fn lattice(&self) -> LatticeId;
-    /// This node.
-    fn author(&self) -> AuthorId;
     /// What its state amounts to now.
     fn summary(&self) -> Summary;
     /// Peers that proved this lattice, connected now.
     fn lattice_peers(&self) -> u64;
-    /// Whom to ask, the most important first.
-    fn targets(&self) -> BoxFuture<'static, Vec<Target>>;
+    /// Whom to ask, the most important first; `None` if that can't be told now.
+    fn targets(&self) -> BoxFuture<'static, Option<Vec<Target>>>;
     /// Whether to deal with the node that answered at a target.
     ///
     /// # Errors
@@ -104,10 +102,8 @@ pub enum Event {
     Mismatch {
         /// The peer.
         url: String,
-        /// Mismatches in a row.
-        count: u32,
-        /// What it means.
-        kind: Kind,
+        /// How many in a row, and what they mean.
+        mismatch: Mismatch,
         /// Our root.
         ours: StateRoot,
         /// The peer's.
@@ -129,7 +125,7 @@ pub enum Event {
 
 /// What a task brought.
 enum Done {
-    Targets(Vec<Target>),
+    Targets(Option<Vec<Target>>),
     Answer(Target, Result<Box<Head>, NoAnswer>),
     Healed(String, Healed),
 }
@@ -265,7 +261,8 @@ impl<N: Node> Heartbeat<N> {
             Ok((id, done)) => {
                 self.running.remove(&id);
                 match done {
-                    Done::Targets(targets) => self.retarget(targets),
+                    Done::Targets(Some(targets)) => self.retarget(targets),
+                    Done::Targets(None) => {}
                     Done::Answer(target, answer) => self.answered(&target, answer),
                     Done::Healed(url, healed) => self.healed(url, healed),
                 }
@@ -315,8 +312,7 @@ impl<N: Node> Heartbeat<N> {
         let result = if mismatch.is_some() { "differs" } else { "equal" };
         self.node.tell(Event::Beat { url: url.clone(), result });
         if let Some(mismatch) = mismatch {
-            let (count, kind) = (mismatch.count, mismatch.kind);
-            self.node.tell(Event::Mismatch { url, count, kind, ours: ours.root, theirs: theirs.root });
+            self.node.tell(Event::Mismatch { url, mismatch, ours: ours.root, theirs: theirs.root });
         }
     }
 

@@ -18,13 +18,14 @@
 //!     tracker.answered(now_ms, &url, &summary(1), &summary(2), Mode::P2p).expect("a mismatch");
 //! }
 //! assert_eq!(tracker.next_session(60_000).as_deref(), Some("http://peer:4800"));
-//! tracker.ended(60_100, "http://peer:4800", Ended::Well { moved: true }, 7);
+//! tracker.ended(60_100, "http://peer:4800", Ended::Well { is_fruitful: true }, 7);
 //! assert_eq!(tracker.peer("http://peer:4800").map(|peer| peer.count), Some(0));
 //! ```
 
 use std::collections::BTreeMap;
 
 use lattice::ids::StateRoot;
+use reconcile::outcome::{Outcome, Rest, Stats};
 
 use crate::mode::Mode;
 
@@ -46,6 +47,9 @@ pub const BACKOFF_LAST_BEATS: u64 = 32;
 /// Sessions in a row that end well and move nothing, though the peer says that its root is another, until its word is
 /// no longer believed. One may have met a peer that had healed itself a moment before.
 pub const FRUITLESS_SESSIONS: u32 = 2;
+
+/// Sessions in a row after which more was to come and nothing had changed, until there is a pause before the next.
+pub const UNFINISHED_SESSIONS: u32 = 3;
 
 /// Peers that are asked. Further ones are left out; those asked carry the state on (a guess).
 pub const PEERS_MAX: usize = 64;
@@ -105,20 +109,50 @@ pub struct Mismatch {
     pub kind: Kind,
     /// Whether the peer is due for a reconcile now.
     pub is_due: bool,
+    /// Whether it is the one of its row to raise the alarm at: divergence, for as many beats as make a peer due.
+    pub is_alarm: bool,
 }
 
 /// How a session ended, as far as the tracker cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// Equal roots, or a rest explained by later writes.
+    /// Equal roots.
     Well {
-        /// Whether anything went either way.
-        moved: bool,
+        /// Whether it changed either state.
+        is_fruitful: bool,
+    },
+    /// A rest explained by writes that went on meanwhile.
+    Overtaken {
+        /// Whether it changed either state.
+        is_fruitful: bool,
     },
     /// Neither side is at fault and more is to come: the peer was busy, or much moved and more is left.
-    Unfinished,
+    Unfinished {
+        /// Whether it changed either state.
+        is_fruitful: bool,
+    },
     /// Anything else.
     Badly,
+}
+
+impl Ended {
+    /// What the tracker makes of an outcome.
+    pub fn of(outcome: &Outcome, stats: &Stats) -> Self {
+        let is_fruitful = stats.has_changed_anything();
+        match outcome {
+            Outcome::Equal { .. } => Self::Well { is_fruitful },
+            Outcome::Explained { rest: Rest::NewWrites, .. } => Self::Overtaken { is_fruitful },
+            Outcome::Explained { rest: Rest::Waiting { .. } | Rest::Budget, .. } | Outcome::Busy => {
+                Self::Unfinished { is_fruitful }
+            }
+            Outcome::Refused { .. }
+            | Outcome::Unexplained { .. }
+            | Outcome::PeerFault(_)
+            | Outcome::Declined { .. }
+            | Outcome::Lost { .. }
+            | Outcome::OurFault { .. } => Self::Badly,
+        }
+    }
 }
 
 /// Whether sessions with a peer are started.
@@ -165,6 +199,9 @@ pub struct Peer {
     failures: u32,
     not_before_ms: u64,
     fruitless: u32,
+    unfinished: u32,
+    /// Whether the alarm was raised in this row of mismatches.
+    is_alarmed: bool,
 }
 
 impl Peer {
@@ -234,19 +271,22 @@ impl Tracker {
         peer.is_asked = false;
         (peer.root, peer.answered_ms) = (Some(theirs.root), Some(now_ms));
         if ours.root == theirs.root {
-            (peer.count, peer.kind, peer.due_since_ms) = (0, None, None);
-            (peer.failures, peer.fruitless) = (0, 0);
+            peer.start_over();
+            (peer.kind, peer.fruitless, peer.unfinished) = (None, 0, 0);
             return None;
         }
         let is_disbelieved = peer.fruitless >= FRUITLESS_SESSIONS;
         let kind = if ours.frontier == theirs.frontier || is_disbelieved { Kind::Divergence } else { Kind::Lag };
+        let is_lasting = kind == Kind::Divergence && (peer.kind == Some(kind) || mismatches < 2);
         (peer.count, peer.kind) = (peer.count.saturating_add(1), Some(kind));
+        let is_alarm = is_lasting && peer.count >= mismatches && !peer.is_alarmed;
+        peer.is_alarmed |= is_alarm;
         let may_start = !is_in_session && peer.breaker(now_ms) != Breaker::Open;
         let is_due = may_start && (mode == Mode::Http || peer.count >= mismatches);
         if is_due {
             peer.due_since_ms.get_or_insert(now_ms);
         }
-        Some(Mismatch { count: peer.count, kind, is_due })
+        Some(Mismatch { count: peer.count, kind, is_due, is_alarm })
     }
 
     /// A peer gave no answer, or none that says anything of this lattice. That proves nothing, so the count stays.
@@ -275,15 +315,19 @@ impl Tracker {
         self.running.take_if(|running| running == url);
         let Some(peer) = self.peers.get_mut(url) else { return };
         match ended {
-            Ended::Well { moved } => {
-                peer.fruitless = if moved { 0 } else { peer.fruitless.saturating_add(1) };
+            Ended::Well { is_fruitful } => {
+                peer.fruitless = if is_fruitful { 0 } else { peer.fruitless.saturating_add(1) };
                 if peer.fruitless < FRUITLESS_SESSIONS {
-                    (peer.count, peer.failures, peer.due_since_ms) = (0, 0, None);
+                    peer.start_over();
                 } else {
                     peer.back_off(now_ms, interval_ms, random);
                 }
             }
-            Ended::Unfinished => {}
+            Ended::Overtaken { is_fruitful } => {
+                peer.start_over();
+                peer.note_unfinished(now_ms, interval_ms, is_fruitful, random);
+            }
+            Ended::Unfinished { is_fruitful } => peer.note_unfinished(now_ms, interval_ms, is_fruitful, random),
             Ended::Badly => peer.back_off(now_ms, interval_ms, random),
         }
     }
@@ -310,6 +354,20 @@ impl Tracker {
 }
 
 impl Peer {
+    /// The row of mismatches is over.
+    fn start_over(&mut self) {
+        (self.count, self.is_alarmed, self.failures, self.due_since_ms) = (0, false, 0, None);
+    }
+
+    /// A session left something to the next. Of those that change nothing only some follow each other at once.
+    fn note_unfinished(&mut self, now_ms: u64, interval_ms: u64, is_fruitful: bool, random: u64) {
+        self.unfinished = if is_fruitful { 0 } else { self.unfinished.saturating_add(1) };
+        if self.unfinished > UNFINISHED_SESSIONS {
+            self.failures = self.failures.max(self.unfinished - UNFINISHED_SESSIONS - 1);
+            self.back_off(now_ms, interval_ms, random);
+        }
+    }
+
     /// Doubles the pause, and adds up to a quarter of it so that nodes don't come in step.
     fn back_off(&mut self, now_ms: u64, interval_ms: u64, random: u64) {
         let beats = BACKOFF_FIRST_BEATS.saturating_mul(1 << self.failures.min(16)).min(BACKOFF_LAST_BEATS);

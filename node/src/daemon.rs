@@ -29,6 +29,7 @@ use crate::fallback::Fallback;
 use crate::home::{CATCHING_UP, Home, HomeLock};
 use crate::ingest::Ingest;
 use crate::join::{JoinRefused, Joining, inviters};
+use crate::journal::Journal;
 use crate::net::address::{listen_hint, split, with_peer};
 use crate::net::swarm::{NetConfig, keypair, name};
 use crate::net::{Command, NetHandle};
@@ -151,6 +152,7 @@ impl Node {
         let counters = Arc::new(Counters::default());
         let (stop, writer_stop) = (CancellationToken::new(), CancellationToken::new());
         let (board, board_out) = watch::channel(Board::default());
+        let journal: Arc<Journal> = Arc::default();
         let inner = Inner {
             identity: identity.clone(),
             name: node_name(settings, &writer, &identity),
@@ -158,7 +160,7 @@ impl Node {
             reader: reader.clone(),
             net: net.clone(),
             counters: counters.clone(),
-            journal: Arc::default(),
+            journal: journal.clone(),
             board: board_out,
             started: Instant::now(),
             join_refusal: OnceLock::new(),
@@ -172,6 +174,7 @@ impl Node {
             reader: reader.clone(),
             net: net.clone(),
             counters: counters.clone(),
+            journal,
             turns: Arc::default(),
             crossing: Arc::new(Crossing::new(notes)),
         };

@@ -63,6 +63,7 @@ pub async fn take(
     for (commit, fate) in taken {
         match fate {
             Fate::Applied => intake.applied += 1,
+            Fate::Known => {}
             Fate::Waits | Fate::Dropped => intake.waiting += 1,
             Fate::Refused(NotAdmitted::BeyondCut { author, last_seq, seq }) => {
                 let reason = NotAdmitted::BeyondCut { author, last_seq, seq }.to_string();

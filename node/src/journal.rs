@@ -21,7 +21,8 @@ pub struct Happening {
     pub number: u64,
     /// When, in milliseconds since 1970.
     pub time_ms: u64,
-    /// `peers`, `mode`, `divergence`, `reconcile-started` or `reconcile-finished`.
+    /// `peers`, `mode`, `divergence`, `reconcile-started`, `reconcile-finished`, or `alarm`: roots differ and nothing
+    /// explains it.
     pub kind: String,
     /// A line for people.
     pub text: String,

@@ -138,7 +138,7 @@ impl Service {
         }
         for (id, fate) in self.inner.writer.take(verified, true).await.unwrap_or_default() {
             let submitted = match fate {
-                Fate::Applied => Submitted::Applied,
+                Fate::Applied | Fate::Known => Submitted::Applied,
                 Fate::Waits => Submitted::Waiting,
                 Fate::Dropped => Submitted::Dropped,
                 Fate::Refused(why) => Submitted::Refused(why.into()),

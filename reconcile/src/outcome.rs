@@ -189,4 +189,16 @@ pub struct Stats {
     pub commits_sent: u64,
     /// Operations in them, those by hash alone not counted.
     pub entries_sent: u64,
+    /// Commits that changed our state.
+    pub applied_here: u64,
+    /// Commits that changed the peer's, as it says.
+    pub applied_there: u64,
+}
+
+impl Stats {
+    /// Whether either state is another than it would be without the session. What came and was known already, or was
+    /// sent to a peer that had it, is nothing.
+    pub fn has_changed_anything(&self) -> bool {
+        self.applied_here + self.applied_there > 0
+    }
 }

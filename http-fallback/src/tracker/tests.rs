@@ -31,8 +31,8 @@ enum Step {
 }
 use Step::{Ends, Later, Says, Silent, Starts};
 
-const WELL: Ended = Ended::Well { moved: true };
-const FRUITLESS: Ended = Ended::Well { moved: false };
+const WELL: Ended = Ended::Well { is_fruitful: true };
+const FRUITLESS: Ended = Ended::Well { is_fruitful: false };
 
 fn tracker() -> Tracker {
     let mut tracker = Tracker::new(Config { interval_ms: 1_000, ..Config::default() });
@@ -163,7 +163,7 @@ fn counts_and_sessions() {
                 Says(A, OTHER, 2, false),
                 Says(A, OTHER, 3, true),
                 Starts(Some(A)),
-                Ends(A, Ended::Unfinished, 3),
+                Ends(A, Ended::Unfinished { is_fruitful: false }, 3),
                 Says(A, OTHER, 4, true),
                 Starts(Some(A)),
             ],
@@ -325,4 +325,51 @@ fn peers_no_longer_named_are_forgotten_and_the_rest_keep_their_counts() {
     assert_eq!(tracker.next_session(9).as_deref(), Some(A));
     tracker.expect(0, (0..2 * PEERS_MAX).map(|n| format!("http://{n}")), 0);
     assert_eq!(tracker.len(), PEERS_MAX);
+}
+
+#[test]
+fn the_alarm_is_raised_once_a_row_when_divergence_lasts() {
+    let alarms = |tracker: &mut Tracker, says: &[Summary]| -> Vec<bool> {
+        let beat = |theirs: &Summary| tracker.answered(0, A, &OURS, theirs, Mode::P2p).is_some_and(|m| m.is_alarm);
+        says.iter().map(beat).collect()
+    };
+    let mut tracker = tracker();
+    let says = [DAMAGED, DAMAGED, DAMAGED, DAMAGED, EQUAL, DAMAGED, DAMAGED, DAMAGED];
+    assert_eq!(alarms(&mut tracker, &says), [false, false, true, false, false, false, false, true]);
+    alarms(&mut tracker, &[EQUAL]);
+    let one_of_many = [OTHER, OTHER, DAMAGED, OTHER, DAMAGED];
+    assert_eq!(alarms(&mut tracker, &one_of_many), [false; 5], "a moment between two nodes that write");
+    assert_eq!(alarms(&mut tracker, &[DAMAGED]), [true], "it lasts");
+}
+
+#[test]
+fn a_peer_whose_word_is_not_believed_raises_the_alarm_though_its_frontier_differs() {
+    let mut tracker = tracker();
+    let mut alarms = 0;
+    for beat in 0..40u64 {
+        let now_ms = beat * 100_000;
+        let mismatch = tracker.answered(now_ms, A, &OURS, &OTHER, Mode::P2p).expect("another root");
+        alarms += u32::from(mismatch.is_alarm);
+        if tracker.next_session(now_ms).is_some() {
+            tracker.ended(now_ms, A, FRUITLESS, 0);
+        }
+    }
+    assert_eq!(alarms, 1);
+    assert_eq!(tracker.peer(A).expect("expected").kind, Some(Kind::Divergence));
+}
+
+#[test]
+fn sessions_that_change_nothing_and_leave_more_to_come_pause_after_some() {
+    for nothing in [Ended::Unfinished { is_fruitful: false }, Ended::Overtaken { is_fruitful: false }] {
+        let mut tracker = tracker();
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            tracker.ended(0, A, nothing, 0);
+            pauses.push(tracker.peer(A).expect("expected").breaker(0) == Breaker::Open);
+        }
+        assert_eq!(pauses, [false, false, false, true, true, true, true], "{nothing:?}");
+        tracker.ended(1_000_000, A, Ended::Unfinished { is_fruitful: true }, 0);
+        tracker.ended(1_000_000, A, nothing, 0);
+        assert_ne!(tracker.peer(A).expect("expected").breaker(1_000_000), Breaker::Open, "{nothing:?}");
+    }
 }

@@ -1,5 +1,8 @@
 //! A place in the state tree: the first bits that a set of key hashes share.
 
+use std::fmt;
+
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
@@ -16,6 +19,13 @@ pub(super) fn bit(key: &KeyHash, depth: usize) -> usize {
 pub struct Prefix {
     key: KeyHash,
     bits: u16,
+}
+
+/// The bytes that hold the bits, in hexadecimal, and the number of bits: `a3f0/12`; `/0` for the whole tree.
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", HEXLOWER.encode(&self.key.0[..self.bits().div_ceil(8)]), self.bits)
+    }
 }
 
 impl Prefix {

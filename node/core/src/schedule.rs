@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use lattice::head::Head;
 use lattice::ids::StateRoot;
+use reconcile::outcome::Outcome;
 
 use crate::peers::PeerName;
 use alarm::Fruitless;
@@ -72,6 +73,22 @@ pub enum Ended {
     Unexplained(Roots),
     /// Anything else, with the roots that the session saw at its end, if it came so far.
     Badly(Option<Roots>),
+}
+
+impl Ended {
+    /// What the schedule makes of an outcome.
+    pub fn of(outcome: &Outcome) -> Self {
+        let roots = |ours: &StateRoot, theirs: &StateRoot| Roots { ours: *ours, theirs: *theirs };
+        match outcome {
+            Outcome::Equal { .. } | Outcome::Explained { .. } => Self::Well,
+            Outcome::Busy => Self::Busy,
+            Outcome::Unexplained { ours, theirs, .. } => Self::Unexplained(roots(ours, theirs)),
+            Outcome::Refused { ours, theirs, .. } => Self::Badly(Some(roots(ours, theirs))),
+            Outcome::PeerFault(_) | Outcome::Declined { .. } | Outcome::Lost { .. } | Outcome::OurFault { .. } => {
+                Self::Badly(None)
+            }
+        }
+    }
 }
 
 /// How a peer's last head differs from our state.

@@ -5,20 +5,17 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use http_fallback::heartbeat::{Event, Healed, Node, Target};
 use http_fallback::mode::Change;
-use http_fallback::tracker::{Kind, PEERS_MAX, Summary};
+use http_fallback::tracker::{Mismatch, PEERS_MAX, Summary};
 use lattice::head::Head;
-use lattice::ids::{AuthorId, LatticeId, StateRoot};
+use lattice::ids::{AuthorId, LatticeId};
 use lattice::record;
+use node_core::schedule::Roots;
 
 use super::{Fallback, lock, urls};
 
 impl Node for Fallback {
     fn lattice(&self) -> LatticeId {
         self.sync.identity.lattice
-    }
-
-    fn author(&self) -> AuthorId {
-        self.sync.identity.keys.author.id()
     }
 
     fn summary(&self) -> Summary {
@@ -30,7 +27,7 @@ impl Node for Fallback {
         self.service.counts().lattice
     }
 
-    fn targets(&self) -> BoxFuture<'static, Vec<Target>> {
+    fn targets(&self) -> BoxFuture<'static, Option<Vec<Target>>> {
         let (sync, configured) = (self.sync.clone(), self.heartbeat.nodes.clone());
         let own_url = self.heartbeat.own_url.clone();
         Box::pin(async move { urls::targets(&sync, configured, own_url).await })
@@ -39,7 +36,7 @@ impl Node for Fallback {
     fn expect(&self, target: &Target, head: &Head) -> Result<(), String> {
         let membership = &self.sync.writer.published().membership;
         let author = head.author;
-        if author == self.author() {
+        if author == self.sync.identity.keys.author.id() {
             return Err("that is this node itself".to_owned());
         }
         match target.published_by {
@@ -71,7 +68,9 @@ impl Node for Fallback {
             }
             Event::Mode(change) => self.tell_mode(change),
             Event::Beat { url, result } => self.sync.counters.beat(url, result),
-            Event::Mismatch { url, count, kind, ours, theirs } => self.tell_mismatch(url, count, kind, ours, theirs),
+            Event::Mismatch { url, mismatch, ours, theirs } => {
+                self.tell_mismatch(url, &mismatch, Roots { ours, theirs })
+            }
             Event::Started { url } => {
                 self.journal.write("reconcile-started", "reconcile started".into(), [("peer", url)])
             }
@@ -107,10 +106,10 @@ impl Fallback {
         }
     }
 
-    fn tell_mismatch(&self, url: String, count: u32, kind: Kind, ours: StateRoot, theirs: StateRoot) {
-        if kind == Kind::Divergence && count == self.heartbeat.numbers.tracker.mismatches {
-            self.sync.counters.diverged();
-            tracing::error!(url, %ours, %theirs, "divergence: equal frontiers, or nothing to move, and other roots");
+    fn tell_mismatch(&self, url: String, mismatch: &Mismatch, roots: Roots) {
+        let (Mismatch { count, kind, .. }, Roots { ours, theirs }) = (*mismatch, roots);
+        if mismatch.is_alarm {
+            self.sync.alarm(&url, roots, None, "equal frontiers, or nothing to move, and other roots");
         }
         let text = format!("divergence {url} {count} {ours} {theirs}");
         let fields = [

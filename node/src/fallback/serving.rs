@@ -47,8 +47,8 @@ impl Source for Fallback {
         self.read_token.as_ref().is_some_and(|token| token.is(shown))
     }
 
-    fn reconcile(&self, _author: AuthorId, message: Vec<u8>) -> BoxFuture<'_, Reply> {
-        Box::pin(self.sync.answer_over_http(message))
+    fn reconcile(&self, author: AuthorId, message: Vec<u8>) -> BoxFuture<'_, Reply> {
+        Box::pin(self.sync.answer_over_http(author, message))
     }
 
     fn full(&self, after: Cursor) -> BoxStream<'static, io::Result<Bytes>> {

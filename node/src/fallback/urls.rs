@@ -25,19 +25,23 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The configured URLs, then those of members, each once and never our own. Of many members each node begins with the
-/// one that comes after itself, so that together they ask all.
-pub(super) async fn targets(sync: &Sync, configured: Vec<String>, own_url: Option<String>) -> Vec<Target> {
-    let published = published(sync).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "published URLs can't be read; asking the configured ones");
-        Vec::new()
-    });
+/// one that comes after itself, so that together they ask all. `None` if the store does not answer: those asked so far
+/// stay.
+pub(super) async fn targets(sync: &Sync, configured: Vec<String>, own_url: Option<String>) -> Option<Vec<Target>> {
+    let published = match published(sync).await {
+        Ok(published) => published,
+        Err(error) => {
+            tracing::warn!(%error, "published URLs can't be read; asking the same as before");
+            return None;
+        }
+    };
     let own = sync.identity.keys.author.id();
     let (before, behind): (Vec<_>, Vec<_>) = published.into_iter().partition(|(author, _)| *author < own);
     let by_members = behind.into_iter().chain(before).filter(|(author, _)| *author != own);
     let by_members = by_members.map(|(author, url)| Target { url, published_by: Some(author) });
     let mut seen: BTreeSet<String> = own_url.into_iter().collect();
     let configured = configured.into_iter().map(|url| Target { url, published_by: None });
-    configured.chain(by_members).filter(|target| seen.insert(target.url.clone())).collect()
+    Some(configured.chain(by_members).filter(|target| seen.insert(target.url.clone())).collect())
 }
 
 /// URLs of members that no cut has touched, by author.

@@ -16,8 +16,9 @@ use std::time::Duration;
 use lattice::fault::Fault;
 use lattice::frame::Frame;
 use lattice::head::{Head, SignedHead};
-use lattice::ids::{AuthorId, StateRoot};
+use lattice::ids::AuthorId;
 use lattice::record::Event;
+use lattice::tree::prefix::Prefix;
 use libp2p::PeerId;
 use node_core::peers::PeerName;
 use node_core::schedule::{Alarm, Ended, Ours, Roots, Schedule};
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{now_ms, steady_ms};
 use crate::counters::Counters;
+use crate::journal::Journal;
 use crate::net::swarm::name;
 use crate::net::{Command, NetHandle};
 use crate::store::read::Reader;
@@ -62,6 +64,8 @@ pub struct Sync {
     pub net: NetHandle,
     /// Where endings are counted.
     pub counters: Arc<Counters>,
+    /// Where alarms are written down.
+    pub journal: Arc<Journal>,
     /// Who is being answered, over whichever road.
     pub turns: Arc<Turns>,
     /// Who asks us, and whom we ask, over libp2p.
@@ -112,7 +116,7 @@ impl Sync {
                     while let Some(peer) = schedule.next(steady_ms()).and_then(|peer| PeerId::from_bytes(&peer.0).ok()) {
                         self.crossing.begin(peer);
                         let estimator = self.estimator_of(&peer);
-                        let session = Session { sync: self.clone(), road: Road::P2p(peer), estimator };
+                        let session = Session { sync: self.clone(), road: Road::P2p(peer), estimator, until: None };
                         let session = sessions.spawn(async move { (peer, session.run().await) });
                         running.insert(session.id(), peer);
                     }
@@ -157,9 +161,8 @@ impl Sync {
 
     async fn ended(&self, schedule: &mut Schedule, peer: PeerId, report: Report) {
         let random = u64::from(report.took_ms as u32);
-        if let Some(alarm) = schedule.ended(steady_ms(), &name(&peer), ended_as(&report.outcome), random) {
-            self.counters.diverged();
-            tell(&report, alarm);
+        if let Some(alarm) = schedule.ended(steady_ms(), &name(&peer), Ended::of(&report.outcome), random) {
+            self.tell(&report, alarm);
         }
         if report.outcome.is_in_step() {
             self.net.command(Command::Synced(peer)).await;
@@ -171,7 +174,7 @@ impl Sync {
         self.settle(author, report).await;
     }
 
-    /// What every session leaves behind, over whichever road it went: figures, and a record if it moved something.
+    /// What every session leaves behind, over whichever road it went: figures, and a record if it changed something.
     pub(crate) async fn settle(&self, author: Option<AuthorId>, report: Report) {
         if matches!(report.outcome, Outcome::Equal { frontier_raised: false, .. })
             && self.writer.published().is_catching_up
@@ -179,12 +182,37 @@ impl Sync {
             self.writer.send(Job::CaughtUp).await;
         }
         self.counters.reconciled(report.outcome.word(), report.view());
-        let moved = report.stats.entries_received + report.stats.entries_sent > 0;
+        let has_changed = report.stats.has_changed_anything();
         tracing::info!(peer = %report.peer, outcome = report.outcome.word(), stats = ?report.stats, detail = report.detail(), "reconcile ended");
-        let Some(peer) = author.filter(|_| moved) else { return };
+        let Some(peer) = author.filter(|_| has_changed) else { return };
         let outcome = report.outcome.word().to_owned();
         let (received, sent) = (report.stats.entries_received, report.stats.entries_sent);
         self.writer.send(Job::Note { event: Event::Reconciled { peer, outcome, received, sent } }).await;
+    }
+
+    fn tell(&self, report: &Report, alarm: Alarm) {
+        let first = if let Outcome::Unexplained { first, .. } = &report.outcome { Some(*first) } else { None };
+        let (roots, why) = match alarm {
+            Alarm::Unexplained(roots) => (roots, "roots differ and nothing explains it".to_owned()),
+            Alarm::Stuck(roots) => (roots, format!("no reconcile brings the roots together: {}", report.detail())),
+        };
+        self.alarm(&report.peer, roots, first, &why);
+    }
+
+    /// Says that two roots differ where they should not: a figure, a line in the process's log, and an event. `first` is
+    /// the first page that differs, if that was found.
+    pub(crate) fn alarm(&self, peer: &str, Roots { ours, theirs }: Roots, first: Option<Prefix>, why: &str) {
+        self.counters.diverged();
+        let first = first.map_or_else(|| "unknown".to_owned(), |first| first.to_string());
+        tracing::error!(peer, %ours, %theirs, first, "divergence: {why}");
+        let fields = [
+            ("peer", peer.to_owned()),
+            ("ours", ours.to_string()),
+            ("theirs", theirs.to_string()),
+            ("first", first),
+            ("why", why.to_owned()),
+        ];
+        self.journal.write("alarm", format!("alarm {peer} {ours} {theirs}"), fields);
     }
 
     /// Tells others our head: soon after a change, and now and then in any case.
@@ -238,33 +266,6 @@ pub(crate) fn signed_head(identity: &Identity, published: &Published) -> SignedH
         estimator: published.tree.sketch().estimator().encode(),
     };
     head.sign(&identity.keys.author)
-}
-
-/// What the schedule makes of an outcome.
-fn ended_as(outcome: &Outcome) -> Ended {
-    let roots = |ours: &StateRoot, theirs: &StateRoot| Roots { ours: *ours, theirs: *theirs };
-    match outcome {
-        Outcome::Equal { .. } | Outcome::Explained { .. } => Ended::Well,
-        Outcome::Busy => Ended::Busy,
-        Outcome::Unexplained { ours, theirs, .. } => Ended::Unexplained(roots(ours, theirs)),
-        Outcome::Refused { ours, theirs, .. } => Ended::Badly(Some(roots(ours, theirs))),
-        Outcome::PeerFault(_) | Outcome::Declined { .. } | Outcome::Lost { .. } | Outcome::OurFault { .. } => {
-            Ended::Badly(None)
-        }
-    }
-}
-
-fn tell(report: &Report, alarm: Alarm) {
-    let (peer, detail) = (&report.peer, report.detail());
-    let first = if let Outcome::Unexplained { first, .. } = &report.outcome { Some(first) } else { None };
-    match alarm {
-        Alarm::Unexplained(Roots { ours, theirs }) => {
-            tracing::error!(%peer, %ours, %theirs, ?first, "divergence: roots differ and nothing explains it");
-        }
-        Alarm::Stuck(Roots { ours, theirs }) => {
-            tracing::error!(%peer, %ours, %theirs, ?first, detail, "divergence: no reconcile brings the roots together");
-        }
-    }
 }
 
 fn shown(peer: &PeerName) -> String {

@@ -1,15 +1,18 @@
 //! Answers what peers ask: reconcile requests of lattice peers, and strangers with an invitation.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lattice::fault::Fault;
 use lattice::hello::{JoinAnswer, JoinRequest};
+use lattice::ids::AuthorId;
 use libp2p::PeerId;
 use reconcile::message::{Request as Question, Response};
 use reconcile::responder::{Answer, answer, applied, loaded, read};
 use sha2::{Digest, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,14 +32,48 @@ const ANSWERS_MAX: usize = 4;
 /// Requests that wait for their turn, 2 MiB each at most. Beyond it peers are told at once to come again.
 const WAITING_MAX: usize = 16;
 
+/// Places that one peer may hold: a session over each road, and one that crosses ours.
+const PLACES_EACH: usize = 3;
+
+/// Long answers at once, each a walk through half a million entries: the others must get on beside it.
+const LONG_ANSWERS_MAX: usize = 1;
+
 /// Strangers with an invitation heard at once. Beyond it they come again by themselves.
 const JOINS_MAX: usize = 2;
+
+/// Who asks: a member, over whichever road, or a peer of whom no more is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Asker {
+    Member(AuthorId),
+    Peer(PeerId),
+}
+
+/// A place that an asker holds until its request is answered.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    held: Arc<Mutex<BTreeMap<Asker, usize>>>,
+    asker: Asker,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut places) = held.entry(self.asker) {
+            *places.get_mut() -= 1;
+            if *places.get() == 0 {
+                places.remove();
+            }
+        }
+    }
+}
 
 /// Who is being answered. A place is taken before a task is made for the request, so that a burst can't outrun it. Both
 /// roads share the places: one burst more is no more memory.
 pub struct Turns {
     answers: Semaphore,
+    long_answers: Semaphore,
     places: Arc<Semaphore>,
+    held: Arc<Mutex<BTreeMap<Asker, usize>>>,
     joins: Arc<Semaphore>,
 }
 
@@ -44,6 +81,8 @@ impl Default for Turns {
     fn default() -> Self {
         Self {
             answers: Semaphore::new(ANSWERS_MAX),
+            long_answers: Semaphore::new(LONG_ANSWERS_MAX),
+            held: Arc::default(),
             places: Arc::new(Semaphore::new(ANSWERS_MAX + WAITING_MAX)),
             joins: Arc::new(Semaphore::new(JOINS_MAX)),
         }
@@ -88,7 +127,7 @@ impl Sync {
     }
 
     /// Answers in turn; the place is given back at the end.
-    async fn answer(&self, request: Request, _place: OwnedSemaphorePermit) {
+    async fn answer(&self, request: Request, _place: Admitted) {
         let bytes = match request.protocol {
             Protocol::Join => self.join(&request).await.encode(),
             Protocol::Reconcile => match Question::decode(&request.bytes) {
@@ -106,9 +145,9 @@ impl Sync {
     }
 
     /// Answers a message that a member sent over HTTP.
-    pub(crate) async fn answer_over_http(&self, message: Vec<u8>) -> http_fallback::router::Reply {
+    pub(crate) async fn answer_over_http(&self, author: AuthorId, message: Vec<u8>) -> http_fallback::router::Reply {
         use http_fallback::router::Reply;
-        let Ok(_place) = self.turns.places.clone().try_acquire_owned() else { return Reply::Busy };
+        let Some(_place) = self.turns.place_of(Asker::Member(author)) else { return Reply::Busy };
         let question = match Question::decode(&message) {
             Ok(question) => question,
             Err(error) => return Reply::Unreadable(format!("the message does not decode: {error}")),
@@ -124,7 +163,11 @@ impl Sync {
 
     /// Waits for a turn, not for long.
     async fn in_turn(&self, question: Question) -> Response {
-        match tokio::time::timeout(BUSY_AFTER, self.turns.answers.acquire()).await {
+        let turn = async {
+            let long = if question.is_long() { Some(self.turns.long_answers.acquire().await?) } else { None };
+            Ok::<_, AcquireError>((long, self.turns.answers.acquire().await?))
+        };
+        match tokio::time::timeout(BUSY_AFTER, turn).await {
             Ok(Ok(_turn)) => self.reconcile(question).await,
             Ok(Err(_)) | Err(_) => Response::Busy,
         }
@@ -182,20 +225,63 @@ impl Sync {
     }
 }
 
+/// What a request holds while it is answered.
+enum Admitted {
+    Peer(#[expect(dead_code, reason = "held, not read")] Place),
+    Stranger(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
+}
+
 impl Turns {
+    /// A place for one who asks, unless all are taken or it holds its share.
+    fn place_of(&self, asker: Asker) -> Option<Place> {
+        let permit = self.places.clone().try_acquire_owned().ok()?;
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = held.entry(asker).or_default();
+        if *places >= PLACES_EACH {
+            return None;
+        }
+        *places += 1;
+        Some(Place { _permit: permit, held: self.held.clone(), asker })
+    }
+
     /// A place for a request; or the refusal, before any work or memory is spent, for strangers and for whoever comes
     /// when all places are taken.
-    fn place_for(&self, request: &Request, is_known: bool) -> Result<OwnedSemaphorePermit, Vec<u8>> {
+    fn place_for(&self, request: &Request, is_known: bool) -> Result<Admitted, Vec<u8>> {
         match request.protocol {
             Protocol::Reconcile if !is_known => {
                 Err(Response::Refused { reason: "only for peers that proved this lattice".to_owned() }.encode())
             }
-            Protocol::Reconcile => self.places.clone().try_acquire_owned().map_err(|_| Response::Busy.encode()),
+            Protocol::Reconcile => {
+                let asker = request.author.map_or(Asker::Peer(request.peer), Asker::Member);
+                self.place_of(asker).map(Admitted::Peer).ok_or_else(|| Response::Busy.encode())
+            }
             Protocol::Join => self
                 .joins
                 .clone()
                 .try_acquire_owned()
+                .map(Admitted::Stranger)
                 .map_err(|_| JoinAnswer::NotNow("the inviting node is busy".to_owned()).encode()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_takes_all_places_and_all_are_given_back() {
+        let turns = Turns::default();
+        let one = Asker::Member(AuthorId([1; 32]));
+        let mut held: Vec<_> = (0..PLACES_EACH).filter_map(|_| turns.place_of(one)).collect();
+        assert_eq!(held.len(), PLACES_EACH);
+        assert!(turns.place_of(one).is_none(), "its share is taken");
+        let others = (2..).map(|n| Asker::Member(AuthorId([n; 32])));
+        held.extend(others.map_while(|asker| turns.place_of(asker)));
+        assert_eq!(held.len(), ANSWERS_MAX + WAITING_MAX);
+        assert!(turns.place_of(Asker::Peer(PeerId::random())).is_none(), "all are taken");
+        held.clear();
+        assert!(turns.held.lock().expect("whole").is_empty());
+        assert!(turns.place_of(one).is_some());
     }
 }

@@ -28,6 +28,8 @@ pub struct Session {
     pub road: Road,
     /// The estimator in the peer's last head, to size the first flight.
     pub estimator: Option<Estimator>,
+    /// When to end at the latest; what moved by then stays.
+    pub until: Option<Instant>,
 }
 
 /// How a session ended.
@@ -40,6 +42,8 @@ pub struct Report {
     pub stats: Stats,
     /// Milliseconds from start to end.
     pub took_ms: u64,
+    /// Whether its time was up.
+    pub is_cut: bool,
 }
 
 impl Report {
@@ -110,7 +114,13 @@ impl Session {
         let mut machine = Initiator::new(view, Config { foretold, ..Config::default() });
         let mut event = Event::Start;
         let mut progress = Progress::new(self.road.shown());
+        let is_late = || self.until.is_some_and(|until| Instant::now() >= until);
+        let mut is_cut = false;
         let outcome = loop {
+            if is_late() {
+                is_cut = true;
+                break Outcome::Lost { reason: "the session's time is up; what moved stays".to_owned() };
+            }
             // Reading many symbols takes tens of milliseconds; other tasks go on meanwhile.
             let is_long = matches!(event, Event::Received(Response::Symbols { .. }));
             let effect =
@@ -123,7 +133,7 @@ impl Session {
             progress.show(stats.entries_received + stats.entries_sent, machine.expected());
         };
         let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Report { peer: self.road.shown(), outcome, stats: machine.stats(), took_ms }
+        Report { peer: self.road.shown(), outcome, stats: machine.stats(), took_ms, is_cut }
     }
 
     async fn carry_out(&self, effect: Effect) -> Event<EntryRow> {

@@ -111,8 +111,10 @@ pub struct Written {
 /// What became of a commit handed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
-    /// Its effect is in the state and durable (it may have been before).
+    /// It changed the state, and that is durable.
     Applied,
+    /// It changed nothing: what it says was in the state, or has lost to something later.
+    Known,
     /// It waits for its author or its time.
     Waits,
     /// It would wait, but there is no room; reconcile brings it again.

@@ -280,7 +280,8 @@ impl Writer {
             Ok(done) => {
                 self.publish(None);
                 self.gossip(&items, &done.evidence);
-                group.settle_items(items, |_| Fate::Applied, |commit| Ok(self.state.written(commit)));
+                let fate = |id| if done.winning.contains(&id) { Fate::Applied } else { Fate::Known };
+                group.settle_items(items, fate, |commit| Ok(self.state.written(commit)));
                 done.membership_changed
             }
             Err(error) => {

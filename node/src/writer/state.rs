@@ -81,6 +81,8 @@ pub(super) struct State {
 #[derive(Default)]
 pub(super) struct Done {
     pub(super) membership_changed: bool,
+    /// Commits of which an operation won.
+    pub(super) winning: BTreeSet<CommitId>,
     /// Evidence found in it, to be told to others.
     pub(super) evidence: Vec<Equivocation>,
 }
@@ -199,7 +201,8 @@ impl State {
         let what = Batch { identity, items, plan: &plan, chains: &chains, before: self.tree.root(), time_ms: now_ms };
         let next = self.transact(next, &what).await?;
         self.damaged += damaged;
-        Ok(self.adopt(next, &batch))
+        let winning = plan.commits.iter().map(|write| write.commit.id()).collect();
+        Ok(Done { winning, ..self.adopt(next, &batch) })
     }
 
     /// All or nothing, on disk and in what it gives back.
@@ -250,7 +253,7 @@ impl State {
         self.next = next.next;
         self.log_size = next.log_size;
         batch.iter().for_each(|commit| self.clock.observe(commit.header().time));
-        Done { membership_changed, evidence: next.evidence }
+        Done { membership_changed, winning: BTreeSet::new(), evidence: next.evidence }
     }
 
     /// Raises the frontier to a peer's, if the state is still the one that equals the peer's.

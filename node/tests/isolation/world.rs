@@ -26,7 +26,7 @@ impl World {
         let network = match Network::with_firewalls(nodes) {
             Ok(network) => network,
             Err(reason) => {
-                println!("skipped: {reason}");
+                crate::skip(&reason);
                 return None;
             }
         };

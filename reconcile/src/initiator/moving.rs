@@ -71,6 +71,7 @@ impl<T: Copy> Initiator<T> {
             self.fruitless = 0;
         }
         self.view = view;
+        self.stats.applied_here = self.stats.applied_here.saturating_add(intake.applied);
         self.pass.note_ours(source, intake).map_err(fault)
     }
 
@@ -97,6 +98,7 @@ impl<T: Copy> Initiator<T> {
     pub(super) fn take_pushed(&mut self, source: Source, intake: Intake) -> Step {
         // What is pushed is ours, each entry at most once a pass: no peer can draw that out.
         self.fruitless = 0;
+        self.stats.applied_there = self.stats.applied_there.saturating_add(intake.applied);
         self.pass.note_theirs(source, intake).map_err(fault)?;
         self.next()
     }

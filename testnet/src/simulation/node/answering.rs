@@ -118,6 +118,7 @@ impl Node {
         for (commit, fate) in taken {
             match fate {
                 Fate::Applied => intake.applied += 1,
+                Fate::Known => {}
                 Fate::Waits => intake.waiting += 1,
                 Fate::Refused(why) => intake.refused.push(self.refused(commit, &why)),
                 Fate::Failed => {

@@ -7,7 +7,7 @@ use http_fallback::tracker::{Ended, Summary};
 use lattice::address::url_key;
 use lattice::ids::AuthorId;
 use lattice::op::{Key, Op};
-use reconcile::outcome::{Outcome, Rest, Stats};
+use reconcile::outcome::{Outcome, Stats};
 
 use super::queue::Job;
 use super::state::row_at;
@@ -90,9 +90,8 @@ impl Node {
 
     /// A session over HTTP that this node started is over.
     pub(crate) fn http_session_ended(&mut self, now: Now, peer: NodeIndex, outcome: &Outcome, stats: Stats) {
-        let moved = stats.entries_received + stats.entries_sent > 0;
         let random = self.random.next();
-        self.tracker.ended(now.steady_ms, &peer.url(), ended_as(outcome, moved), random);
+        self.tracker.ended(now.steady_ms, &peer.url(), Ended::of(outcome, &stats), random);
         self.note_session(stats);
     }
 
@@ -118,20 +117,5 @@ impl Node {
         if is_wanted && self.is_idle() {
             self.writer.push(Job::Write { ops: Op::put(&url_key(&author), url.as_bytes()).into_iter().collect() });
         }
-    }
-}
-
-/// What the tracker makes of an outcome, as in the daemon.
-fn ended_as(outcome: &Outcome, moved: bool) -> Ended {
-    match outcome {
-        Outcome::Equal { .. } => Ended::Well { moved },
-        Outcome::Explained { rest: Rest::NewWrites, .. } => Ended::Well { moved: true },
-        Outcome::Explained { rest: Rest::Waiting { .. } | Rest::Budget, .. } | Outcome::Busy => Ended::Unfinished,
-        Outcome::Refused { .. }
-        | Outcome::Unexplained { .. }
-        | Outcome::PeerFault(_)
-        | Outcome::Declined { .. }
-        | Outcome::Lost { .. }
-        | Outcome::OurFault { .. } => Ended::Badly,
     }
 }

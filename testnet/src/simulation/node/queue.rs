@@ -36,6 +36,7 @@ pub(crate) enum Job {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fate {
     Applied,
+    Known,
     Waits,
     Refused(NotAdmitted),
     Failed,
@@ -134,10 +135,10 @@ impl Writer {
         }
     }
 
-    pub(crate) fn settle_items(&mut self, items: Vec<Item>, fate: &Fate) {
+    pub(crate) fn settle_items(&mut self, items: Vec<Item>, fate: impl Fn(CommitId) -> Fate) {
         for item in items {
             if let Task::Foreign(place) = item.task {
-                self.settle(place, item.commit.id(), fate.clone());
+                self.settle(place, item.commit.id(), fate(item.commit.id()));
             }
         }
     }

@@ -43,6 +43,8 @@ pub(crate) struct Next {
     pub(crate) evidence: Vec<Equivocation>,
     /// Keys whose entries the frontier said were here and that were not.
     pub(crate) damaged: Vec<KeyHash>,
+    /// Commits of which an operation won.
+    pub(crate) winning: BTreeSet<CommitId>,
 }
 
 /// Stored entries that do not give the stored root.
@@ -122,6 +124,7 @@ impl State {
         let damaged = self.damage(database, &plan, &evidence);
         let mut database = database.clone();
         database.write_plan(&plan);
+        let winning = plan.commits.iter().map(|write| write.commit.id()).collect();
         state.tree = plan.tree.clone();
         state.next = plan.next;
         state.log_size += 1;
@@ -132,7 +135,7 @@ impl State {
         }
         batch.iter().for_each(|commit| state.clock.observe(commit.header().time));
         state.store_into(&mut database);
-        Some(Next { state, database, evidence, damaged })
+        Some(Next { state, database, evidence, damaged, winning })
     }
 
     /// Joins a peer's chains into ours, as far as members of this lattice signed them.
@@ -171,7 +174,7 @@ impl State {
     fn unchanged_but_for(state: Self, database: &Database) -> Next {
         let mut database = database.clone();
         state.store_into(&mut database);
-        Next { state, database, evidence: Vec::new(), damaged: Vec::new() }
+        Next { state, database, evidence: Vec::new(), damaged: Vec::new(), winning: BTreeSet::new() }
     }
 
     fn store_into(&self, database: &mut Database) {

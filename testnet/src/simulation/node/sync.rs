@@ -66,7 +66,7 @@ impl Node {
     /// A session over libp2p that this node started is over.
     pub(crate) fn p2p_session_ended(&mut self, now: Now, peer: NodeIndex, outcome: &Outcome, stats: Stats) {
         let random = self.random.next();
-        let alarm = self.schedule.ended(now.steady_ms, &peer.peer_name(), ended_as(outcome), random);
+        let alarm = self.schedule.ended(now.steady_ms, &peer.peer_name(), Ended::of(outcome), random);
         if let Some(Alarm::Unexplained(roots)) = alarm {
             self.outbox.push(Output::Unexplained(peer, roots));
         }
@@ -76,24 +76,10 @@ impl Node {
         self.note_session(stats);
     }
 
-    /// A session that moved something goes into the log.
+    /// A session that changed something goes into the log.
     pub(crate) fn note_session(&mut self, stats: Stats) {
-        if stats.entries_received + stats.entries_sent > 0 {
+        if stats.has_changed_anything() {
             self.writer.push(Job::Note);
-        }
-    }
-}
-
-/// What the schedule makes of an outcome.
-fn ended_as(outcome: &Outcome) -> Ended {
-    let roots = |ours, theirs| node_core::schedule::Roots { ours, theirs };
-    match outcome {
-        Outcome::Equal { .. } | Outcome::Explained { .. } => Ended::Well,
-        Outcome::Busy => Ended::Busy,
-        Outcome::Unexplained { ours, theirs, .. } => Ended::Unexplained(roots(*ours, *theirs)),
-        Outcome::Refused { ours, theirs, .. } => Ended::Badly(Some(roots(*ours, *theirs))),
-        Outcome::PeerFault(_) | Outcome::Declined { .. } | Outcome::Lost { .. } | Outcome::OurFault { .. } => {
-            Ended::Badly(None)
         }
     }
 }

@@ -5,12 +5,13 @@ use lattice::commit::VerifiedCommit;
 use lattice::equivocation::Equivocation;
 use lattice::frame::{Frame, pack_commits};
 use lattice::frontier::Chain;
-use lattice::ids::StateRoot;
+use lattice::ids::{CommitId, StateRoot};
 use lattice::limits::RECORD_COMMITS_MAX;
 use lattice::op::Op;
 use node_core::admission::{Admission, judge};
 use node_core::parking::Parked;
 use reconcile::message::ChainId;
+use std::collections::BTreeSet;
 
 use super::database::Database;
 use super::queue::{Fate, Flight, Item, Place, Settled, Step, Task};
@@ -130,7 +131,7 @@ impl Node {
         }
         match self.state.joined(&self.identity, &self.database, &batch, self.without) {
             Some(next) => self.fly(Flight { next, items, raises: None }),
-            None => self.done(items, &[]),
+            None => self.done(items, &[], &BTreeSet::new()),
         }
     }
 
@@ -144,11 +145,11 @@ impl Node {
         let Some(Flight { next, items, raises }) = self.writer.flight.take() else { return };
         self.writer.settled.extend(raises.map(Settled::Raised));
         if !is_durable {
-            self.writer.settle_items(items, &Fate::Failed);
+            self.writer.settle_items(items, |_| Fate::Failed);
             return;
         }
         let membership_changed = *next.state.membership != *self.state.membership;
-        let Next { state, database, evidence, damaged } = next;
+        let Next { state, database, evidence, damaged, winning } = next;
         if state.tree.root() != self.state.tree.root() {
             self.root_before = self.state.tree.root();
         }
@@ -156,7 +157,7 @@ impl Node {
         let stored = items.iter().map(|item| (item.commit.clone(), item.judged_ms)).collect();
         self.outbox.push(Output::Stored { commits: stored, damaged });
         self.published(membership_changed);
-        self.done(items, &evidence);
+        self.done(items, &evidence, &winning);
         if membership_changed {
             // Those that still wait are parked again.
             for commit in self.parking.release_authors().into_iter().rev() {
@@ -166,10 +167,11 @@ impl Node {
     }
 
     /// Answers and tells of commits whose effect is durable.
-    fn done(&mut self, items: Vec<Item>, evidence: &[Equivocation]) {
+    fn done(&mut self, items: Vec<Item>, evidence: &[Equivocation], winning: &BTreeSet<CommitId>) {
         self.gossip(&items, evidence);
         self.answer(&items);
-        self.writer.settle_items(items, &Fate::Applied);
+        let fate = |id| if winning.contains(&id) { Fate::Applied } else { Fate::Known };
+        self.writer.settle_items(items, fate);
     }
 
     fn answer(&mut self, items: &[Item]) {

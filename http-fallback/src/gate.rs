@@ -7,41 +7,42 @@ use axum::http::{HeaderMap, header};
 use lattice::authorization::{Asked, Authorization, FRESH_MS, SCHEME};
 
 use crate::nonces::{Nonces, NotTaken};
-use crate::rate::Bucket;
+use crate::rate::{Bucket, Buckets, Remote};
 use crate::refusal::Refusal;
 use crate::router::Source;
 
-/// Answers about the state a second, and in one moment: hundreds of peers at their beats. A stranger's flood beyond it
-/// costs next to nothing.
+/// Answers about the state a second, and as many twice in one moment: hundreds of peers at their beats, and a tenth of
+/// that from one address. A stranger's flood beyond it costs next to nothing.
 const STATES_PER_SECOND: u64 = 500;
-const STATES_AT_ONCE: u64 = 1_000;
+const STATES_PER_SECOND_EACH: u64 = 50;
 
-/// Signatures checked a second, and in one moment: a tenth of one core.
+/// Signatures checked a second: a tenth of one core. One address may have a quarter of them, a session's worth.
 const CHECKS_PER_SECOND: u64 = 2_000;
-const CHECKS_AT_ONCE: u64 = 2_000;
+const CHECKS_PER_SECOND_EACH: u64 = 500;
 
 /// What has to be remembered to judge requests.
 #[derive(Debug)]
 pub(crate) struct Gate {
     nonces: Mutex<Nonces>,
-    states: Mutex<Bucket>,
-    checks: Mutex<Bucket>,
+    states: Mutex<Buckets>,
+    checks: Mutex<Buckets>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
+        let bucket = |per_second| Bucket::new(per_second, 2 * per_second);
         Self {
             nonces: Mutex::default(),
-            states: Mutex::new(Bucket::new(STATES_PER_SECOND, STATES_AT_ONCE)),
-            checks: Mutex::new(Bucket::new(CHECKS_PER_SECOND, CHECKS_AT_ONCE)),
+            states: Mutex::new(Buckets::new(bucket(STATES_PER_SECOND), bucket(STATES_PER_SECOND_EACH))),
+            checks: Mutex::new(Buckets::new(bucket(CHECKS_PER_SECOND), bucket(CHECKS_PER_SECOND_EACH))),
         }
     }
 }
 
 impl Gate {
     /// Lets in anybody, so many a second.
-    pub(crate) fn open(&self, now_ms: u64) -> Result<(), Refusal> {
-        if take(&self.states, now_ms) { Ok(()) } else { Err(Refusal::RATE) }
+    pub(crate) fn open(&self, now_ms: u64, remote: Remote) -> Result<(), Refusal> {
+        if take(&self.states, now_ms, remote) { Ok(()) } else { Err(Refusal::RATE) }
     }
 
     /// Lets in a member whose signature covers this request, once. The body is not read yet.
@@ -62,11 +63,12 @@ impl Gate {
                 FRESH_MS / 1000
             ));
         }
-        // Before the signature: strangers cost no curve arithmetic.
+        // Both before the signature: only who names a member costs curve arithmetic, and that has a bound.
         if !source.may_reconcile(&request.author) {
             return Err(Refusal::Forbidden(format!("author {} is no member here", request.author.short())));
         }
-        if !take(&self.checks, now_ms) {
+        let remote = parts.extensions.get().copied().unwrap_or_default();
+        if !take(&self.checks, now_ms, remote) {
             return Err(Refusal::RATE);
         }
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -93,8 +95,8 @@ impl Gate {
     }
 }
 
-fn take(bucket: &Mutex<Bucket>, now_ms: u64) -> bool {
-    bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now_ms)
+fn take(buckets: &Mutex<Buckets>, now_ms: u64, remote: Remote) -> bool {
+    buckets.lock().unwrap_or_else(PoisonError::into_inner).take(now_ms, remote)
 }
 
 fn unauthorized<T>(why: &str) -> Result<T, Refusal> {

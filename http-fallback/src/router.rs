@@ -108,8 +108,9 @@ pub fn router(source: Arc<dyn Source>) -> OpenApiRouter {
     responses((status = OK, description = "The node's state in short", body = StateView),
         (status = TOO_MANY_REQUESTS, description = "Come again after Retry-After seconds"))
 )]
-async fn state_now(State(shared): State<Shared>) -> Result<Json<StateView>, Refusal> {
-    shared.gate.open(shared.source.now_ms())?;
+async fn state_now(State(shared): State<Shared>, request: Request) -> Result<Json<StateView>, Refusal> {
+    let remote = request.extensions().get().copied().unwrap_or_default();
+    shared.gate.open(shared.source.now_ms(), remote)?;
     Ok(Json(shared.source.state()))
 }
 

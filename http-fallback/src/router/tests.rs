@@ -1,6 +1,7 @@
 //! What the routes say of themselves.
 
 use super::*;
+use crate::rate::Remote;
 
 struct Nobody;
 
@@ -77,12 +78,12 @@ fn the_cursor_is_the_only_parameter() {
 #[test]
 fn a_flood_of_questions_is_refused_and_told_when_to_come_again() {
     let gate = Gate::default();
-    let let_in = (0..10_000).take_while(|_| gate.open(1_000).is_ok()).count();
+    let let_in = (0..10_000).take_while(|_| gate.open(1_000, Remote::default()).is_ok()).count();
     assert!((1..10_000).contains(&let_in), "{let_in}");
-    let refused = gate.open(1_000).expect_err("the same moment").into_response();
+    let refused = gate.open(1_000, Remote::default()).expect_err("the same moment").into_response();
     assert_eq!(refused.status(), 429);
     assert_eq!(refused.headers()["retry-after"], "1");
-    assert_eq!(gate.open(2_000), Ok(()), "a second later");
+    assert_eq!(gate.open(2_000, Remote::default()), Ok(()), "a second later");
 }
 
 #[tokio::test]

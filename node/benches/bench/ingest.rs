@@ -1,15 +1,19 @@
 //! Ingest: ready-made frames from a peer over libp2p until they are durable and in the root.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lattice::commit::Commit;
 use lattice::frame::pack_commits;
+use lattice::ids::{KeyHash, LeafHash};
 use lattice::membership::Membership;
+use lattice::op::value_hash;
+use lattice::tree::{Leaf, StateTree};
 use node::net::Command;
 use node::net::swarm::{NetConfig, name, start};
 use node::writer::Identity;
 use node_core::peers::PeerBook;
+use reconcile::Index;
 use tokio_util::sync::CancellationToken;
 
 use crate::probes::Probes;
@@ -21,12 +25,43 @@ const FRAMES_ON_THE_WAY: usize = 24;
 
 /// Measures single-operation commits and commits of 64 operations.
 pub(crate) async fn measure(probes: &Probes) -> anyhow::Result<()> {
-    let rate = replay(60_000, 1).await?;
+    let alone = replay(60_000, 1).await?;
     // One row for the commit, one for the entry.
-    row("ingest: commits of 1 op, 200 B, from a peer", rate, "commits/s", probes.verifies.min(probes.rows / 2.0));
+    row("ingest: commits of 1 op, 200 B, from a peer", alone, "commits/s", probes.verifies.min(probes.rows / 2.0));
     let rate = replay(3_000, 64).await? * 64.0;
     row("ingest: commits of 64 ops, from a peer", rate, "entries/s", probes.rows);
+    // Transactions of that ingest hold some 1024 entries.
+    row("sketch upkeep, share of the time of 1 op", upkeep() * alone, "", 0.05);
+    row("sketch upkeep, share of the time of 64 ops", upkeep() * rate, "", 0.05);
     Ok(())
+}
+
+/// Seconds for an entry that the sketch takes beside the tree, in batches of 1024 between two published states.
+fn upkeep() -> f64 {
+    const ENTRIES: u64 = 65_536;
+    const BATCH: u64 = 1024;
+    let leaf = |i: u64| {
+        let hash = value_hash(&i.to_be_bytes()).0;
+        Leaf { key: KeyHash(hash), leaf: LeafHash(hash), tag: () }
+    };
+    let leaves: Vec<_> = (0..ENTRIES).map(leaf).collect();
+    let (mut tree, mut index) = (StateTree::default(), Index::default());
+    let (mut alone, mut both) = (Duration::ZERO, Duration::ZERO);
+    for batch in leaves.chunks(BATCH as usize) {
+        let published = (tree.clone(), index.clone());
+        let started = Instant::now();
+        for leaf in batch {
+            tree.insert(*leaf);
+        }
+        alone += started.elapsed();
+        let started = Instant::now();
+        for leaf in batch {
+            index.insert(*leaf);
+        }
+        both += started.elapsed();
+        drop(published);
+    }
+    both.saturating_sub(alone).as_secs_f64() / ENTRIES as f64
 }
 
 /// Commits per second of a node that gets `count` commits of `ops` operations from a replaying peer.

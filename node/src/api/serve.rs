@@ -8,7 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http_fallback::rate::Remote;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -46,8 +50,8 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
             accepted = accept(&listener, &slots) => accepted,
         };
         match accepted {
-            Ok((stream, slot)) => {
-                connections.spawn(connection(stream, router.clone(), shutdown.clone(), slot));
+            Ok((stream, remote, slot)) => {
+                connections.spawn(connection(stream, remote, router.clone(), shutdown.clone(), slot));
             }
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection of the API");
@@ -63,20 +67,34 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
 }
 
 /// Waits for a free place first, so that a connection is never accepted only to be turned away.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, Remote, OwnedSemaphorePermit)> {
     let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let (stream, address) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, slot))
+    Ok((stream, Remote::of(address.ip()), slot))
 }
 
-async fn connection(stream: TcpStream, router: Router, shutdown: CancellationToken, _slot: OwnedSemaphorePermit) {
+async fn connection(
+    stream: TcpStream,
+    remote: Remote,
+    router: Router,
+    shutdown: CancellationToken,
+    _slot: OwnedSemaphorePermit,
+) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(remote);
+        router.call(request)
+    });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(Lingering::new(stream)), TowerToHyperService::new(router))
+            .serve_connection(TokioIo::new(Lingering::new(stream)), service)
     );
     let result = tokio::select! {
         result = connection.as_mut() => result,

@@ -347,3 +347,6 @@ impl<N: Node> Heartbeat<N> {
 fn random() -> u64 {
     getrandom::u64().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

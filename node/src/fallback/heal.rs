@@ -16,6 +16,7 @@ use reconcile::outcome::{Outcome, Stats};
 use reconcile::sketch::Estimator;
 
 use super::{Fallback, lock};
+use crate::sync::progress::Progress;
 use crate::sync::road::{HttpRoad, Road};
 use crate::sync::session::{Report, Session};
 use crate::writer::job::Job;
@@ -62,7 +63,7 @@ impl Fallback {
         }
         let (outcome, detail) = (report.outcome.word(), report.detail());
         tracing::info!(url = road.url, outcome, detail, "asking for the whole state");
-        let pulled = match self.pull(&road, until).await {
+        let pulled = match self.pull(&road, peer.entries, until).await {
             Ok(pulled) => pulled,
             Err(error) => {
                 tracing::warn!(url = road.url, %error, "the whole state did not come");
@@ -101,8 +102,8 @@ impl Fallback {
         Healed { ended, outcome, detail, root: self.sync.writer.published().root }
     }
 
-    /// Takes a peer's whole state through the one way in, from where an earlier stream was cut.
-    async fn pull(&self, road: &HttpRoad, until: Instant) -> Result<Pulled, PullError> {
+    /// Takes a peer's whole state of some `expected` entries through the one way in, from where an earlier stream was cut.
+    async fn pull(&self, road: &HttpRoad, expected: u64, until: Instant) -> Result<Pulled, PullError> {
         let after = self.cursor(&road.receiver);
         let credentials = road.sign("GET", &full_path(after), b"")?;
         let mut stream = self.client.full(&road.url, &credentials, after).await?;
@@ -111,6 +112,7 @@ impl Fallback {
             _ => return Err(NoAnswer::Unreadable("the state is of another lattice".to_owned()).into()),
         };
         let mut pulled = Pulled::default();
+        let mut progress = Progress::new(road.url.clone());
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while let Some(part) = stream.next_part().await? {
             let (row, commit) = match part {
@@ -127,6 +129,7 @@ impl Fallback {
             if batch.len() >= BATCH_COMMITS || bytes >= BATCH_BYTES {
                 self.take(std::mem::take(&mut batch), &mut pulled).await?;
                 bytes = 0;
+                progress.show(pulled.entries, expected);
                 self.remember(road.receiver, Some(Cursor { epoch, row }));
                 if Instant::now() >= until {
                     break;

@@ -4,7 +4,7 @@
 //! answers the sessions of others.
 
 pub mod crossing;
-mod progress;
+pub(crate) mod progress;
 pub mod road;
 pub mod serve;
 pub mod session;

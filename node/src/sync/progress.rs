@@ -12,7 +12,7 @@ const SHOWN_FROM: u64 = 20_000;
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// The progress of one session. Nothing is shown of a short one.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     peer: String,
     started: Instant,
     told: Instant,
@@ -20,13 +20,13 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(peer: String) -> Self {
+    pub(crate) fn new(peer: String) -> Self {
         let now = Instant::now();
         Self { peer, started: now, told: now, bar: None }
     }
 
     /// Shows that `moved` of about `expected` entries have moved.
-    pub(super) fn show(&mut self, moved: u64, expected: u64) {
+    pub(crate) fn show(&mut self, moved: u64, expected: u64) {
         let expected = expected.max(moved);
         if moved == 0 || expected < SHOWN_FROM {
             return;

@@ -64,7 +64,7 @@ pub async fn take(
         match fate {
             Fate::Applied => intake.applied += 1,
             Fate::Known => {}
-            Fate::Waits | Fate::Dropped => intake.waiting += 1,
+            Fate::Waits => intake.waiting += 1,
             Fate::Refused(NotAdmitted::BeyondCut { author, last_seq, seq }) => {
                 let reason = NotAdmitted::BeyondCut { author, last_seq, seq }.to_string();
                 let evidence = cut_of(&published, reader, &author).await;

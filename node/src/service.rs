@@ -64,8 +64,6 @@ pub enum Submitted {
     Applied,
     /// It waits for its author or its time.
     Waiting,
-    /// It would wait, but there is no room.
-    Dropped,
     /// It does not count here.
     Refused(WriteError),
 }
@@ -140,7 +138,6 @@ impl Service {
             let submitted = match fate {
                 Fate::Applied | Fate::Known => Submitted::Applied,
                 Fate::Waits => Submitted::Waiting,
-                Fate::Dropped => Submitted::Dropped,
                 Fate::Refused(why) => Submitted::Refused(why.into()),
                 Fate::Failed(why) => Submitted::Refused(why),
             };

@@ -31,8 +31,8 @@ pub(crate) async fn measure(probes: &Probes) -> anyhow::Result<()> {
     let rate = replay(3_000, 64).await? * 64.0;
     row("ingest: commits of 64 ops, from a peer", rate, "entries/s", probes.rows);
     // Transactions of that ingest hold some 1024 entries.
-    row("sketch upkeep, share of the time of 1 op", upkeep() * alone, "", 0.05);
-    row("sketch upkeep, share of the time of 64 ops", upkeep() * rate, "", 0.05);
+    row("sketch upkeep, share of the time of 1 op", 100.0 * upkeep() * alone, "%", 5.0);
+    row("sketch upkeep, share of the time of 64 ops", 100.0 * upkeep() * rate, "%", 5.0);
     Ok(())
 }
 

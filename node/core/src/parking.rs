@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lattice::commit::VerifiedCommit;
 use lattice::ids::CommitId;
+use lattice::limits::COMMIT_BYTES_MAX;
 
 use crate::admission::Wait;
 
@@ -17,16 +18,8 @@ pub const PARKED_COMMITS_MAX: usize = 4096;
 /// Bytes that may wait at once: 16 MiB, small beside the state tree.
 pub const PARKED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What became of a commit offered for parking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parked {
-    /// It waits.
-    Waits,
-    /// It was waiting already.
-    Already,
-    /// It alone is larger than the table, and is dropped.
-    Full,
-}
+// There is room for any one commit.
+const _: () = assert!(COMMIT_BYTES_MAX <= PARKED_BYTES_MAX);
 
 #[derive(Debug)]
 struct Waiting {
@@ -60,15 +53,12 @@ impl Parking {
     }
 
     /// Lets a commit wait; those that came first make room if there is none.
-    pub fn park(&mut self, commit: VerifiedCommit, wait: Wait) -> Parked {
+    pub fn park(&mut self, commit: VerifiedCommit, wait: Wait) {
         let id = commit.id();
         if self.waiting.contains_key(&id) {
-            return Parked::Already;
+            return;
         }
         let bytes = commit.commit().encode().len();
-        if bytes > PARKED_BYTES_MAX {
-            return Parked::Full;
-        }
         while self.waiting.len() >= PARKED_COMMITS_MAX || self.bytes + bytes > PARKED_BYTES_MAX {
             let Some((_, first)) = self.arrivals.first_key_value() else { break };
             self.take(*first);
@@ -81,7 +71,6 @@ impl Parking {
             self.due.insert((due_ms, id));
         }
         self.waiting.insert(id, Waiting { commit, wait, bytes, arrival });
-        Parked::Waits
     }
 
     /// Takes out the commits whose time has come, in order of it.
@@ -143,7 +132,7 @@ mod tests {
     fn due_commits_leave_and_the_rest_waits() {
         let mut parking = Parking::default();
         for (commit, due) in commits(3, 1).into_iter().zip([10, 20, 30]) {
-            assert_eq!(parking.park(commit, Wait::Until(due)), Parked::Waits);
+            parking.park(commit, Wait::Until(due));
         }
         assert_eq!(parking.next_due_ms(), Some(10));
         assert_eq!(parking.release_due(20).len(), 2);
@@ -157,11 +146,13 @@ mod tests {
         let mut parking = Parking::default();
         let many = commits(300, 60_000);
         for commit in &many {
-            assert_eq!(parking.park(commit.clone(), Wait::Author), Parked::Waits);
+            parking.park(commit.clone(), Wait::Author);
             assert!(parking.bytes <= PARKED_BYTES_MAX);
         }
         assert!(parking.len() < 300, "16 MiB hold fewer than 300 commits of 60 kB");
-        assert_eq!(parking.park(many[299].clone(), Wait::Author), Parked::Already);
+        let waiting = parking.len();
+        parking.park(many[299].clone(), Wait::Author);
+        assert_eq!(parking.len(), waiting, "it waits already");
         let left: Vec<_> = parking.release_authors().iter().map(VerifiedCommit::id).collect();
         let last: Vec<_> = many[300 - left.len()..].iter().map(VerifiedCommit::id).collect();
         assert_eq!(left, last, "the last ones, in order of arrival");
@@ -173,7 +164,7 @@ mod tests {
         let mut parking = Parking::default();
         for commit in commits(PARKED_COMMITS_MAX + 1, 1) {
             let due_ms = if parking.is_empty() { u64::MAX } else { 10 };
-            assert_eq!(parking.park(commit, Wait::Until(due_ms)), Parked::Waits);
+            parking.park(commit, Wait::Until(due_ms));
         }
         assert_eq!(parking.release_due(10).len(), PARKED_COMMITS_MAX);
         assert_eq!((parking.next_due_ms(), parking.due.len()), (None, 0), "no time is left of what was dropped");

@@ -201,9 +201,6 @@ fn result(commit: String, outcome: Submitted) -> CommitResult {
         Submitted::Waiting => {
             ("waiting", "kept for a while: its author is not known here yet, or its time is ahead".to_owned())
         }
-        Submitted::Dropped => {
-            ("dropped", "as waiting, but there is no room to keep it; hand it in again later".to_owned())
-        }
         Submitted::Refused(refused) => ("refused", refused.to_string()),
     };
     CommitResult { commit, outcome: outcome.to_owned(), detail }

@@ -117,8 +117,6 @@ pub enum Fate {
     Known,
     /// It waits for its author or its time.
     Waits,
-    /// It would wait, but there is no room; reconcile brings it again.
-    Dropped,
     /// It does not count here.
     Refused(NotAdmitted),
     /// This node could not store it.

@@ -21,7 +21,7 @@ use lattice::genesis::Genesis;
 use lattice::ids::LatticeId;
 use lattice::keys::NodeKeys;
 use node_core::admission::{Admission, judge};
-use node_core::parking::{Parked, Parking};
+use node_core::parking::Parking;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -239,11 +239,8 @@ impl Writer {
             Admission::Never(refused) => group.settle(place, commit.id(), Fate::Refused(refused)),
             Admission::Later(wait) => {
                 let id = commit.id();
-                let fate = match self.parking.park(commit, wait) {
-                    Parked::Waits | Parked::Already => Fate::Waits,
-                    Parked::Full => Fate::Dropped,
-                };
-                group.settle(place, id, fate);
+                self.parking.park(commit, wait);
+                group.settle(place, id, Fate::Waits);
             }
         }
         if changes_membership {

@@ -9,7 +9,6 @@ use lattice::ids::{CommitId, StateRoot};
 use lattice::limits::RECORD_COMMITS_MAX;
 use lattice::op::Op;
 use node_core::admission::{Admission, judge};
-use node_core::parking::Parked;
 use reconcile::message::ChainId;
 use std::collections::BTreeSet;
 
@@ -97,9 +96,10 @@ impl Node {
                 self.writer.group.push(Item { commit, task, publish, judged_ms: now.wall_ms });
             }
             Admission::Never(refused) => self.writer.settle(place, id, Fate::Refused(refused)),
-            Admission::Later(wait) => match self.parking.park(commit, wait) {
-                Parked::Waits | Parked::Already | Parked::Full => self.writer.settle(place, id, Fate::Waits),
-            },
+            Admission::Later(wait) => {
+                self.parking.park(commit, wait);
+                self.writer.settle(place, id, Fate::Waits);
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use http_fallback::heartbeat::Board;
 use http_fallback::router::Source;
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::ProgressBar;
 use lattice::membership::Membership;
 use lattice::ticket::Ticket;
 use libp2p::{Multiaddr, PeerId};
@@ -41,7 +41,7 @@ use crate::store::rebuild::Progress;
 use crate::sync::crossing::{Crossing, NOTES_MAX};
 use crate::sync::{HEADS_MAX, Sync};
 use crate::writer::{Identity, Published, WriterHandle, writer};
-use crate::{addressbook, api, settings};
+use crate::{addressbook, api, settings, terminal};
 
 /// How long `join` waits for the inviting node.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -375,15 +375,7 @@ async fn open_store(home: &Home, identity: &Identity, settings: &Settings) -> an
 }
 
 fn rebuild_bar() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("rebuilding {wide_bar} {pos}/{len} entries, {rate}/s, {eta} left");
-    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        // Writing into a line of text does not fail.
-        let _ = write!(out, "{:.0}", state.per_sec());
-    };
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate))
+    if std::io::stderr().is_terminal() { terminal::entries_bar("rebuilding") } else { ProgressBar::hidden() }
 }
 
 /// The book with everybody worth dialling: configured peers, inviters, and members met before.

@@ -51,3 +51,5 @@ pub mod cli;
 pub mod settings;
 
 pub mod clock;
+
+mod terminal;

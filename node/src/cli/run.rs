@@ -12,6 +12,7 @@ use crate::settings::address::{DialAddress, HttpListen, P2pListen};
 use crate::settings::heartbeat::{AloneMs, BeatMs, JitterPercent, Mismatches, NodeUrl, TimeoutMs};
 use crate::settings::typed::{NodeName, Synchronous, Typed};
 use crate::settings::{Settings, environment, file};
+use crate::terminal;
 
 /// What is logged unless `LATTICE_LOG` says otherwise, in the words of `tracing`'s filters. Kademlia warns
 /// every few minutes of having no peers, which is how a lone node is.
@@ -134,7 +135,7 @@ fn log_to_standard_error(json: bool) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&filter).map_err(|error| {
         usage(format!("environment variable LATTICE_LOG: {error}; write one such as {LOG_FILTER_DEFAULT:?}"))
     })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| terminal::Log);
     if json {
         log.json().init();
     } else {

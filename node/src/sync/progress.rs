@@ -3,7 +3,9 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
+
+use crate::terminal;
 
 /// Entries to move from which on it is worth showing: about a second.
 const SHOWN_FROM: u64 = 20_000;
@@ -32,7 +34,7 @@ impl Progress {
             return;
         }
         if std::io::stderr().is_terminal() {
-            let bar = self.bar.get_or_insert_with(new_bar);
+            let bar = self.bar.get_or_insert_with(|| terminal::entries_bar("reconciling"));
             bar.set_length(expected);
             bar.set_position(moved);
         } else if self.told.elapsed() >= LINE_EVERY {
@@ -53,9 +55,4 @@ impl Drop for Progress {
             bar.finish_and_clear();
         }
     }
-}
-
-fn new_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("reconciling {bar:30} {pos}/{len} entries, {per_sec}, {eta} left");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -4,7 +4,7 @@
 //! log's Merkle tree hashes. The log binds state roots; a state root is never a log's root.
 
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
+use serde_bytes::{ByteArray, ByteBuf};
 
 use crate::codec::{self, DecodeError};
 use crate::ids::{AuthorId, CommitId, LatticeId, StateRoot, ValueHash};
@@ -67,6 +67,19 @@ pub enum Event {
         /// Entries removed by a cut.
         removed: u64,
     },
+    /// The state as it stands, in few bytes: written before a checkpoint whose last record would be long, so that what
+    /// is shown at that checkpoint is short.
+    Stated,
+    /// The log goes on under a new origin: another node holds a checkpoint of the old one that this node has lost, and
+    /// going on under the old name would contradict it.
+    Renamed {
+        /// The old origin.
+        origin: String,
+        /// Size of the checkpoint that the other node holds.
+        size: u64,
+        /// Its log root.
+        root: [u8; 32],
+    },
 }
 
 impl Record {
@@ -80,6 +93,8 @@ impl Record {
             }
             Event::Mode { mode, reason } => (MODE, codec::encode(&(mode, reason))),
             Event::Membership { changes, removed } => (MEMBERSHIP, codec::encode(&(changes, removed))),
+            Event::Stated => (STATED, codec::encode::<[u64; 0]>(&[])),
+            Event::Renamed { origin, size, root } => (RENAMED, codec::encode(&(origin, size, ByteArray::new(*root)))),
         };
         let Self { time_ms, before, after, entries, .. } = *self;
         codec::encode(&RecordWire(VERSION, kind, time_ms, before, after, entries, body.into()))
@@ -123,6 +138,14 @@ fn decode_event(kind: u64, body: &[u8]) -> Result<Event, DecodeError> {
             let (changes, removed) = codec::decode(body, RECORD_BYTES_MAX)?;
             Ok(Event::Membership { changes, removed })
         }
+        STATED => {
+            let []: [u64; 0] = codec::decode(body, RECORD_BYTES_MAX)?;
+            Ok(Event::Stated)
+        }
+        RENAMED => {
+            let (origin, size, root): (String, u64, ByteArray<32>) = codec::decode(body, RECORD_BYTES_MAX)?;
+            Ok(Event::Renamed { origin, size, root: root.into_array() })
+        }
         _ => Err(DecodeError::Invalid("a record of unknown kind")),
     }
 }
@@ -132,6 +155,8 @@ const APPLIED: u64 = 1;
 const RECONCILED: u64 = 2;
 const MODE: u64 = 3;
 const MEMBERSHIP: u64 = 4;
+const STATED: u64 = 5;
+const RENAMED: u64 = 6;
 
 #[derive(Serialize, Deserialize)]
 struct RecordWire(u64, u64, u64, StateRoot, StateRoot, u64, ByteBuf);
@@ -148,6 +173,8 @@ mod tests {
             Event::Reconciled { peer: AuthorId([4; 32]), outcome: "equal".into(), received: 1, sent: 2 },
             Event::Mode { mode: "p2p".into(), reason: "start".into() },
             Event::Membership { changes: vec![ValueHash([5; 32])], removed: 3 },
+            Event::Stated,
+            Event::Renamed { origin: "a/b".into(), size: 9, root: [8; 32] },
         ];
         for event in events {
             let (before, after) = (StateRoot([6; 32]), StateRoot([7; 32]));

@@ -171,6 +171,8 @@ fn event() -> impl Strategy<Value = Event> {
         (text(20), text(80)).prop_map(|(mode, reason)| Event::Mode { mode, reason }),
         (vec(hash().prop_map(ValueHash), 0..20), number())
             .prop_map(|(changes, removed)| Event::Membership { changes, removed }),
+        Just(Event::Stated),
+        (text(140), number(), hash()).prop_map(|(origin, size, root)| Event::Renamed { origin, size, root }),
     ]
 }
 

@@ -138,6 +138,12 @@ pub(crate) fn records_file() -> Value {
             Event::Membership { changes: vec![ValueHash([5; 32])], removed: 7 },
             json!({ "membership": [[json::hex([5; 32])], 7] }),
         ),
+        ("the state as it stands", Event::Stated, json!({ "stated": [] })),
+        (
+            "the log goes on under a new origin",
+            Event::Renamed { origin: "old/origin".into(), size: 300, root: [4; 32] },
+            json!({ "renamed": ["old/origin", 300, json::hex([4; 32])] }),
+        ),
     ];
     let case = |(name, event, told): (&str, Event, Value)| {
         let (before, after) = (StateRoot([6; 32]), StateRoot([7; 32]));

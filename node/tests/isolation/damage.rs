@@ -79,7 +79,12 @@ async fn reconciles(node: &Node) -> Vec<(String, u64, u64)> {
     let records = rows.expect("SQL").into_iter().map(|row| Record::decode(row.get(0)).expect("canonical").event);
     let told = |event| match event {
         Event::Reconciled { outcome, received, sent, .. } => Some((outcome, received, sent)),
-        Event::Opened { .. } | Event::Applied { .. } | Event::Mode { .. } | Event::Membership { .. } => None,
+        Event::Opened { .. }
+        | Event::Applied { .. }
+        | Event::Mode { .. }
+        | Event::Membership { .. }
+        | Event::Stated
+        | Event::Renamed { .. } => None,
     };
     records.filter_map(told).collect()
 }

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio_util::io::StreamReader;
 
 use crate::router::{FULL_PATH, MEDIA_TYPE, RECONCILE_PATH, STATE_PATH};
-use crate::state::StateView;
+use crate::state::HeadView;
 
 /// Time to connect, and for a whole beat, unless configured.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,6 +32,9 @@ const STATE_BYTES_MAX: usize = 16 * 1024;
 
 /// Bytes of a refusal that are read for its words.
 const REFUSAL_BYTES_MAX: usize = 4 * 1024;
+
+/// Characters of those words that are shown: they stand on one line of a log.
+const REFUSAL_CHARS_MAX: usize = 300;
 
 /// Bytes of a stream read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -91,12 +94,12 @@ impl Client {
         Ok(Self { plain, secure: OnceLock::new(), answer_timeout })
     }
 
-    /// Asks what a node holds.
+    /// Asks what a node holds: its signed head.
     ///
     /// # Errors
     ///
     /// [`NoAnswer`].
-    pub async fn state(&self, url: &str) -> Result<StateView, NoAnswer> {
+    pub async fn state(&self, url: &str) -> Result<HeadView, NoAnswer> {
         let request = self.at(url)?.get(joined(url, STATE_PATH)).timeout(self.answer_timeout);
         let bytes = read(send(request).await?, STATE_BYTES_MAX).await?;
         serde_json::from_slice(&bytes).map_err(|error| NoAnswer::Unreadable(error.to_string()))
@@ -213,7 +216,7 @@ async fn send(request: RequestBuilder) -> Result<Response, NoAnswer> {
         status if status.is_server_error() => Err(NoAnswer::Lost(format!("the peer answered {status}"))),
         status => {
             let body = read(response, REFUSAL_BYTES_MAX).await.unwrap_or_default();
-            Err(NoAnswer::Declined { status: status.as_u16(), detail: words(&body) })
+            Err(NoAnswer::Declined { status: status.as_u16(), detail: detail(status, &body) })
         }
     }
 }
@@ -230,12 +233,26 @@ async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, NoAnswer>
     Ok(bytes)
 }
 
+/// What a refusal says, or else what its status says.
+fn detail(status: StatusCode, body: &[u8]) -> String {
+    if status.is_redirection() {
+        return "redirects are not followed; give the URL it leads to".to_owned();
+    }
+    let words = words(body);
+    // A page of a web server or proxy says no more than its status.
+    let is_page = words.trim_start().starts_with('<');
+    if words.trim().is_empty() || is_page {
+        return status.canonical_reason().unwrap_or("no reason given").to_owned();
+    }
+    words
+}
+
 /// The detail of a problem document, or as much of another text as fits a line.
 fn words(body: &[u8]) -> String {
     let problem = serde_json::from_slice::<serde_json::Value>(body).ok();
     let detail = problem.and_then(|problem| problem["detail"].as_str().map(str::to_owned));
     let text = detail.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
+    text.chars().filter(|c| !c.is_control()).take(REFUSAL_CHARS_MAX).collect()
 }
 
 /// The innermost cause, which is what a person can do something about.
@@ -244,5 +261,17 @@ fn cause(error: &reqwest::Error) -> String {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    if error.is_timeout() { "no answer in time".to_owned() } else { innermost.to_string() }
+    if error.is_timeout() { "no answer in time".to_owned() } else { explained(innermost.to_string()) }
 }
+
+/// Words of the TLS library that mean nothing to an operator, put into words that do. Its errors lie in types that can't
+/// be named here.
+fn explained(cause: String) -> String {
+    if cause.contains("InvalidContentType") {
+        return "the other side answers no TLS; try http:// instead of https://".to_owned();
+    }
+    cause
+}
+
+#[cfg(test)]
+mod tests;

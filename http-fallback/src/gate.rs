@@ -20,6 +20,16 @@ const STATES_PER_SECOND_EACH: u64 = 50;
 const CHECKS_PER_SECOND: u64 = 2_000;
 const CHECKS_PER_SECOND_EACH: u64 = 500;
 
+/// What a request needs, for people.
+const SIGNATURE_NEEDED: &str =
+    "this request needs a member's signature in the header \"Authorization: Lattice CREDENTIALS\"";
+const READER_NEEDED: &str = "this request needs a header: \"Authorization: Bearer TOKEN\" with this node's read token, or a \
+                             member's signature as \"Authorization: Lattice CREDENTIALS\"";
+const TOKEN_MISSING: &str =
+    "there is no token in the header: write \"Authorization: Bearer TOKEN\" with this node's read token";
+const TOKEN_WRONG: &str = "that is not this node's read token, the one in the file read.token of its directory; it is read \
+                           when the node starts, so restart the node after writing it";
+
 /// What has to be remembered to judge requests.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -47,21 +57,15 @@ impl Gate {
 
     /// Lets in a member whose signature covers this request, once. The body is not read yet.
     pub(crate) fn member(&self, source: &dyn Source, parts: &Parts) -> Result<Authorization, Refusal> {
-        let Some(credentials) = credentials(&parts.headers, SCHEME) else {
-            return unauthorized(
-                "this request needs a member's signature in the header \"Authorization: Lattice CREDENTIALS\"",
-            );
+        let Some(credentials) = credentials(&parts.headers, SCHEME).filter(|credentials| !credentials.is_empty())
+        else {
+            return unauthorized(SIGNATURE_NEEDED);
         };
         let request = Authorization::from_text(credentials);
         let request = request.map_err(|error| Refusal::Unauthorized(format!("the credentials: {error}")))?;
         let now_ms = source.now_ms();
         if !request.is_fresh(now_ms) {
-            return unauthorized(&format!(
-                "the request was signed at {}, here it is {now_ms} (milliseconds since 1970): the clocks are more than \
-                 {} s apart",
-                request.time_ms,
-                FRESH_MS / 1000
-            ));
+            return unauthorized(&clocks_apart(now_ms, request.time_ms));
         }
         // Both before the signature: only who names a member costs curve arithmetic, and that has a bound.
         if !source.may_reconcile(&request.author) {
@@ -88,8 +92,10 @@ impl Gate {
     /// Lets in a member, or an auditor with the read token.
     pub(crate) fn reader(&self, source: &dyn Source, parts: &Parts) -> Result<(), Refusal> {
         match credentials(&parts.headers, "Bearer") {
+            Some("") => unauthorized(TOKEN_MISSING),
             Some(token) if source.is_read_token(token.as_bytes()) => Ok(()),
-            Some(_) => unauthorized("that is not this node's read token"),
+            Some(_) => unauthorized(TOKEN_WRONG),
+            None if credentials(&parts.headers, SCHEME).is_none() => unauthorized(READER_NEEDED),
             None => self.member(source, parts).map(|_| ()),
         }
     }
@@ -103,8 +109,50 @@ fn unauthorized<T>(why: &str) -> Result<T, Refusal> {
     Err(Refusal::Unauthorized(why.to_owned()))
 }
 
-/// The credentials behind a scheme; its name is of any case (RFC 9110, 11.1).
+/// Two clocks that are too far apart, for the operators of both: the words are read at either end.
+fn clocks_apart(now_ms: u64, signed_ms: u64) -> String {
+    let direction = if now_ms > signed_ms { "ahead of" } else { "behind" };
+    format!(
+        "the answering node's clock is {} s {direction} the request's, and {} s are allowed: here it is {now_ms}, it was \
+         signed at {signed_ms} (milliseconds since 1970); set the clock that is wrong",
+        now_ms.abs_diff(signed_ms) / 1000,
+        FRESH_MS / 1000
+    )
+}
+
+/// The credentials behind a scheme, empty if there are none; its name is of any case (RFC 9110, 11.1).
 fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
-    let (found, credentials) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (found, credentials) = text.split_once(' ').unwrap_or((text, ""));
     found.eq_ignore_ascii_case(scheme).then(|| credentials.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_are_apart_are_told_to_the_operators_of_both() {
+        let (early, late) = (1_700_000_000_000, 1_700_000_120_500);
+        let ahead = clocks_apart(late, early);
+        assert!(ahead.contains("the answering node's clock is 120 s ahead of the request's, and 60 s"), "{ahead}");
+        assert!(ahead.contains("here it is 1700000120500, it was signed at 1700000000000"), "{ahead}");
+        assert!(clocks_apart(early, late).contains("120 s behind the request's"));
+    }
+
+    #[test]
+    fn credentials_are_told_from_their_scheme() {
+        let table = [
+            ("Bearer abc", "Bearer", Some("abc")),
+            ("bearer  abc", "Bearer", Some("abc")),
+            ("Bearer", "Bearer", Some("")),
+            ("Basic abc", "Bearer", None),
+            ("Bearerabc", "Bearer", None),
+        ];
+        for (text, scheme, expected) in table {
+            let value = axum::http::HeaderValue::from_static(text);
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+            assert_eq!(credentials(&headers, scheme), expected, "{text}");
+        }
+    }
 }

@@ -25,6 +25,9 @@ use crate::tracker::{self, Ended, Mismatch, Summary, Tracker};
 /// How often it is looked whether a beat is due.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Beats in a row that bring nothing, after which a node is told of it. One is lost when a peer restarts.
+pub const USELESS_BEATS: u32 = 2;
+
 /// The numbers of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
@@ -63,12 +66,23 @@ pub trait Node: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Why not, for people.
-    fn expect(&self, target: &Target, head: &Head) -> Result<(), String>;
+    /// [`Unexpected`]: why not.
+    fn expect(&self, target: &Target, head: &Head) -> Result<(), Unexpected>;
     /// Brings both states together over HTTP.
     fn heal(self: Arc<Self>, target: Target, peer: Head) -> BoxFuture<'static, Healed>;
     /// Something happened.
     fn tell(&self, event: Event);
+}
+
+/// Why a node that answers is not dealt with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unexpected {
+    /// The URL leads to the node that asks.
+    #[error("that is this node itself")]
+    Itself,
+    /// It is none to deal with, in words for people.
+    #[error("{0}")]
+    Stranger(String),
 }
 
 /// How a healing ended.
@@ -97,6 +111,23 @@ pub enum Event {
         url: String,
         /// One word.
         result: &'static str,
+    },
+    /// [`USELESS_BEATS`] in a row brought nothing. Told once, until [`Event::Useful`].
+    Useless {
+        /// The peer.
+        url: String,
+        /// Why the last one did not, for people.
+        reason: String,
+    },
+    /// A beat brought an answer to use again.
+    Useful {
+        /// The peer.
+        url: String,
+    },
+    /// A URL leads to this node itself. Told once, like the above.
+    Itself {
+        /// The URL.
+        url: String,
     },
     /// A beat found another root.
     Mismatch {
@@ -137,6 +168,17 @@ enum Task {
     Session(String),
 }
 
+/// Beats to one URL that brought nothing.
+#[derive(Default)]
+struct Useless {
+    /// How many in a row.
+    beats: u32,
+    /// Why the last one did not.
+    reason: String,
+    /// Whether the node knows.
+    is_told: bool,
+}
+
 /// The loop's state.
 struct Heartbeat<N> {
     node: Arc<N>,
@@ -147,8 +189,8 @@ struct Heartbeat<N> {
     targets: HashMap<String, Target>,
     /// The last heads, by URL: whom a session is with.
     heads: HashMap<String, Head>,
-    /// Why the last beat brought nothing, by URL.
-    errors: HashMap<String, String>,
+    /// Those whose last beat brought nothing, by URL.
+    useless: HashMap<String, Useless>,
     tasks: JoinSet<Done>,
     running: HashMap<Id, Task>,
     lattice_peers: Option<u64>,
@@ -170,7 +212,7 @@ pub async fn run<N: Node>(
         started: Instant::now(),
         targets: HashMap::new(),
         heads: HashMap::new(),
-        errors: HashMap::new(),
+        useless: HashMap::new(),
         tasks: JoinSet::new(),
         running: HashMap::new(),
         lattice_peers: None,
@@ -284,28 +326,34 @@ impl<N: Node> Heartbeat<N> {
         self.tracker.expect(self.now_ms(), urls, random());
         let known = |url: &String| self.tracker.peer(url).is_some();
         self.heads.retain(|url, _| known(url));
-        self.errors.retain(|url, _| known(url));
+        self.useless.retain(|url, _| known(url));
         let targets = targets.into_iter().map(|target| (target.url.clone(), target));
         self.targets = targets.filter(|(url, _)| known(url)).collect();
     }
 
     fn answered(&mut self, target: &Target, answer: Result<Box<Head>, NoAnswer>) {
         let url = target.url.clone();
-        let answer = answer.map_err(|error| ("silent", error.to_string()));
-        let judged = answer.and_then(|head| match self.node.expect(target, &head) {
-            Ok(()) => Ok(head),
-            Err(reason) => Err(("refused", reason)),
-        });
-        let head = match judged {
+        let head = match answer {
             Ok(head) => *head,
-            Err((result, reason)) => {
-                tracing::debug!(url, reason, "a beat brought nothing");
+            Err(error) => {
                 self.tracker.silent(&url);
-                self.errors.insert(url.clone(), reason);
-                return self.node.tell(Event::Beat { url, result });
+                self.node.tell(Event::Beat { url: url.clone(), result: "silent" });
+                return self.note_useless(url, error.to_string(), false);
             }
         };
-        self.errors.remove(&url);
+        if let Err(unexpected) = self.node.expect(target, &head) {
+            let is_itself = unexpected == Unexpected::Itself;
+            if is_itself {
+                self.tracker.itself(self.now_ms(), &url)
+            } else {
+                self.tracker.silent(&url)
+            }
+            self.node.tell(Event::Beat { url: url.clone(), result: "refused" });
+            return self.note_useless(url, unexpected.to_string(), is_itself);
+        }
+        if self.useless.remove(&url).is_some_and(|useless| useless.is_told) {
+            self.node.tell(Event::Useful { url: url.clone() });
+        }
         self.heads.insert(url.clone(), head);
         let (ours, theirs) = (self.node.summary(), Summary { root: head.root, frontier: head.frontier });
         let mismatch = self.tracker.answered(self.now_ms(), &url, &ours, &theirs, self.switch.mode());
@@ -313,6 +361,17 @@ impl<N: Node> Heartbeat<N> {
         self.node.tell(Event::Beat { url: url.clone(), result });
         if let Some(mismatch) = mismatch {
             self.node.tell(Event::Mismatch { url, mismatch, ours: ours.root, theirs: theirs.root });
+        }
+    }
+
+    /// A beat brought nothing: the node is told once, not at each of them.
+    fn note_useless(&mut self, url: String, reason: String, is_itself: bool) {
+        tracing::debug!(url, reason, "a beat brought nothing");
+        let useless = self.useless.entry(url.clone()).or_default();
+        (useless.beats, useless.reason) = (useless.beats.saturating_add(1), reason.clone());
+        if !useless.is_told && (is_itself || useless.beats >= USELESS_BEATS) {
+            useless.is_told = true;
+            self.node.tell(if is_itself { Event::Itself { url } } else { Event::Useless { url, reason } });
         }
     }
 
@@ -331,7 +390,7 @@ impl<N: Node> Heartbeat<N> {
             root: peer.root,
             answered_ms: peer.answered_ms,
             breaker: peer.breaker(self.now_ms()),
-            error: self.errors.get(url).cloned(),
+            error: self.useless.get(url).map(|useless| useless.reason.clone()),
         });
         Board {
             started: self.started,

@@ -40,7 +40,9 @@ impl Refusal {
     fn row(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-request", "The request can't be read"),
-            Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "A member's signature is needed"),
+            Self::Unauthorized(_) => {
+                (StatusCode::UNAUTHORIZED, "unauthorized", "Credentials that hold here are needed")
+            }
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Beyond a limit"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request did not arrive in time"),

@@ -64,11 +64,17 @@ pub trait Source: Send + Sync + 'static {
     fn may_reconcile(&self, author: &AuthorId) -> bool;
     /// Whether this is the token with which auditors read the whole state. Takes the same time for all wrong ones.
     fn is_read_token(&self, shown: &[u8]) -> bool;
-    /// Answers one message of a session with the author's node.
-    fn reconcile(&self, author: AuthorId, message: Vec<u8>) -> BoxFuture<'_, Reply>;
+    /// A place for one message of this author, to be held until it is answered; `None` if all are taken or it holds its
+    /// share.
+    fn place(&self, author: AuthorId) -> Option<Place>;
+    /// Answers one message of a session with a node of this lattice.
+    fn reconcile(&self, message: Vec<u8>) -> BoxFuture<'_, Reply>;
     /// The encoded parts of [`lattice::transfer`] behind a cursor, some at a time; an error cuts the stream.
     fn full(&self, after: Cursor) -> BoxStream<'static, io::Result<Bytes>>;
 }
+
+/// Something that is given back when it is dropped.
+pub type Place = Box<dyn std::any::Any + Send>;
 
 /// What becomes of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,11 +169,13 @@ async fn state_full(State(shared): State<Shared>, request: Request) -> Result<Re
 async fn reconcile_message(State(shared): State<Shared>, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     let authorization = shared.gate.member(shared.source.as_ref(), &parts)?;
+    // Before a byte is read: a body takes memory for as long as its sender likes to send it.
+    let _place = shared.source.place(authorization.author).ok_or(Refusal::Busy)?;
     let message = whole(&parts.headers, body).await?;
     if !authorization.is_body(&message) {
         return Err(Refusal::Unauthorized("the body is not the one that was signed".to_owned()));
     }
-    match shared.source.reconcile(authorization.author, message.into()).await {
+    match shared.source.reconcile(message.into()).await {
         Reply::Answer(bytes) => {
             Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))], bytes).into_response())
         }

@@ -6,9 +6,9 @@ use lattice::ids::LatticeId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The answer to `GET /api/lattice/state`: one consistent view. All but `head` is for people; nodes read the head,
-/// which is signed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// The answer to `GET /api/lattice/state`: one consistent view. All but `head` is for people; nodes read only that, as
+/// [`HeadView`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StateView {
     /// Lattice id, 64 hexadecimal digits.
     pub lattice_id: String,
@@ -34,6 +34,13 @@ pub struct StateView {
     pub head: String,
 }
 
+/// What nodes read of the answer: the head, which is signed. Whatever stands beside it may come and go.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct HeadView {
+    /// The node's signed head in base64.
+    pub head: String,
+}
+
 /// Why an answer says nothing about this lattice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadState {
@@ -53,7 +60,9 @@ impl StateView {
     pub fn head_text(head: &SignedHead) -> String {
         BASE64.encode(&head.encode())
     }
+}
 
+impl HeadView {
     /// The head, if it is of this lattice and the node that it names signed it.
     ///
     /// # Errors

@@ -54,6 +54,10 @@ pub const UNFINISHED_SESSIONS: u32 = 3;
 /// Peers that are asked. Further ones are left out; those asked carry the state on (a guess).
 pub const PEERS_MAX: usize = 64;
 
+/// Beats between two questions to a URL that leads to this node itself: there is nothing to learn, but it may lead
+/// elsewhere one day.
+pub const ITSELF_BEATS: u64 = 10;
+
 /// The numbers of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
@@ -293,6 +297,14 @@ impl Tracker {
     pub fn silent(&mut self, url: &str) {
         if let Some(peer) = self.peers.get_mut(url) {
             peer.is_asked = false;
+        }
+    }
+
+    /// That peer is this node itself.
+    pub fn itself(&mut self, now_ms: u64, url: &str) {
+        self.silent(url);
+        if let Some(peer) = self.peers.get_mut(url) {
+            peer.next_beat_ms = now_ms + ITSELF_BEATS * self.config.interval_ms;
         }
     }
 

@@ -23,15 +23,33 @@ pub fn author_of(key: &str) -> Option<AuthorId> {
     (url_key(&author) == key).then_some(author)
 }
 
-/// Whether a text is a URL that a node may publish: `http://` or `https://`, a host with or without a port, and
-/// perhaps a path. No user, query or fragment: what nodes ask is appended.
+/// Whether a text is a URL that a node may publish: `http://` or `https://`, a host with or without a port from 1 to
+/// 65535, and perhaps a path. No user, query or fragment: what nodes ask is appended.
 pub fn is_url(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else { return false };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
     let path_byte = |byte: u8| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte);
-    let has_host = authority.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'[');
-    text.len() <= URL_BYTES_MAX && has_host && authority.bytes().all(host_byte) && path.bytes().all(path_byte)
+    text.len() <= URL_BYTES_MAX && is_authority(authority) && path.bytes().all(path_byte)
+}
+
+/// Whether this is a name or an IPv4 address, or an IPv6 address in brackets, with or without a port.
+fn is_authority(text: &str) -> bool {
+    let (is_host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let Some((host, port)) = rest.split_once(']') else { return false };
+        let host_byte = |byte: u8| byte.is_ascii_hexdigit() || b":.".contains(&byte);
+        (!host.is_empty() && host.bytes().all(host_byte), port)
+    } else {
+        let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+        let host_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        (host.starts_with(|first: char| first.is_ascii_alphanumeric()) && host.bytes().all(host_byte), port)
+    };
+    is_host && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+/// Whether this is a number from 1 to 65535 in decimal, without a zero before it.
+fn is_port(text: &str) -> bool {
+    let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    is_decimal && text.parse::<u16>().is_ok()
 }
 
 /// Judges an operation under [`URL_PREFIX`] by `author`.
@@ -63,6 +81,8 @@ mod tests {
             "http://[2001:db8::1]:4800/lattice",
             "http://a/",
             "http://a_b.example:1/x/%20y",
+            "http://a:65535/x:y",
+            "http://[::ffff:192.0.2.7]",
             &longest,
         ] {
             assert!(is_url(good), "{good}");
@@ -83,6 +103,21 @@ mod tests {
             "http://ä",
             "http://a/\n",
             "http://:80",
+            "http://a:",
+            "http://a:0",
+            "http://a:080",
+            "http://a:+80",
+            "http://a:65536",
+            "http://a:99999999999999999999/x",
+            "http://a:http",
+            "http://a:1:2",
+            "http://2001:db8::1",
+            "http://[2001:db8::1",
+            "http://[2001:db8::1]80",
+            "http://[2001:db8::1]:0",
+            "http://[]:80",
+            "http://[a.example]",
+            "http://a]",
             &too_long,
         ] {
             assert!(!is_url(bad), "{bad}");

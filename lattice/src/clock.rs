@@ -36,14 +36,30 @@ impl fmt::Display for Timestamp {
 /// The clock would have to run further ahead of the wall than the lattice allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this machine's clock is {behind_ms} ms behind the newest commit it has seen, more than the {max_drift_ms} ms that \
-     the lattice allows; set the clock (NTP) and try again"
+    "this machine's clock is {} behind the newest commit it has seen, more than the {} that the lattice allows: if the \
+     clock is wrong, set it (NTP) and try again; if it is right, a commit dated ahead is in the state (perhaps this \
+     node's own, from a time when its clock was ahead), and writes work again in {}",
+    span(*behind_ms),
+    span(*max_drift_ms),
+    span(behind_ms.saturating_sub(*max_drift_ms))
 )]
 pub struct ClockBehind {
     /// Milliseconds between this machine's wall clock and the newest time seen.
     pub behind_ms: u64,
     /// Milliseconds that the genesis allows.
     pub max_drift_ms: u64,
+}
+
+/// A time in its two largest units, never less than it is: whoever waits for so long has waited enough.
+fn span(ms: u64) -> String {
+    let seconds = ms.div_ceil(1_000);
+    let (minutes, hours) = (seconds.div_ceil(60), seconds.div_ceil(3_600));
+    match (seconds, minutes) {
+        (..60, _) => format!("{seconds} s"),
+        (..3_600, _) => format!("{} min {} s", seconds / 60, seconds % 60),
+        (_, ..1_440) => format!("{} h {} min", minutes / 60, minutes % 60),
+        _ => format!("{} d {} h", hours / 24, hours % 24),
+    }
 }
 
 /// What one node knows of hybrid time.
@@ -113,5 +129,17 @@ mod tests {
         let refused = clock.tick(1_000, 60_000);
         assert_eq!(refused, Err(ClockBehind { behind_ms: 99_000, max_drift_ms: 60_000 }));
         assert_eq!(clock.latest(), Timestamp::from_millis(100_000));
+    }
+
+    #[test]
+    fn a_refusal_says_both_what_may_be_wrong_and_how_long_it_takes() {
+        // Told only to set a clock that was right, an operator had nothing to do for a day.
+        let refused = ClockBehind { behind_ms: 86_400_000, max_drift_ms: 60_000 }.to_string();
+        for part in ["is 1 d 0 h behind", "the 1 min 0 s that", "set it (NTP)", "writes work again in 23 h 59 min"] {
+            assert!(refused.contains(part), "{refused}");
+        }
+        for (ms, text) in [(1, "1 s"), (59_001, "1 min 0 s"), (3_660_001, "1 h 2 min"), (86_399_000, "1 d 0 h")] {
+            assert_eq!(span(ms), text, "{ms}");
+        }
     }
 }

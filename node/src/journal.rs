@@ -45,7 +45,17 @@ struct Ring {
 impl Journal {
     /// Writes down what happened now, here and in the process's log.
     pub fn write<const N: usize>(&self, kind: &'static str, text: String, fields: [(&'static str, String); N]) {
-        tracing::info!(kind, "{text}");
+        let field = |wanted| fields.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_str());
+        // Those that the text does not say; what an event lacks is left out.
+        tracing::info!(
+            kind,
+            peer = field("peer"),
+            outcome = field("outcome"),
+            detail = field("detail"),
+            reason = field("reason"),
+            means = field("kind"),
+            "{text}"
+        );
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         ring.last += 1;
         let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -65,6 +75,11 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Write};
+    use std::sync::Arc;
+
+    use tracing_subscriber::fmt::MakeWriter;
+
     use super::*;
 
     #[test]
@@ -79,5 +94,44 @@ mod tests {
         assert_eq!(page.iter().map(|h| h.number).collect::<Vec<_>>(), [11, 12]);
         assert_eq!(page[0].fields["peers"], "11");
         assert!(journal.behind(u64::MAX, 1).is_empty());
+    }
+
+    #[test]
+    fn the_log_says_with_whom_and_how_it_ended() {
+        // "reconcile finished" and a root stood there after a session that was lost, too.
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(Kept(lines.clone())).finish();
+        tracing::subscriber::with_default(log, || {
+            let fields =
+                [("peer", "http://a:1".to_owned()), ("outcome", "lost".into()), ("detail", "no answer".into())];
+            Journal::default().write("reconcile-finished", "reconcile finished 00ff".into(), fields);
+        });
+        let line = String::from_utf8(lines.lock().expect("whole").clone()).expect("text");
+        for part in ["reconcile finished 00ff", "peer=\"http://a:1\"", "outcome=\"lost\"", "detail=\"no answer\""] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        assert!(!line.contains("reason"), "{line}");
+    }
+
+    /// A log that is kept to be read.
+    #[derive(Clone)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("whole").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Kept {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
     }
 }

@@ -55,6 +55,8 @@ mod tests {
             "x run convergence --data F --nodes 5 --json --timeout 9 --keep",
             "x simulate --seed 7 --trace --without answer-after-durable",
             "x simulate --seeds 1..201",
+            "x simulate --seeds 1..3 --trace",
+            "x simulate --trace",
             "x guard --parent 7 -- run --dir D",
         ] {
             Cli::try_parse_from(line.split(' ')).expect(line);

@@ -15,6 +15,9 @@ use crate::router::STATE_PATH;
 
 const LATTICE: LatticeId = LatticeId([1; 32]);
 
+/// Entries by which the double takes a peer for itself.
+const ITSELF: u64 = 77;
+
 /// A node whose root is `ours`, and that takes over the peer's when it is told to heal.
 struct Double {
     ours: Mutex<StateRoot>,
@@ -39,8 +42,12 @@ impl Node for Double {
         let targets = self.targets.clone();
         Box::pin(async move { Some(targets) })
     }
-    fn expect(&self, _: &Target, head: &Head) -> Result<(), String> {
-        if head.entries == 0 { Err("an empty peer".to_owned()) } else { Ok(()) }
+    fn expect(&self, _: &Target, head: &Head) -> Result<(), Unexpected> {
+        match head.entries {
+            0 => Err(Unexpected::Stranger("an empty peer".to_owned())),
+            ITSELF => Err(Unexpected::Itself),
+            _ => Ok(()),
+        }
     }
     fn heal(self: Arc<Self>, _: Target, peer: Head) -> BoxFuture<'static, Healed> {
         Box::pin(async move {
@@ -57,6 +64,14 @@ impl Node for Double {
 
 /// Serves one head for as long as the test runs; gives its URL.
 async fn peer(root: StateRoot, entries: u64) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    serve(listener, root, entries);
+    format!("http://{address}")
+}
+
+/// Answers with a head, and nothing that is for people: nodes read no more.
+fn serve(listener: TcpListener, root: StateRoot, entries: u64) {
     let keys = NodeKeys::from_seed([7; 32]);
     let head = Head {
         lattice: LATTICE,
@@ -68,15 +83,10 @@ async fn peer(root: StateRoot, entries: u64) -> String {
         checkpoint_size: 0,
         estimator: [0; ESTIMATOR_BYTES],
     };
-    let answer = serde_json::json!({
-        "lattice_id": "", "name": "peer", "author": "", "merkle_root": "", "entries": entries, "peers": 0,
-        "mode": "p2p", "frontier": "", "log_size": 0, "time_ms": 0, "head": BASE64.encode(&head.sign(&keys.author).encode()),
-    });
+    let answer =
+        serde_json::json!({ "head": BASE64.encode(&head.sign(&keys.author).encode()), "of a later version": 1 });
     let router = axum::Router::new().route(STATE_PATH, axum::routing::get(|| async move { axum::Json(answer) }));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("bound");
     tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}")
 }
 
 /// A heartbeat of 20 ms beats over one peer; gives what the node is told.
@@ -108,7 +118,12 @@ fn step(event: Event) -> Option<(&'static str, u64)> {
         Event::Started { .. } => Some(("started", 0)),
         Event::Finished { healed, .. } => Some(("finished", u64::from(healed.ended != Ended::Badly))),
         Event::Beat { result: "equal", .. } => Some(("equal", 0)),
-        Event::Beat { .. } | Event::Peers(_) | Event::Mode(_) => None,
+        Event::Beat { .. }
+        | Event::Useless { .. }
+        | Event::Useful { .. }
+        | Event::Itself { .. }
+        | Event::Peers(_)
+        | Event::Mode(_) => None,
     }
 }
 
@@ -147,12 +162,7 @@ async fn a_peer_that_is_not_expected_is_told_of_and_never_counted() {
     let url = peer(StateRoot([2; 32]), 0).await;
     let (mut told, stop) = beat(&url, 1, Some(Ended::Badly));
     for _ in 0..5 {
-        let result = next(&mut told, |event| match event {
-            Event::Beat { result, .. } => Some(result),
-            Event::Mismatch { .. } => Some("counted"),
-            Event::Peers(_) | Event::Mode(_) | Event::Started { .. } | Event::Finished { .. } => None,
-        });
-        assert_eq!(result.await, "refused");
+        assert_eq!(next(&mut told, beat_or_count).await, "refused");
     }
     stop.cancel();
 }
@@ -161,12 +171,70 @@ async fn a_peer_that_is_not_expected_is_told_of_and_never_counted() {
 async fn a_peer_that_is_not_there_is_silent_and_never_counted() {
     let (mut told, stop) = beat("http://127.0.0.1:9", 1, Some(Ended::Badly));
     for _ in 0..5 {
-        let result = next(&mut told, |event| match event {
-            Event::Beat { result, .. } => Some(result),
-            Event::Mismatch { .. } => Some("counted"),
-            Event::Peers(_) | Event::Mode(_) | Event::Started { .. } | Event::Finished { .. } => None,
-        });
-        assert_eq!(result.await, "silent");
+        assert_eq!(next(&mut told, beat_or_count).await, "silent");
+    }
+    stop.cancel();
+}
+
+/// A beat's result, or that it was counted.
+fn beat_or_count(event: Event) -> Option<&'static str> {
+    match event {
+        Event::Beat { result, .. } => Some(result),
+        Event::Mismatch { .. } => Some("counted"),
+        Event::Useless { .. }
+        | Event::Useful { .. }
+        | Event::Itself { .. }
+        | Event::Peers(_)
+        | Event::Mode(_)
+        | Event::Started { .. }
+        | Event::Finished { .. } => None,
+    }
+}
+
+/// Beats that came back, and what is told of a peer that is of no use.
+fn usefulness(event: Event) -> Option<String> {
+    match event {
+        Event::Beat { result, .. } => Some(result.to_owned()),
+        Event::Useless { reason, .. } => Some(format!("useless: {reason}")),
+        Event::Useful { .. } => Some("useful".to_owned()),
+        Event::Itself { .. } => Some("itself".to_owned()),
+        Event::Mismatch { .. } | Event::Peers(_) | Event::Mode(_) | Event::Started { .. } | Event::Finished { .. } => {
+            None
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_a_peer_that_can_not_be_used_a_node_is_told_once_and_once_more_when_it_can() {
+    // It was only to be seen by whoever asked for the status.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    drop(listener);
+    let (mut told, stop) = beat(&format!("http://{address}"), 1, Some(Ended::Badly));
+    for expected in ["silent", "silent", "useless: ", "silent", "silent", "silent"] {
+        let found = next(&mut told, usefulness).await;
+        assert!(found.starts_with(expected), "{expected}: {found}");
+    }
+    let listener = TcpListener::bind(address).await.expect("the same port");
+    serve(listener, StateRoot([1; 32]), 5);
+    loop {
+        match next(&mut told, usefulness).await.as_str() {
+            "silent" => {}
+            other => break assert_eq!(other, "useful"),
+        }
+    }
+    for _ in 0..3 {
+        assert_eq!(next(&mut told, usefulness).await, "equal");
+    }
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_url_that_leads_to_the_node_itself_is_told_of_once() {
+    let url = peer(StateRoot([1; 32]), ITSELF).await;
+    let (mut told, stop) = beat(&url, 1, Some(Ended::Badly));
+    for expected in ["refused", "itself", "refused", "refused"] {
+        assert_eq!(next(&mut told, usefulness).await, expected);
     }
     stop.cancel();
 }

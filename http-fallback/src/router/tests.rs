@@ -36,7 +36,10 @@ impl Source for Nobody {
     fn is_read_token(&self, _: &[u8]) -> bool {
         false
     }
-    fn reconcile(&self, _: AuthorId, _: Vec<u8>) -> BoxFuture<'_, Reply> {
+    fn place(&self, _: AuthorId) -> Option<Place> {
+        None
+    }
+    fn reconcile(&self, _: Vec<u8>) -> BoxFuture<'_, Reply> {
         Box::pin(async { Reply::Busy })
     }
     fn full(&self, _: Cursor) -> BoxStream<'static, io::Result<Bytes>> {

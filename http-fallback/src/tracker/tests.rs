@@ -373,3 +373,14 @@ fn sessions_that_change_nothing_and_leave_more_to_come_pause_after_some() {
         assert_ne!(tracker.peer(A).expect("expected").breaker(1_000_000), Breaker::Open, "{nothing:?}");
     }
 }
+
+#[test]
+fn a_url_that_leads_to_this_node_itself_is_asked_ever_so_rarely() {
+    let mut tracker = tracker();
+    tracker.expect(0, [A.to_owned()], 5);
+    assert_eq!(tracker.due(1_000, 0), [A]);
+    tracker.itself(1_000, A);
+    let again_ms = 1_000 + ITSELF_BEATS * 1_000;
+    assert_eq!(tracker.due(again_ms - 1, 0), Vec::<String>::new());
+    assert_eq!(tracker.due(again_ms, 0), [A]);
+}

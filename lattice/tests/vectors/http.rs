@@ -16,6 +16,7 @@ pub(crate) fn urls_file() -> Value {
         "https://node.example",
         "http://[2001:db8::1]:4800/lattice",
         "http://a_b.example:1/x/%20y",
+        "http://a:65535/x:y",
         "http://",
         "http:///x",
         "HTTP://a",
@@ -26,6 +27,16 @@ pub(crate) fn urls_file() -> Value {
         "http://a b",
         "http://ä",
         "http://:80",
+        "http://a:",
+        "http://a:0",
+        "http://a:080",
+        "http://a:65536",
+        "http://a:1:2",
+        "http://2001:db8::1",
+        "http://[2001:db8::1",
+        "http://[2001:db8::1]80",
+        "http://[2001:db8::1]:0",
+        "http://[a.example]",
     ];
     let case = |text: &str| json!({ "text": text, "is_url": is_url(text) });
     let longest = format!("http://a/{}", "p".repeat(503));

@@ -9,8 +9,10 @@ use super::exit::{Failure, usage};
 use super::target::{Directory, TOKEN_FILE};
 use crate::daemon;
 use crate::settings::address::{DialAddress, HttpListen, P2pListen};
-use crate::settings::heartbeat::{AloneMs, BeatMs, JitterPercent, Mismatches, NodeUrl, TimeoutMs};
+use crate::settings::environment::UnknownVariable;
+use crate::settings::heartbeat::{AloneMs, BeatMs, JitterPercent, Mismatches, NodeUrl, OwnUrl, TimeoutMs};
 use crate::settings::typed::{NodeName, Synchronous, Typed};
+use crate::settings::within::CheckpointMs;
 use crate::settings::{Settings, environment, file};
 use crate::terminal;
 
@@ -46,27 +48,31 @@ pub(super) struct Args {
     /// Asks this node over HTTP what it holds: http://HOST:PORT; repeatable
     #[arg(long = "node", value_name = "URL")]
     nodes: Vec<NodeUrl>,
-    /// Tells members that this node is reached here over HTTP
+    /// Tells members that this node is reached here over HTTP: http://HOST:PORT; a start without it withdraws that
     #[arg(long, value_name = "URL")]
-    http_url: Option<NodeUrl>,
+    http_url: Option<OwnUrl>,
     /// Serves /api/lattice/* here and no longer with the API: IP:PORT; repeatable
     #[arg(long, value_name = "ADDR")]
     lattice_http: Vec<HttpListen>,
-    /// Milliseconds between two questions to a node over HTTP
+    /// Milliseconds between two questions to a node over HTTP, 100 to 3600000 [default: 10000]
     #[arg(long, value_name = "MS")]
     heartbeat_ms: Option<BeatMs>,
-    /// Hundredths of that time which are left to chance
+    /// Hundredths of that time which are left to chance, 0 to 50 [default: 10]
     #[arg(long, value_name = "PERCENT")]
     heartbeat_jitter_percent: Option<JitterPercent>,
-    /// Milliseconds to wait for the answer
+    /// Milliseconds to wait for the answer, 100 to 60000 [default: 5000]
     #[arg(long, value_name = "MS")]
     heartbeat_timeout_ms: Option<TimeoutMs>,
-    /// Other roots in a row until this node reconciles over HTTP
+    /// Other roots in a row until this node reconciles over HTTP, 1 to 1000 [default: 3]
     #[arg(long, value_name = "COUNT")]
     heartbeat_mismatches: Option<Mismatches>,
-    /// Milliseconds without a libp2p peer of the lattice until each question reconciles
+    /// Milliseconds without a libp2p peer of the lattice until each question reconciles, 2000 to 86400000
+    /// [default: 60000]
     #[arg(long, value_name = "MS")]
     http_mode_after_ms: Option<AloneMs>,
+    /// Milliseconds between two signed checkpoints of a log that grows, 100 to 3600000 [default: 1000]
+    #[arg(long, value_name = "MS")]
+    checkpoint_ms: Option<CheckpointMs>,
     /// Looks for nodes of this lattice on the local network
     #[arg(long, overrides_with = "no_mdns")]
     mdns: bool,
@@ -96,6 +102,7 @@ impl Args {
             nodes: given(self.nodes),
             http_url: self.http_url,
             lattice_http: given(self.lattice_http),
+            checkpoint_ms: self.checkpoint_ms,
             heartbeat_ms: self.heartbeat_ms,
             heartbeat_jitter_percent: self.heartbeat_jitter_percent,
             heartbeat_timeout_ms: self.heartbeat_timeout_ms,
@@ -115,6 +122,7 @@ fn given<T>(list: Vec<T>) -> Option<Vec<T>> {
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let settings = settings(args)?;
     log_to_standard_error(settings.log_json)?;
+    warn_of_unknown_variables();
     let shutdown = CancellationToken::new();
     let watcher = tokio::spawn(stop_on_signal(shutdown.clone()));
     let result = daemon::run(settings, shutdown).await;
@@ -128,6 +136,15 @@ fn settings(args: Args) -> Result<Settings, Failure> {
     let environment = environment::read(|name| std::env::var(name).ok()).map_err(usage)?;
     let has_token = dir.join(TOKEN_FILE).exists();
     Settings::resolve(dir, args.typed().over(environment).over(file), has_token).map_err(usage)
+}
+
+/// A variable with a slip in its name would otherwise be without effect and without a word.
+fn warn_of_unknown_variables() {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for UnknownVariable { name, nearest } in environment::unknown(names) {
+        let meant = nearest.map_or(String::new(), |nearest| format!("; was {nearest} meant?"));
+        tracing::warn!("no option is called {name}, so this environment variable has no effect{meant}");
+    }
 }
 
 fn log_to_standard_error(json: bool) -> Result<(), Failure> {
@@ -160,5 +177,35 @@ async fn signalled() -> std::io::Result<()> {
     tokio::select! {
         result = tokio::signal::ctrl_c() => result,
         _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+    use crate::settings::CHECKPOINT_MS_DEFAULT;
+    use crate::settings::typed::Typed;
+
+    #[test]
+    fn the_help_gives_the_range_and_the_default_of_each_number() {
+        let settings = Settings::resolve("/d".into(), Typed::default(), true).expect("defaults");
+        let (heartbeat, command) = (settings.heartbeat, Args::augment_args(clap::Command::new("run")));
+        let tracker = heartbeat.numbers.tracker;
+        let timeout_ms = u64::try_from(heartbeat.timeout.as_millis()).expect("small");
+        for (id, (least, most), default) in [
+            ("heartbeat_ms", BeatMs::RANGE, tracker.interval_ms),
+            ("heartbeat_jitter_percent", JitterPercent::RANGE, tracker.jitter_percent),
+            ("heartbeat_timeout_ms", TimeoutMs::RANGE, timeout_ms),
+            ("heartbeat_mismatches", Mismatches::RANGE, u64::from(tracker.mismatches)),
+            ("http_mode_after_ms", AloneMs::RANGE, heartbeat.numbers.http_after_ms),
+            ("checkpoint_ms", CheckpointMs::RANGE, CHECKPOINT_MS_DEFAULT),
+        ] {
+            let argument = command.get_arguments().find(|argument| argument.get_id() == id).expect(id);
+            let help = argument.get_help().expect(id).to_string();
+            let expected = format!("{least} to {most} [default: {default}]");
+            assert!(help.contains(&expected), "{expected}: {help}");
+        }
     }
 }

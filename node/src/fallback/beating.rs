@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use http_fallback::heartbeat::{Event, Healed, Node, Target};
+use http_fallback::heartbeat::{Event, Healed, Node, Target, Unexpected};
 use http_fallback::mode::Change;
 use http_fallback::tracker::{Mismatch, PEERS_MAX, Summary};
 use lattice::head::Head;
@@ -33,22 +33,21 @@ impl Node for Fallback {
         Box::pin(async move { urls::targets(&sync, configured, own_url).await })
     }
 
-    fn expect(&self, target: &Target, head: &Head) -> Result<(), String> {
+    fn expect(&self, target: &Target, head: &Head) -> Result<(), Unexpected> {
         let membership = &self.sync.writer.published().membership;
         let author = head.author;
+        let stranger = |why: &str| Err(Unexpected::Stranger(why.to_owned()));
         if author == self.sync.identity.keys.author.id() {
-            return Err("that is this node itself".to_owned());
+            return Err(Unexpected::Itself);
         }
         match target.published_by {
-            Some(publisher) if publisher != author => {
-                Err("another node answers there than the one that named it".into())
-            }
+            Some(publisher) if publisher != author => stranger("another node answers there than the one that named it"),
             _ if membership.is_active(&author) => {
                 self.vouch(target, author);
                 Ok(())
             }
-            _ if membership.member(&author).is_some() => Err("the node that answers there was cut".to_owned()),
-            Some(_) => Err("the node that answers there is no member".to_owned()),
+            _ if membership.member(&author).is_some() => stranger("the node that answers there was cut"),
+            Some(_) => stranger("the node that answers there is no member"),
             // The operator names the URL; this node may not know all members yet, and each commit is judged as ever.
             None => {
                 self.vouch(target, author);
@@ -68,6 +67,9 @@ impl Node for Fallback {
             }
             Event::Mode(change) => self.tell_mode(change),
             Event::Beat { url, result } => self.sync.counters.beat(url, result),
+            Event::Useless { url, reason } => tracing::warn!(url, reason, "this HTTP peer can't be used"),
+            Event::Useful { url } => tracing::info!(url, "this HTTP peer can be used again"),
+            Event::Itself { url } => tracing::info!(url, "this URL leads to this node itself"),
             Event::Mismatch { url, mismatch, ours, theirs } => {
                 self.tell_mismatch(url, &mismatch, Roots { ours, theirs })
             }

@@ -17,7 +17,7 @@ use reconcile::sketch::Estimator;
 
 use super::{Fallback, lock};
 use crate::sync::progress::Progress;
-use crate::sync::road::{HttpRoad, Road};
+use crate::sync::road::{HttpRoad, Road, begun_in_time};
 use crate::sync::session::{Report, Session};
 use crate::writer::job::Job;
 
@@ -106,7 +106,7 @@ impl Fallback {
     async fn pull(&self, road: &HttpRoad, expected: u64, until: Instant) -> Result<Pulled, PullError> {
         let after = self.cursor(&road.receiver);
         let credentials = road.sign("GET", &full_path(after), b"")?;
-        let mut stream = self.client.full(&road.url, &credentials, after).await?;
+        let mut stream = begun_in_time(self.client.full(&road.url, &credentials, after)).await?;
         let epoch = match stream.next_part().await? {
             Some(Part::Header { lattice, after, .. }) if lattice == self.sync.identity.lattice => after.epoch,
             _ => return Err(NoAnswer::Unreadable("the state is of another lattice".to_owned()).into()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
-use http_fallback::router::{Reply, Source};
+use http_fallback::router::{Place, Reply, Source};
 use http_fallback::state::StateView;
 use lattice::ids::{AuthorId, LatticeId};
 use lattice::transfer::{Cursor, Part};
@@ -47,8 +47,12 @@ impl Source for Fallback {
         self.read_token.as_ref().is_some_and(|token| token.is(shown))
     }
 
-    fn reconcile(&self, author: AuthorId, message: Vec<u8>) -> BoxFuture<'_, Reply> {
-        Box::pin(self.sync.answer_over_http(author, message))
+    fn place(&self, author: AuthorId) -> Option<Place> {
+        self.sync.place_over_http(author)
+    }
+
+    fn reconcile(&self, message: Vec<u8>) -> BoxFuture<'_, Reply> {
+        Box::pin(self.sync.answer_over_http(message))
     }
 
     fn full(&self, after: Cursor) -> BoxStream<'static, io::Result<Bytes>> {

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Fallback;
+use crate::settings::heartbeat::is_loopback;
 use crate::store::StoreError;
 use crate::sync::Sync;
 use crate::writer::job::{Job, WriteError};
@@ -23,6 +24,14 @@ const PUBLISHED_MAX: usize = 1024;
 /// Shortest and longest time between two looks at whether our own URL stands.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// What became of the entry with our own URL.
+enum Standing {
+    /// It says what it should.
+    AsWanted,
+    /// This node may not write yet, or no more.
+    NotYet,
+}
 
 /// The configured URLs, then those of members, each once and never our own. Of many members each node begins with the
 /// one that comes after itself, so that together they ask all. `None` if the store does not answer: those asked so far
@@ -57,14 +66,22 @@ async fn published(sync: &Sync) -> Result<Vec<(AuthorId, String)>, StoreError> {
 }
 
 impl Fallback {
-    /// Keeps the entry with our own URL up to date, until `stop` fires.
+    /// Keeps the entry with our own URL up to date, until `stop` fires. Without one, withdraws what an earlier start
+    /// published, once: others would ask there for ever.
     pub(super) async fn publish_url(self: Arc<Self>, stop: CancellationToken) {
-        let Some(url) = self.heartbeat.own_url.clone() else { return };
+        let url = self.heartbeat.own_url.as_deref();
+        if let Some(url) = url.filter(|url| is_loopback(url)) {
+            tracing::warn!(url, "only processes on this machine can use the URL that this node publishes");
+        }
         let mut states = self.sync.writer.watch();
         loop {
             let state = states.borrow_and_update().clone();
-            if let Err(error) = self.publish_once(&state, &url).await {
-                tracing::warn!(%error, url, "this node's URL could not be published; trying again");
+            match self.publish_once(&state, url).await {
+                Ok(Standing::AsWanted) if url.is_none() => return,
+                Ok(Standing::AsWanted | Standing::NotYet) => {}
+                Err(error) => {
+                    tracing::warn!(%error, url, "this node's URL could not be published or withdrawn; trying again");
+                }
             }
             let change = async {
                 tokio::time::sleep(LOOK_PAUSE).await;
@@ -78,19 +95,25 @@ impl Fallback {
         }
     }
 
-    /// Writes the entry if it differs and this node may write.
-    async fn publish_once(&self, state: &Published, url: &str) -> Result<(), WriteError> {
+    /// Writes the entry, or deletes it, if it differs and this node may write.
+    async fn publish_once(&self, state: &Published, url: Option<&str>) -> Result<Standing, WriteError> {
         let own = self.sync.identity.keys.author.id();
         if state.is_catching_up || !state.membership.is_active(&own) {
-            return Ok(());
+            return Ok(Standing::NotYet);
         }
-        let op = Op::put(&url_key(&own), url.as_bytes())?;
-        let standing = self.sync.reader.entry(op.key()).await?;
-        if standing.is_some_and(|entry| entry.value.as_deref() == op.value()) {
-            return Ok(());
+        let key = url_key(&own);
+        let op = url.map_or_else(|| Op::delete(&key), |url| Op::put(&key, url.as_bytes()))?;
+        let standing = self.sync.reader.entry(op.key()).await?.and_then(|entry| entry.value);
+        if standing.as_deref() == op.value() {
+            return Ok(Standing::AsWanted);
         }
         let (reply, answer) = oneshot::channel();
         self.sync.writer.send(Job::Write { ops: vec![op], idempotency: None, reply: Reply(reply) }).await;
-        answer.await.unwrap_or(Err(WriteError::Stopping)).map(|_| tracing::info!(url, "published this node's URL"))
+        answer.await.unwrap_or(Err(WriteError::Stopping))?;
+        match url {
+            Some(url) => tracing::info!(url, "published this node's URL"),
+            None => tracing::info!("withdrew the URL that this node published at an earlier start"),
+        }
+        Ok(Standing::AsWanted)
     }
 }

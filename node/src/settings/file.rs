@@ -135,7 +135,8 @@ name = {name}
 # Nodes to ask over plain HTTP what they hold, for the day on which libp2p fails: [\"http://192.0.2.7:4800\"].
 #nodes = []
 
-# Where others reach this node's HTTP, for members to be told: http_url = \"http://192.0.2.8:4800\". None by default.
+# Where others reach this node's HTTP, for members to be told: http_url = \"http://192.0.2.8:4800\". None by default; a
+# start without it withdraws what an earlier one told.
 
 # Where to serve /api/lattice/* for other nodes: lattice_http = [\"0.0.0.0:4802\"]. By default where the API is; with
 # this, only here.
@@ -151,6 +152,9 @@ name = {name}
 
 # After how long without a lattice peer over libp2p it does so at each beat.
 #http_mode_after_ms = 60000
+
+# How often this node signs its log while it grows.
+#checkpoint_ms = 1000
 
 # Look for nodes of this lattice on the local network.
 #mdns = true

@@ -1,6 +1,6 @@
 //! The second road's options: whom to ask over HTTP, how often, and after how much to act.
 
-use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,7 +9,10 @@ use http_fallback::heartbeat::Config;
 use http_fallback::mode::HTTP_AFTER_MS;
 use http_fallback::tracker::{self, INTERVAL_MS, JITTER_PERCENT, MISMATCHES};
 use lattice::address::{URL_BYTES_MAX, is_url};
+use reqwest::Url;
 use serde::Deserialize;
+
+use super::within::Within;
 
 /// What the second road runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub struct Heartbeat {
     pub timeout: Duration,
 }
 
-/// The base of a node's URLs, such as `http://192.0.2.7:4800`.
+/// The base of a node's URLs, such as `http://192.0.2.7:4800`; its scheme may be typed in capitals.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct NodeUrl(String);
@@ -33,15 +36,54 @@ impl FromStr for NodeUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if is_url(text) {
-            Ok(Self(text.trim_end_matches('/').to_owned()))
+        let url = match text.split_once("://") {
+            Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
+            None => text.to_owned(),
+        };
+        // What is a URL to the lattice need not be one to the client that asks: a host 300.0.0.1, say.
+        if is_url(&url) && Url::parse(&url).is_ok() {
+            Ok(Self(url.trim_end_matches('/').to_owned()))
         } else {
             Err(format!(
-                "{text:?} is not a node's URL: write http://HOST:PORT or https://HOST, at most {URL_BYTES_MAX} bytes, \
-                 without user, query or fragment"
+                "{text:?} is not a node's URL: write http://HOST:PORT or https://HOST, with a port from 1 to 65535, at \
+                 most {URL_BYTES_MAX} bytes, without user, query or fragment"
             ))
         }
     }
+}
+
+/// Where other members reach this node over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct OwnUrl(String);
+
+impl FromStr for OwnUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let url = String::from(text.parse::<NodeUrl>()?);
+        if ip(&url).is_some_and(|ip| ip.is_unspecified()) {
+            return Err(format!(
+                "{text:?} says on which interfaces a node listens, not where others reach it: write http://HOST:PORT \
+                 with an address or name of this machine that other members can reach"
+            ));
+        }
+        Ok(Self(url))
+    }
+}
+
+/// Whether a URL leads back to the machine that asks.
+pub fn is_loopback(url: &str) -> bool {
+    let is_name = |host: &str| host == "localhost" || host.ends_with(".localhost");
+    let by_name = Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(is_name));
+    by_name || ip(url).is_some_and(|ip| ip.is_loopback())
+}
+
+/// The address in a URL, as the client that asks reads it: `http://0` is 0.0.0.0 to it.
+fn ip(url: &str) -> Option<IpAddr> {
+    let url = Url::parse(url).ok()?;
+    let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
+    host.parse().ok().map(|ip: IpAddr| ip.to_canonical())
 }
 
 impl TryFrom<String> for NodeUrl {
@@ -58,10 +100,19 @@ impl From<NodeUrl> for String {
     }
 }
 
-/// A whole number within bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "u64")]
-pub struct Within<const LEAST: u64, const MOST: u64>(u64);
+impl TryFrom<String> for OwnUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<OwnUrl> for String {
+    fn from(url: OwnUrl) -> Self {
+        url.0
+    }
+}
 
 /// Milliseconds between two beats: no faster than ten a second, no slower than one an hour.
 pub type BeatMs = Within<100, 3_600_000>;
@@ -78,26 +129,6 @@ pub type Mismatches = Within<1, 1_000>;
 /// Milliseconds alone until HTTP mode: at least two samples, at most a day.
 pub type AloneMs = Within<2_000, 86_400_000>;
 
-impl<const LEAST: u64, const MOST: u64> TryFrom<u64> for Within<LEAST, MOST> {
-    type Error = String;
-
-    fn try_from(number: u64) -> Result<Self, String> {
-        if (LEAST..=MOST).contains(&number) { Ok(Self(number)) } else { Err(bad(&number, LEAST, MOST)) }
-    }
-}
-
-impl<const LEAST: u64, const MOST: u64> FromStr for Within<LEAST, MOST> {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.parse::<u64>().map_err(|_| bad(&format!("{text:?}"), LEAST, MOST))?.try_into()
-    }
-}
-
-fn bad(found: &dyn fmt::Display, least: u64, most: u64) -> String {
-    format!("{found} is not a whole number from {least} to {most}")
-}
-
 /// The options of one source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct TypedNumbers {
@@ -112,13 +143,13 @@ impl Heartbeat {
     /// What was typed, with the defaults filled in.
     pub(super) fn resolve(nodes: Vec<String>, own_url: Option<String>, typed: &TypedNumbers) -> Self {
         let tracker = tracker::Config {
-            interval_ms: typed.beat_ms.map_or(INTERVAL_MS, |ms| ms.0),
-            jitter_percent: typed.jitter_percent.map_or(JITTER_PERCENT, |percent| percent.0),
+            interval_ms: typed.beat_ms.map_or(INTERVAL_MS, |ms| ms.get()),
+            jitter_percent: typed.jitter_percent.map_or(JITTER_PERCENT, |percent| percent.get()),
             // At most 1000.
-            mismatches: typed.mismatches.map_or(MISMATCHES, |count| count.0 as u32),
+            mismatches: typed.mismatches.map_or(MISMATCHES, |count| count.get() as u32),
         };
-        let http_after_ms = typed.alone_ms.map_or(HTTP_AFTER_MS, |ms| ms.0);
-        let timeout = typed.timeout_ms.map_or(ANSWER_TIMEOUT, |ms| Duration::from_millis(ms.0));
+        let http_after_ms = typed.alone_ms.map_or(HTTP_AFTER_MS, |ms| ms.get());
+        let timeout = typed.timeout_ms.map_or(ANSWER_TIMEOUT, |ms| Duration::from_millis(ms.get()));
         Self { nodes, own_url, numbers: Config { tracker, http_after_ms }, timeout }
     }
 }

@@ -22,6 +22,7 @@ pub mod typed;
 pub mod address;
 
 pub mod heartbeat;
+pub mod within;
 
 pub mod environment;
 
@@ -32,12 +33,16 @@ pub mod founding;
 use address::{HttpListen, P2pListen};
 use heartbeat::{Heartbeat, TypedNumbers};
 use typed::{Synchronous, Typed};
+use within::CheckpointMs;
 
 /// Port of the HTTP API when none is given.
 pub const HTTP_PORT_DEFAULT: u16 = 4800;
 
 /// Port of both libp2p transports when none is given.
 pub const P2P_PORT_DEFAULT: u16 = 4801;
+
+/// Milliseconds between two checkpoints, unless told otherwise: auditors see a change within about a second.
+pub const CHECKPOINT_MS_DEFAULT: u64 = 1_000;
 
 /// What a node runs with, every value valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +59,8 @@ pub struct Settings {
     pub lattice_http: Vec<SocketAddr>,
     /// The second road.
     pub heartbeat: Heartbeat,
+    /// Milliseconds between two checkpoints of a log that grows.
+    pub checkpoint_ms: u64,
     /// Peers to dial for ever, with or without their peer id at the end.
     pub peers: Vec<Multiaddr>,
     /// Addresses to announce beside those that others observe.
@@ -121,6 +128,7 @@ impl Settings {
             http,
             lattice_http: without_repeats(lattice_http.into_iter().map(SocketAddr::from).collect()),
             heartbeat: Heartbeat::resolve(nodes, typed.http_url.map(String::from), &numbers),
+            checkpoint_ms: typed.checkpoint_ms.map_or(CHECKPOINT_MS_DEFAULT, CheckpointMs::get),
             peers: without_repeats(typed.peers.into_iter().flatten().map(Multiaddr::from).collect()),
             external: without_repeats(typed.external.into_iter().flatten().map(Multiaddr::from).collect()),
             mdns: typed.mdns.unwrap_or(true),

@@ -81,6 +81,77 @@ fn the_second_road_has_defaults_and_takes_numbers_and_urls() {
 }
 
 #[test]
+fn urls_of_nodes_and_our_own() {
+    // What is typed, what it means to ask there, and whether members may be told so.
+    let table = [
+        ("http://a:4800/", Some("http://a:4800"), true),
+        ("HTTPS://Node.Example/x/", Some("https://Node.Example/x"), true),
+        ("http://127.0.0.1:65535", Some("http://127.0.0.1:65535"), true),
+        ("http://0.0.0.0:4800", Some("http://0.0.0.0:4800"), false),
+        ("http://0:4800", Some("http://0:4800"), false),
+        ("http://[::]:4800", Some("http://[::]:4800"), false),
+        ("http://[::ffff:0.0.0.0]", Some("http://[::ffff:0.0.0.0]"), false),
+        ("http://a:0", None, false),
+        ("http://a:65536", None, false),
+        ("http://300.0.0.1:4800", None, false),
+        ("ftp://a", None, false),
+        ("a:4800", None, false),
+    ];
+    for (typed, asked, may_be_told) in table {
+        let url = typed.parse::<heartbeat::NodeUrl>().ok().map(String::from);
+        assert_eq!(url.as_deref(), asked, "{typed}");
+        assert_eq!(typed.parse::<heartbeat::OwnUrl>().is_ok(), may_be_told, "{typed}");
+    }
+    for (url, expected) in [
+        ("http://127.0.0.2:1", true),
+        ("http://[::1]:1", true),
+        ("http://localhost:1", true),
+        ("http://192.0.2.7", false),
+        ("http://localhost.example", false),
+    ] {
+        assert_eq!(heartbeat::is_loopback(url), expected, "{url}");
+    }
+}
+
+#[test]
+fn empty_items_of_a_list_are_left_out() {
+    let nodes = |value| resolve(from_env(&[("LATTICE_NODES", value)]).expect(value)).expect(value).heartbeat.nodes;
+    assert_eq!(nodes("http://a:1,,http://b:2, ,"), ["http://a:1", "http://b:2"]);
+    assert_eq!(nodes(" , ,"), Vec::<String>::new());
+    let nowhere = resolve(from_env(&[("LATTICE_P2P", ",")]).expect("no item")).expect_err("nowhere to listen");
+    assert!(nowhere.to_string().contains("at least one"), "{nowhere}");
+}
+
+#[test]
+fn variables_that_no_one_reads_are_told_with_the_one_that_was_meant() {
+    let table = [
+        ("LATTICE_NODE", Some(Some("LATTICE_NODES"))),
+        ("LATTICE_HEARTBEAT", Some(Some("LATTICE_HEARTBEAT_MS"))),
+        ("LATTICE_HTPT_URL", Some(Some("LATTICE_HTTP_URL"))),
+        ("LATTICE_FRUIT_OF_THE_DAY", Some(None)),
+        ("LATTICE_NODES", None),
+        ("LATTICE_DIR", None),
+        ("LATTICE_TEST_ANYTHING", None),
+        ("LATTICE_PORT", None),
+        ("LATTICE_SERVICE_HOST", None),
+        ("LATTICE_1_PORT_4800_TCP_ADDR", None),
+        ("HOME", None),
+    ];
+    for (name, expected) in table {
+        let found = environment::unknown([name.to_owned()]).pop();
+        assert_eq!(found.map(|unknown| unknown.nearest), expected, "{name}");
+    }
+    // None that is read may be called unknown.
+    let asked = std::cell::RefCell::new(Vec::new());
+    let read = environment::read(|name| {
+        asked.borrow_mut().push(name.to_owned());
+        None
+    });
+    assert_eq!(read, Ok(Typed::default()));
+    assert_eq!(environment::unknown(asked.into_inner()), []);
+}
+
+#[test]
 fn listening_addresses() {
     let table: [(&str, Result<&[&str], &str>); 10] = [
         ("127.0.0.1:0", Ok(&["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"])),
@@ -123,7 +194,9 @@ fn a_bad_file_names_its_line_and_key() {
         ("http = ['4800']", "line 1, \"http\": \"4800\" is not an address"),
         ("name = ''", "line 1, \"name\": \"\" can't be a name"),
         ("nodes = ['http://a:1', 'a:1']", "line 1, \"nodes\": \"a:1\" is not a node's URL"),
+        ("nodes = ['http://a:65536']", "with a port from 1 to 65535"),
         ("http_url = 'http://u@a'", "line 1, \"http_url\""),
+        ("http_url = 'http://[::]:4800'", "not where others reach it"),
         ("heartbeat_ms = 99", "99 is not a whole number from 100 to 3600000"),
         ("heartbeat_mismatches = 0", "0 is not a whole number from 1 to 1000"),
         ("lattice_http = ['4802']", "line 1, \"lattice_http\": \"4802\" is not an address"),
@@ -144,9 +217,11 @@ fn a_bad_file_names_its_line_and_key() {
 fn a_bad_variable_names_itself() {
     for (variable, value) in [
         ("LATTICE_MDNS", "maybe"),
-        ("LATTICE_P2P", "127.0.0.1:1,,"),
+        ("LATTICE_P2P", "127.0.0.1:1,x,"),
         ("LATTICE_HTTP", "nowhere"),
         ("LATTICE_NODES", "http://a:1,ftp://b"),
+        ("LATTICE_NODES", "http://a:0"),
+        ("LATTICE_HTTP_URL", "http://0.0.0.0:4800"),
         ("LATTICE_HEARTBEAT_MS", "soon"),
         ("LATTICE_PEERS", "x"),
         ("LATTICE_SYNCHRONOUS", "FULL"),

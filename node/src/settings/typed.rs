@@ -5,7 +5,8 @@ use lattice::limits::NAME_BYTES_MAX;
 use serde::Deserialize;
 
 use super::address::{DialAddress, HttpListen, P2pListen};
-use super::heartbeat::{AloneMs, BeatMs, JitterPercent, Mismatches, NodeUrl, TimeoutMs};
+use super::heartbeat::{AloneMs, BeatMs, JitterPercent, Mismatches, NodeUrl, OwnUrl, TimeoutMs};
+use super::within::CheckpointMs;
 
 /// What one source says; `None` where it is silent. The names are those of `lattice.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -24,9 +25,11 @@ pub struct Typed {
     /// Nodes to ask over HTTP.
     pub nodes: Option<Vec<NodeUrl>>,
     /// Where others reach this node over HTTP.
-    pub http_url: Option<NodeUrl>,
+    pub http_url: Option<OwnUrl>,
     /// Addresses for other nodes' HTTP requests alone.
     pub lattice_http: Option<Vec<HttpListen>>,
+    /// Milliseconds between two checkpoints.
+    pub checkpoint_ms: Option<CheckpointMs>,
     /// Milliseconds between two beats.
     pub heartbeat_ms: Option<BeatMs>,
     /// By how much a beat may be off.
@@ -58,6 +61,7 @@ impl Typed {
             nodes: self.nodes.or(weaker.nodes),
             http_url: self.http_url.or(weaker.http_url),
             lattice_http: self.lattice_http.or(weaker.lattice_http),
+            checkpoint_ms: self.checkpoint_ms.or(weaker.checkpoint_ms),
             heartbeat_ms: self.heartbeat_ms.or(weaker.heartbeat_ms),
             heartbeat_jitter_percent: self.heartbeat_jitter_percent.or(weaker.heartbeat_jitter_percent),
             heartbeat_timeout_ms: self.heartbeat_timeout_ms.or(weaker.heartbeat_timeout_ms),

@@ -10,13 +10,13 @@ pub mod serve;
 pub mod session;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lattice::fault::Fault;
 use lattice::frame::Frame;
 use lattice::head::{Head, SignedHead};
-use lattice::ids::AuthorId;
+use lattice::ids::{AuthorId, StateRoot};
 use lattice::record::Event;
 use lattice::tree::prefix::Prefix;
 use libp2p::PeerId;
@@ -28,6 +28,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Audit;
 use crate::clock::{now_ms, steady_ms};
 use crate::counters::Counters;
 use crate::journal::Journal;
@@ -48,6 +49,9 @@ pub const HEADS_MAX: usize = 256;
 const HEAD_PAUSE: Duration = Duration::from_millis(300);
 const HEAD_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Peers of which it is remembered what the last alarm was about. Beyond it all are forgotten, and told once more.
+const ALARMED_MAX: usize = 256;
+
 /// How often the schedule is asked.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -64,8 +68,12 @@ pub struct Sync {
     pub net: NetHandle,
     /// Where endings are counted.
     pub counters: Arc<Counters>,
+    /// What is answered about logs.
+    pub audit: Audit,
     /// Where alarms are written down.
     pub journal: Arc<Journal>,
+    /// The roots of each peer's last alarm.
+    pub alarmed: Arc<Mutex<HashMap<String, (StateRoot, StateRoot)>>>,
     /// Who is being answered, over whichever road.
     pub turns: Arc<Turns>,
     /// Who asks us, and whom we ask, over libp2p.
@@ -181,6 +189,9 @@ impl Sync {
         {
             self.writer.send(Job::CaughtUp).await;
         }
+        if report.outcome.is_in_step() {
+            self.alarmed.lock().unwrap_or_else(PoisonError::into_inner).remove(&report.peer);
+        }
         self.counters.reconciled(report.outcome.word(), report.view());
         let has_changed = report.stats.has_changed_anything();
         tracing::info!(peer = %report.peer, outcome = report.outcome.word(), stats = ?report.stats, detail = report.detail(), "reconcile ended");
@@ -202,6 +213,15 @@ impl Sync {
     /// Says that two roots differ where they should not: a figure, a line in the process's log, and an event. `first` is
     /// the first page that differs, if that was found.
     pub(crate) fn alarm(&self, peer: &str, Roots { ours, theirs }: Roots, first: Option<Prefix>, why: &str) {
+        // The same two roots again are the same alarm: sessions go on trying for as long as it lasts.
+        let mut alarmed = self.alarmed.lock().unwrap_or_else(PoisonError::into_inner);
+        if alarmed.insert(peer.to_owned(), (ours, theirs)) == Some((ours, theirs)) {
+            return;
+        }
+        if alarmed.len() > ALARMED_MAX {
+            alarmed.clear();
+        }
+        drop(alarmed);
         self.counters.diverged();
         let first = first.map_or_else(|| "unknown".to_owned(), |first| first.to_string());
         tracing::error!(peer, %ours, %theirs, first, "divergence: {why}");
@@ -262,7 +282,7 @@ pub(crate) fn signed_head(identity: &Identity, published: &Published) -> SignedH
         root: published.root,
         entries: published.tree.len(),
         frontier: published.frontier_digest,
-        checkpoint_size: 0,
+        checkpoint_size: published.checkpoint_size(),
         estimator: published.tree.sketch().estimator().encode(),
     };
     head.sign(&identity.keys.author)

@@ -1,6 +1,7 @@
 //! What carries the messages of a session: a libp2p peer or a URL. Who is behind it was settled before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_fallback::client::{Client, NoAnswer};
 use http_fallback::router::{FULL_PATH, RECONCILE_PATH};
@@ -14,6 +15,20 @@ use super::Sync;
 use crate::clock::now_ms;
 use crate::net::{Command, Protocol};
 use crate::writer::Identity;
+
+/// Time for the first answer of a session over HTTP, which takes the peer no work. Sessions go one after another: a peer
+/// that shows its state and then is silent must not keep the others waiting.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Waits for an answer that needs no work.
+///
+/// # Errors
+///
+/// [`NoAnswer::Lost`] after [`BEGIN_TIMEOUT`]; else what the answer is.
+pub(crate) async fn begun_in_time<T>(answer: impl Future<Output = Result<T, NoAnswer>>) -> Result<T, NoAnswer> {
+    let late = || NoAnswer::Lost(format!("no answer within {} s", BEGIN_TIMEOUT.as_secs()));
+    tokio::time::timeout(BEGIN_TIMEOUT, answer).await.unwrap_or_else(|_| Err(late()))
+}
 
 /// A way to one peer.
 #[derive(Clone)]
@@ -54,7 +69,7 @@ impl Road {
     pub(super) async fn ask(&self, sync: &Sync, request: &Request) -> Result<Response, String> {
         let bytes = match self {
             Self::P2p(peer) => sync.net.request(*peer, Protocol::Reconcile, request.encode()).await?,
-            Self::Http(http) => match http.ask(request.encode()).await {
+            Self::Http(http) => match http.ask(request).await {
                 Ok(bytes) => bytes,
                 // The words that libp2p's answering side would have used.
                 Err(NoAnswer::Busy) => return Ok(Response::Busy),
@@ -83,9 +98,20 @@ impl Road {
 }
 
 impl HttpRoad {
-    async fn ask(&self, message: Vec<u8>) -> Result<Vec<u8>, NoAnswer> {
+    async fn ask(&self, request: &Request) -> Result<Vec<u8>, NoAnswer> {
+        let message = request.encode();
         let credentials = self.sign("POST", RECONCILE_PATH, &message)?;
-        self.client.reconcile(&self.url, &credentials, message).await
+        let answer = self.client.reconcile(&self.url, &credentials, message);
+        match request {
+            Request::Open { .. } => begun_in_time(answer).await,
+            Request::Symbols { .. }
+            | Request::FetchShort { .. }
+            | Request::Compare { .. }
+            | Request::List { .. }
+            | Request::Fetch { .. }
+            | Request::Push { .. }
+            | Request::Frontier { .. } => answer.await,
+        }
     }
 
     /// Signs one request to this node. `path` has its query.

@@ -130,6 +130,7 @@ impl Sync {
     async fn answer(&self, request: Request, _place: Admitted) {
         let bytes = match request.protocol {
             Protocol::Join => self.join(&request).await.encode(),
+            Protocol::Witness => self.audit.answer(&request.bytes).await.to_string().into_bytes(),
             Protocol::Reconcile => match Question::decode(&request.bytes) {
                 Ok(question) if self.must_wait(request.peer, &question) => Response::Busy.encode(),
                 Ok(question) => self.in_turn(question).await.encode(),
@@ -144,10 +145,15 @@ impl Sync {
         self.respond(request, bytes).await;
     }
 
-    /// Answers a message that a member sent over HTTP.
-    pub(crate) async fn answer_over_http(&self, author: AuthorId, message: Vec<u8>) -> http_fallback::router::Reply {
+    /// A place for a message that a member is about to send over HTTP.
+    pub(crate) fn place_over_http(&self, author: AuthorId) -> Option<http_fallback::router::Place> {
+        let place = self.turns.place_of(Asker::Member(author))?;
+        Some(Box::new(place))
+    }
+
+    /// Answers a message that came over HTTP.
+    pub(crate) async fn answer_over_http(&self, message: Vec<u8>) -> http_fallback::router::Reply {
         use http_fallback::router::Reply;
-        let Some(_place) = self.turns.place_of(Asker::Member(author)) else { return Reply::Busy };
         let question = match Question::decode(&message) {
             Ok(question) => question,
             Err(error) => return Reply::Unreadable(format!("the message does not decode: {error}")),
@@ -250,6 +256,11 @@ impl Turns {
         match request.protocol {
             Protocol::Reconcile if !is_known => {
                 Err(Response::Refused { reason: "only for peers that proved this lattice".to_owned() }.encode())
+            }
+            Protocol::Witness if !is_known => Err(b"403\nonly for peers that proved this lattice\n".to_vec()),
+            Protocol::Witness => {
+                let asker = request.author.map_or(Asker::Peer(request.peer), Asker::Member);
+                self.place_of(asker).map(Admitted::Peer).ok_or_else(|| b"503\ncome again\n".to_vec())
             }
             Protocol::Reconcile => {
                 let asker = request.author.map_or(Asker::Peer(request.peer), Asker::Member);

@@ -86,11 +86,19 @@ async fn settings_that_can_not_be_meant_name_their_source() {
     with_file("");
     let refused = run_here(&[("LATTICE_P2P", "nowhere")], &[]).await;
     assert!(refused.code == 2 && refused.stderr.contains("environment variable LATTICE_P2P"), "{}", refused.stderr);
+    for url in ["http://a:0", "http://[::]:4800"] {
+        let words = ["run", "--dir", text(&dir), "--http-url", url];
+        let refused = run(&words, &[]).await;
+        assert!(refused.code == 2 && refused.stderr.contains("write http://HOST:PORT"), "{}", refused.stderr);
+    }
+    let refused = run_here(&[("LATTICE_NODE", "http://a:1")], &["--http", "192.0.2.1:0"]).await;
+    assert!(refused.stderr.contains("was LATTICE_NODES meant?"), "{}", refused.stderr);
     let refused = run_here(&[("LATTICE_LOG", "a=b=c")], &[]).await;
     assert!(refused.code == 2 && refused.stderr.contains("LATTICE_LOG"), "{}", refused.stderr);
     for (flag, address, why) in [
         ("--p2p", "192.0.2.1:0", "that is no address of this machine; choose another --p2p"),
         ("--http", "192.0.2.1:0", "that is no address of this machine; choose another --http"),
+        ("--lattice-http", "192.0.2.1:0", "that is no address of this machine; choose another --lattice-http"),
     ] {
         let words = ["run", "--no-mdns", "--dir", text(&dir), flag, address];
         let refused = run(&words, &[]).await;

@@ -2,7 +2,7 @@
 
 use testnet::client::ClientError;
 
-use crate::world::{Apart, SOON, event, holds};
+use crate::world::{Apart, BEAT, SOON, event, holds, logs};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_mismatches_in_a_row_heal_both_ways_and_the_counts_say_three() {
@@ -94,6 +94,41 @@ async fn members_are_found_by_the_urls_that_they_publish() {
     let other = apart.start(1, &[]).await;
     holds(&other, "apart").await;
     assert_eq!(other.status().await.expect("it answers").peers.connected, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_is_withdrawn_by_a_start_without_it() {
+    // Members asked there for ever.
+    let mut apart = Apart::of(1).await;
+    let url = apart.url(0);
+    let urls = async |node: &testnet::client::Client, expected: usize| {
+        let seen = testnet::deadline::until(SOON, async || {
+            let entries = node.entries("@url/").await.map_err(|error| error.to_string())?;
+            if entries.len() == expected { Ok(()) } else { Err(format!("{entries:?}")) }
+        });
+        seen.await.unwrap_or_else(|late| panic!("{late}"));
+    };
+    let node = apart.start(0, &["--http-url", &url]).await;
+    urls(&node, 1).await;
+    logs(apart.node(0), &["WARN", "only processes on this machine", &url]).await;
+    apart.node(0).stop().await;
+    apart.node(0).launch_mut().options = BEAT.map(String::from).to_vec();
+    let node = apart.start(0, &[]).await;
+    urls(&node, 0).await;
+    logs(apart.node(0), &["INFO", "withdrew the URL"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_can_not_be_used_is_logged_with_why_and_so_is_its_return() {
+    let mut apart = Apart::of(2).await;
+    let (own, other) = (apart.url(0), apart.url(1));
+    apart.start(0, &["--node", &other, "--node", &own]).await;
+    logs(apart.node(0), &["WARN", "this HTTP peer can't be used", &other, "refused"]).await;
+    logs(apart.node(0), &["INFO", "this URL leads to this node itself", &own]).await;
+    apart.start(1, &[]).await;
+    logs(apart.node(0), &["INFO", "this HTTP peer can be used again", &other]).await;
+    let text = std::fs::read_to_string(apart.node(0).dir().join("stderr.log")).expect("its log");
+    assert_eq!(text.matches("this HTTP peer can't be used").count(), 1, "not at each beat: {text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,11 +78,13 @@ async fn asker(apart: &mut Apart) -> Asker {
     apart.start(0, &[]).await;
     let url = apart.url(0);
     let lattice = lattice_of(apart.node(0).dir());
-    let state = Client::new(crate::world::SOON).expect("a client").state(&url).await.expect("an answer");
-    assert_eq!(state.mode, "p2p");
-    let receiver = state.verified_head(lattice).expect("signed by the node");
-    assert_eq!(receiver.root.to_string(), state.merkle_root);
+    let head = Client::new(crate::world::SOON).expect("a client").state(&url).await.expect("an answer");
+    let receiver = head.verified_head(lattice).expect("signed by the node");
     let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().expect("a client");
+    // What stands beside the head is for people, and says the same.
+    let shown = http.get(format!("{url}{STATE_PATH}")).send().await.expect("an answer").bytes().await.expect("whole");
+    let shown: serde_json::Value = serde_json::from_slice(&shown).expect("JSON");
+    assert_eq!((&shown["mode"], &shown["merkle_root"]), (&"p2p".into(), &receiver.root.to_string().into()));
     Asker { http, url, keys: keys_of(apart.node(1)), receiver }
 }
 
@@ -102,8 +104,8 @@ async fn only_a_member_is_answered_and_each_signed_request_once() {
         (None, body.clone(), 401, "needs a member's signature"),
         (Some(good), body.clone(), 401, "came before"),
         (Some(foreign), body.clone(), 403, "no member"),
-        (Some(sign("POST", RECONCILE_PATH, now_ms() - 61_000)), body.clone(), 401, "clocks"),
-        (Some(sign("POST", RECONCILE_PATH, now_ms() + 120_000)), body.clone(), 401, "clocks"),
+        (Some(sign("POST", RECONCILE_PATH, now_ms() - 61_000)), body.clone(), 401, "s ahead of the request's"),
+        (Some(sign("POST", RECONCILE_PATH, now_ms() + 120_000)), body.clone(), 401, "s behind the request's"),
         (Some(sign("GET", RECONCILE_PATH, now_ms())), body.clone(), 401, "does not cover"),
         (Some(sign("POST", FULL_PATH, now_ms())), body.clone(), 401, "does not cover"),
         (Some(sign("POST", RECONCILE_PATH, now_ms())), b"another".to_vec(), 401, "not the one that was signed"),
@@ -130,15 +132,21 @@ async fn the_whole_state_is_for_members_and_auditors_and_ends_with_its_root() {
     std::fs::write(&file, &token).expect("written");
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("ours");
     let asker = asker(&mut apart).await;
-    for (header, status) in
-        [(None, 401), (Some(format!("Bearer {}", "8".repeat(64))), 401), (Some(format!("Bearer {token}")), 200)]
-    {
-        assert_eq!(
-            asker.send(Method::GET, FULL_PATH, header.as_deref(), vec![]).await.0.as_u16(),
-            status,
-            "{header:?}"
-        );
+    let wrong = format!("Bearer {}", "8".repeat(64));
+    for (header, why) in [
+        (None, "Authorization: Bearer TOKEN"),
+        (Some("Basic YTpi"), "Authorization: Bearer TOKEN"),
+        (Some("Bearer"), "there is no token in the header"),
+        (Some("Lattice"), "needs a member's signature"),
+        (Some(&wrong), "restart the node after writing it"),
+    ] {
+        let (status, text) = asker.send(Method::GET, FULL_PATH, header, vec![]).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{header:?}");
+        assert!(text.contains(why), "{header:?}: {text}");
+        assert!(!text.contains("A member's signature"), "an auditor has none: {text}");
     }
+    let good = format!("Bearer {token}");
+    assert_eq!(asker.send(Method::GET, FULL_PATH, Some(&good), vec![]).await.0, StatusCode::OK);
     for path in [&format!("{FULL_PATH}?before=1"), &format!("{FULL_PATH}?after=x")] {
         let header = format!("Bearer {token}");
         assert_eq!(asker.send(Method::GET, path, Some(&header), vec![]).await.0, StatusCode::BAD_REQUEST, "{path}");

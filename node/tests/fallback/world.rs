@@ -78,6 +78,16 @@ pub(crate) async fn event(node: &Client, is_it: impl Fn(&Happening) -> bool) -> 
     seen.await.unwrap_or_else(|late| panic!("{late}"))
 }
 
+/// Waits until a node's log has a line with all of these.
+pub(crate) async fn logs(node: &Node, parts: &[&str]) {
+    let seen = deadline::until(SOON, async || {
+        let text = std::fs::read_to_string(node.dir().join("stderr.log")).map_err(|error| error.to_string())?;
+        let found = text.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+        if found { Ok(()) } else { Err(format!("no {parts:?} in {text}")) }
+    });
+    seen.await.unwrap_or_else(|late| panic!("{late}"));
+}
+
 /// Waits until a node holds a key.
 pub(crate) async fn holds(node: &Client, key: &str) {
     let seen = deadline::until(SOON, async || match node.entry(key).await {

@@ -22,10 +22,11 @@ pub struct Options {
     /// Run the seeds from A up to B, B left out, each twice; the runs of a seed must not differ [default: 1..21].
     #[arg(long, value_name = "A..B")]
     seeds: Option<SeedRange>,
-    /// Print what happens, line by line.
-    #[arg(long, requires = "seed")]
+    /// Print what happens, line by line; of many seeds, one after the other.
+    #[arg(long)]
     trace: bool,
-    /// Let the simulated nodes break one safety rule, to see that it is noticed.
+    /// Let the simulated nodes break one safety rule, to see that it is noticed. Not every seed shows it: search many,
+    /// as with --seeds 1..201.
     #[arg(long, value_name = "RULE")]
     without: Option<SafetyRule>,
 }
@@ -61,18 +62,43 @@ pub fn simulate(options: &Options) -> ExitCode {
         Some(seed) => SeedRange { first: seed, end: seed.saturating_add(1) },
         None => options.seeds.unwrap_or(SEEDS_DEFAULT),
     };
-    let (finished, bad) = if options.trace {
-        let finished = run(seeds.first, options.without, true);
-        (vec![finished.clone()], bad_in(&finished, None).into_iter().collect())
-    } else {
-        search(seeds, options.without)
-    };
+    let (finished, bad) =
+        if options.trace { one_by_one(seeds, options.without, true) } else { search(seeds, options.without) };
     tell(&finished, started);
+    if let (true, Some(rule)) = (bad.is_empty(), options.without) {
+        println!("{}", unnoticed(rule, finished.len()));
+    }
     for bad in &bad {
         println!("seed {}: {}", bad.seed, bad.what);
         println!("to repeat it: lattice testnet simulate --seed {}{} --trace", bad.seed, without(options));
     }
     if bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs seeds one after the other, to be watched, until one is bad.
+fn one_by_one(seeds: SeedRange, without: Option<SafetyRule>, is_shown: bool) -> (Vec<Finished>, Vec<Bad>) {
+    let mut finished = Vec::new();
+    for seed in seeds.first..seeds.end {
+        if is_shown {
+            println!("seed {seed}");
+        }
+        let run = run(seed, without, is_shown);
+        let bad = bad_in(&run, None);
+        finished.push(run);
+        if bad.is_some() {
+            return (finished, bad.into_iter().collect());
+        }
+    }
+    (finished, Vec::new())
+}
+
+/// What to make of seeds that all came out right without a rule.
+fn unnoticed(rule: SafetyRule, seeds: usize) -> String {
+    let seeds = if seeds == 1 { "this seed does".to_owned() } else { format!("these {seeds} seeds do") };
+    format!(
+        "{seeds} not show that {:?} is missing, as not every seed can; try more, such as --seeds 1..201",
+        name(rule)
+    )
 }
 
 /// Runs seeds on all cores, each twice, until one is bad.
@@ -109,9 +135,13 @@ fn bad_in(finished: &Finished, again: Option<&Finished>) -> Option<Bad> {
 }
 
 fn without(options: &Options) -> String {
+    options.without.map_or(String::new(), |rule| format!(" --without {}", name(rule)))
+}
+
+/// The rule as it is typed.
+fn name(rule: SafetyRule) -> String {
     use clap::ValueEnum;
-    let name = options.without.and_then(|rule| rule.to_possible_value());
-    name.map_or(String::new(), |name| format!(" --without {}", name.get_name()))
+    rule.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
 }
 
 fn tell(finished: &[Finished], started: Instant) {
@@ -131,4 +161,24 @@ fn tell(finished: &[Finished], started: Instant) {
         seconds(slowest),
         started.elapsed().as_secs_f64()
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_seeds_each_is_traced_and_summed_up() {
+        // The first was, and the rest were left out without a word.
+        let (finished, bad) = one_by_one(SeedRange { first: 1, end: 3 }, None, false);
+        assert_eq!(finished.iter().map(|run| run.seed).collect::<Vec<_>>(), [1, 2]);
+        assert!(bad.is_empty());
+    }
+
+    #[test]
+    fn a_breach_that_no_seed_showed_is_said_to_be_so() {
+        let text = unnoticed(SafetyRule::ReconcileHeals, 1);
+        assert!(text.starts_with("this seed does not show that \"reconcile-heals\" is missing"), "{text}");
+        assert!(unnoticed(SafetyRule::CutsRemove, 3).starts_with("these 3 seeds do not show"));
+    }
 }

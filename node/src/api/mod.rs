@@ -5,8 +5,9 @@
 //!
 //! # Reading order
 //!
-//! 1. [`serve`], `lingering`: connections, what bounds them and how they end. [`auth`]: who may write.
-//! 2. [`entries`], [`commits`], [`watch`], [`facts`], [`invitations`]: the routes, one file per concern.
+//! 1. [`serve`], `slots`, `lingering`: connections, what bounds them and how they end. [`auth`]: who may write.
+//! 2. [`entries`], [`commits`], [`watch`], [`facts`], [`invitations`], [`log`], [`proofs`], [`policy`]: the routes, one
+//!    file per concern.
 //! 3. [`parameters`], [`body`], [`shown`]: how requests are read and entries are shown.
 //! 4. [`problem`]: the one place where an error becomes an answer. [`openapi`]: what the API says of itself.
 
@@ -16,7 +17,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::HttpBody;
 use axum::extract::{FromRef, Request};
-use axum::http::{HeaderValue, Method, Uri, header};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http_fallback::router::Source;
@@ -25,6 +26,8 @@ use tokio::sync::Semaphore;
 pub mod serve;
 
 mod lingering;
+
+mod slots;
 
 pub mod auth;
 
@@ -37,6 +40,12 @@ pub mod watch;
 pub mod facts;
 
 pub mod invitations;
+
+pub mod log;
+
+pub mod proofs;
+
+pub mod policy;
 
 pub mod parameters;
 
@@ -103,12 +112,13 @@ async fn wrong_method(method: Method, uri: Uri) -> Problem {
 }
 
 /// Closes the connection after the refusal of a request that has a body: what of it was not read is no next
-/// request.
+/// request. And after one that came too soon: who asks too often does not keep a place for it.
 async fn closed_after_refusal(request: Request, next: Next) -> Response {
     let has_body = !request.body().is_end_stream();
     let mut response = next.run(request).await;
     let refused = response.status().is_client_error() || response.status().is_server_error();
-    if has_body && refused {
+    let must_wait = response.status() == StatusCode::TOO_MANY_REQUESTS;
+    if must_wait || has_body && refused {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -3,8 +3,7 @@
 //! The router answers requests; this file keeps those who never finish one from taking all places. What is
 //! not HTTP gets a 400 from hyper and is closed.
 
-use std::io;
-use std::sync::Arc;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,15 +15,12 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::lingering::Lingering;
-
-/// Connections at once. More wait in the system's backlog until one closes. Memory: some 100 KiB each while
-/// they are served (a guess), a few MiB for those that read the largest pages.
-pub const CONNECTIONS_MAX: usize = 256;
+pub use super::slots::CONNECTIONS_MAX;
+use super::slots::{BusyBody, Slot, Slots};
 
 /// Time for the whole head of a request, and for which an idle connection is kept: half-open ones end here.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,18 +37,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves `router` on `listener` until `shutdown`; then lets running requests end, and returns once all are
 /// closed.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let slots = Slots::default();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
             Some(_ended) = connections.join_next() => continue,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, remote, slot)) => {
-                connections.spawn(connection(stream, remote, router.clone(), shutdown.clone(), slot));
-            }
+            Ok((stream, address)) => match slots.take(address.ip()) {
+                Some(slot) => {
+                    let remote = Remote::of(address.ip());
+                    connections.spawn(connection(stream, remote, router.clone(), shutdown.clone(), slot));
+                }
+                None => turn_away(stream),
+            },
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection of the API");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -66,28 +66,26 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     }
 }
 
-/// Waits for a free place first, so that a connection is never accepted only to be turned away.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, Remote, OwnedSemaphorePermit)> {
-    let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, address) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, Remote::of(address.ip()), slot))
+/// Tells a connection beyond the places to come again, and closes it: one that waited unseen would not know why.
+fn turn_away(stream: TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
+        content-type: text/plain\r\ncontent-length: 66\r\n\r\n\
+        too many connections are open to this node; close some, come later";
+    // A new socket's buffer takes this at once; if not, closing says enough.
+    let _ = stream.try_write(ANSWER);
 }
 
-async fn connection(
-    stream: TcpStream,
-    remote: Remote,
-    router: Router,
-    shutdown: CancellationToken,
-    _slot: OwnedSemaphorePermit,
-) {
+async fn connection(stream: TcpStream, remote: Remote, router: Router, shutdown: CancellationToken, slot: Slot) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection of the API was closed at once");
+        return;
+    }
     let router = TowerToHyperService::new(router);
+    let slot = &slot;
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(remote);
-        router.call(request)
+        let (busy, answer) = (slot.busy(), router.call(request));
+        async move { Ok::<_, Infallible>(answer.await?.map(|body| BusyBody { body, _busy: busy })) }
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
@@ -98,6 +96,7 @@ async fn connection(
     );
     let result = tokio::select! {
         result = connection.as_mut() => result,
+        () = slot.close.cancelled() => return,
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

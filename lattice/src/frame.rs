@@ -8,6 +8,8 @@ use crate::commit::Commit;
 use crate::equivocation::Equivocation;
 use crate::head::SignedHead;
 use crate::limits::{COMMIT_BYTES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_TARGET, FRAME_COMMITS_MAX};
+use crate::log::checkpoint::SignedCheckpoint;
+use crate::log::evidence::ForkEvidence;
 
 const VERSION: u64 = 1;
 
@@ -20,6 +22,10 @@ pub enum Frame {
     Head(Box<SignedHead>),
     /// Evidence against an author.
     Equivocation(Box<Equivocation>),
+    /// The last checkpoint of a log, with the cosignatures that came.
+    Checkpoint(Box<SignedCheckpoint>),
+    /// Evidence against a log.
+    Fork(Box<ForkEvidence>),
 }
 
 impl Frame {
@@ -29,6 +35,8 @@ impl Frame {
             Self::Commits(commits) => encode_items(COMMITS, commits.iter().map(Commit::encode)),
             Self::Head(head) => encode_items(HEAD, [head.encode()]),
             Self::Equivocation(pair) => encode_items(EQUIVOCATION, [pair.encode()]),
+            Self::Checkpoint(signed) => encode_items(CHECKPOINT, [signed.to_string()]),
+            Self::Fork(evidence) => encode_items(FORK, [evidence.to_string()]),
         }
     }
 
@@ -48,6 +56,12 @@ impl Frame {
             (COMMITS, _) => Err(DecodeError::Invalid("a frame holds 1 to 1024 commits")),
             (HEAD, [item]) => SignedHead::decode(item).map(|head| Self::Head(Box::new(head))),
             (EQUIVOCATION, [item]) => Equivocation::decode(item).map(|pair| Self::Equivocation(Box::new(pair))),
+            (CHECKPOINT, [item]) => SignedCheckpoint::parse(item)
+                .map(|signed| Self::Checkpoint(Box::new(signed)))
+                .map_err(|_| DecodeError::Invalid("a checkpoint that is no signed note of one")),
+            (FORK, [item]) => ForkEvidence::parse(item)
+                .map(|evidence| Self::Fork(Box::new(evidence)))
+                .map_err(|_| DecodeError::Invalid("fork evidence that is none")),
             _ => Err(DecodeError::Invalid("a frame of unknown kind, or with too many items")),
         }
     }
@@ -79,6 +93,8 @@ fn encode_items<B: AsRef<[u8]>>(kind: u64, items: impl IntoIterator<Item = B>) -
 const COMMITS: u64 = 0;
 const HEAD: u64 = 1;
 const EQUIVOCATION: u64 = 2;
+const CHECKPOINT: u64 = 3;
+const FORK: u64 = 4;
 
 // A largest commit still fits: the envelope is a few bytes, the room is 16 KiB.
 const _: () = assert!(COMMIT_BYTES_MAX + 1024 < FRAME_BYTES_MAX);

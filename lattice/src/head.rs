@@ -87,6 +87,11 @@ impl SignedHead {
         Ok(Self { head, bytes: bytes.into_vec(), signature: signature.into_array() })
     }
 
+    /// The statement, whoever signed it.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
     /// The statement, if the node it names signed it.
     pub fn verified(&self) -> Option<Head> {
         is_signed_by(&self.head.author, DOMAIN, &self.bytes, &self.signature).then_some(self.head)

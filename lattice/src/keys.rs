@@ -19,7 +19,7 @@ pub struct NodeKeys {
     pub p2p: P2pSecret,
     /// Signs commits, heads and hellos.
     pub author: AuthorKey,
-    /// Signs checkpoints, nothing else.
+    /// Signs the checkpoints of this node's log, and as a witness those of others; nothing else.
     pub log: SigningKey,
 }
 

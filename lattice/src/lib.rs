@@ -14,7 +14,8 @@
 //! 5. [`merkle`], [`tree`]: the state root and its proofs.
 //! 6. [`frontier`], [`equivocation`], [`head`], [`record`]: what a node says it has and what it writes down about itself.
 //! 7. [`frame`], [`hello`], [`ticket`]: what strangers send. Every decoder here is strict and bounded.
-//! 8. [`address`], [`authorization`], [`transfer`]: the same over plain HTTP.
+//! 8. [`log`], [`bundle`]: what an auditor follows, and what one is shown.
+//! 9. [`address`], [`authorization`], [`transfer`]: the same over plain HTTP.
 //!
 //! # Example
 //!
@@ -38,6 +39,7 @@
 
 pub mod address;
 pub mod authorization;
+pub mod bundle;
 pub mod clock;
 pub mod codec;
 pub mod commit;
@@ -52,6 +54,7 @@ pub mod hello;
 pub mod ids;
 pub mod keys;
 pub mod limits;
+pub mod log;
 pub mod membership;
 pub mod merkle;
 pub mod op;

@@ -80,6 +80,11 @@ pub enum Event {
         /// Its log root.
         root: [u8; 32],
     },
+    /// Entries were found damaged on this node's disk and left the state; they come back from other nodes.
+    Damaged {
+        /// How many.
+        dropped: u64,
+    },
 }
 
 impl Record {
@@ -95,6 +100,7 @@ impl Record {
             Event::Membership { changes, removed } => (MEMBERSHIP, codec::encode(&(changes, removed))),
             Event::Stated => (STATED, codec::encode::<[u64; 0]>(&[])),
             Event::Renamed { origin, size, root } => (RENAMED, codec::encode(&(origin, size, ByteArray::new(*root)))),
+            Event::Damaged { dropped } => (DAMAGED, codec::encode(&[dropped])),
         };
         let Self { time_ms, before, after, entries, .. } = *self;
         codec::encode(&RecordWire(VERSION, kind, time_ms, before, after, entries, body.into()))
@@ -146,6 +152,10 @@ fn decode_event(kind: u64, body: &[u8]) -> Result<Event, DecodeError> {
             let (origin, size, root): (String, u64, ByteArray<32>) = codec::decode(body, RECORD_BYTES_MAX)?;
             Ok(Event::Renamed { origin, size, root: root.into_array() })
         }
+        DAMAGED => {
+            let [dropped]: [u64; 1] = codec::decode(body, RECORD_BYTES_MAX)?;
+            Ok(Event::Damaged { dropped })
+        }
         _ => Err(DecodeError::Invalid("a record of unknown kind")),
     }
 }
@@ -157,6 +167,7 @@ const MODE: u64 = 3;
 const MEMBERSHIP: u64 = 4;
 const STATED: u64 = 5;
 const RENAMED: u64 = 6;
+const DAMAGED: u64 = 7;
 
 #[derive(Serialize, Deserialize)]
 struct RecordWire(u64, u64, u64, StateRoot, StateRoot, u64, ByteBuf);
@@ -175,6 +186,7 @@ mod tests {
             Event::Membership { changes: vec![ValueHash([5; 32])], removed: 3 },
             Event::Stated,
             Event::Renamed { origin: "a/b".into(), size: 9, root: [8; 32] },
+            Event::Damaged { dropped: 2 },
         ];
         for event in events {
             let (before, after) = (StateRoot([6; 32]), StateRoot([7; 32]));

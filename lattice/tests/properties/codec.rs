@@ -172,6 +172,7 @@ fn event() -> impl Strategy<Value = Event> {
         (vec(hash().prop_map(ValueHash), 0..20), number())
             .prop_map(|(changes, removed)| Event::Membership { changes, removed }),
         Just(Event::Stated),
+        number().prop_map(|dropped| Event::Damaged { dropped }),
         (text(140), number(), hash()).prop_map(|(origin, size, root)| Event::Renamed { origin, size, root }),
     ]
 }

@@ -144,6 +144,7 @@ pub(crate) fn records_file() -> Value {
             Event::Renamed { origin: "old/origin".into(), size: 300, root: [4; 32] },
             json!({ "renamed": ["old/origin", 300, json::hex([4; 32])] }),
         ),
+        ("entries were damaged", Event::Damaged { dropped: 2 }, json!({ "damaged": [2] })),
     ];
     let case = |(name, event, told): (&str, Event, Value)| {
         let (before, after) = (StateRoot([6; 32]), StateRoot([7; 32]));

@@ -10,6 +10,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         Some(Frame::Commits(commits)) => commits.into_iter().for_each(verify),
         Some(Frame::Head(head)) => drop(head.verified()),
         Some(Frame::Equivocation(pair)) => drop(pair.is_proven()),
-        None => {}
+        Some(Frame::Checkpoint(_) | Frame::Fork(_)) | None => {}
     }
 });

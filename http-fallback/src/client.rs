@@ -9,13 +9,14 @@ use async_compression::zstd::DParameter;
 use futures::TryStreamExt;
 use lattice::authorization::{Authorization, SCHEME};
 use lattice::codec::DecodeError;
+use lattice::log::exchange::EXCHANGE_BYTES_MAX;
 use lattice::transfer::{Cursor, Part, Parts};
 use reconcile::limits::MESSAGE_BYTES_MAX;
 use reqwest::{RequestBuilder, Response, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio_util::io::StreamReader;
 
-use crate::router::{FULL_PATH, MEDIA_TYPE, RECONCILE_PATH, STATE_PATH};
+use crate::router::{FULL_PATH, MEDIA_TYPE, RECONCILE_PATH, STATE_PATH, WITNESS_PATH};
 use crate::state::HeadView;
 
 /// Time to connect, and for a whole beat, unless configured.
@@ -121,6 +122,17 @@ impl Client {
         read(send(signed(request, credentials)).await?, MESSAGE_BYTES_MAX).await
     }
 
+    /// Asks a question about logs.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`].
+    pub async fn witness(&self, url: &str, question: String) -> Result<Vec<u8>, NoAnswer> {
+        let request = self.at(url)?.post(joined(url, WITNESS_PATH)).timeout(self.answer_timeout);
+        let request = request.header(header::CONTENT_TYPE, "text/plain; charset=utf-8").body(question);
+        read(send(request).await?, EXCHANGE_BYTES_MAX).await
+    }
+
     /// Asks for the whole state; the credentials are for `GET` to [`full_path`].
     ///
     /// # Errors
@@ -132,8 +144,22 @@ impl Client {
         credentials: &Authorization,
         after: Option<Cursor>,
     ) -> Result<FullState, NoAnswer> {
+        self.full_as(url, format!("{SCHEME} {}", credentials.to_text()), after).await
+    }
+
+    /// Asks for the whole state as an auditor does, with the node's read token.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`].
+    pub async fn full_for_auditor(&self, url: &str, token: &str, after: Option<Cursor>) -> Result<FullState, NoAnswer> {
+        self.full_as(url, format!("Bearer {token}"), after).await
+    }
+
+    async fn full_as(&self, url: &str, authorization: String, after: Option<Cursor>) -> Result<FullState, NoAnswer> {
         let request = self.at(url)?.get(joined(url, &full_path(after))).header(header::ACCEPT_ENCODING, "zstd");
-        let response = tokio::time::timeout(MESSAGE_TIMEOUT, send(signed(request, credentials))).await;
+        let request = request.header(header::AUTHORIZATION, authorization);
+        let response = tokio::time::timeout(MESSAGE_TIMEOUT, send(request)).await;
         Ok(FullState::of(response.map_err(|_| NoAnswer::Lost("no answer in time".to_owned()))??))
     }
 

@@ -17,6 +17,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use lattice::ids::{AuthorId, LatticeId};
+use lattice::log::exchange::EXCHANGE_BYTES_MAX;
 use lattice::transfer::Cursor;
 use reconcile::limits::MESSAGE_BYTES_MAX;
 use tokio::sync::Semaphore;
@@ -37,6 +38,9 @@ pub const FULL_PATH: &str = "/api/lattice/state/full";
 /// Where it answers the messages of a session.
 pub const RECONCILE_PATH: &str = "/api/lattice/reconcile";
 
+/// Where it answers questions about logs.
+pub const WITNESS_PATH: &str = "/api/lattice/witness";
+
 /// Media type of messages and of the whole state.
 pub const MEDIA_TYPE: &str = "application/vnd.lattice";
 
@@ -45,6 +49,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Streams of the whole state at once: each keeps a reader of the database busy.
 pub const FULL_STREAMS_MAX: usize = 2;
+
+/// Questions about logs at once, of strangers and members alike: each up to 132 KiB and a transaction.
+const QUESTIONS_MAX: usize = 16;
 
 /// Time for one stream of the whole state. Past it the stream is cut, and whoever reads it resumes: a slow reader
 /// must not hold a place for ever.
@@ -64,6 +71,8 @@ pub trait Source: Send + Sync + 'static {
     fn may_reconcile(&self, author: &AuthorId) -> bool;
     /// Whether this is the token with which auditors read the whole state. Takes the same time for all wrong ones.
     fn is_read_token(&self, shown: &[u8]) -> bool;
+    /// Answers a question about logs (`lattice::log::exchange`).
+    fn witness(&self, question: Vec<u8>) -> BoxFuture<'_, String>;
     /// A place for one message of this author, to be held until it is answered; `None` if all are taken or it holds its
     /// share.
     fn place(&self, author: AuthorId) -> Option<Place>;
@@ -93,16 +102,19 @@ struct Shared {
     source: Arc<dyn Source>,
     gate: Arc<Gate>,
     full_places: Arc<Semaphore>,
+    questions: Arc<Semaphore>,
 }
 
-/// The three routes over a source.
+/// The routes over a source.
 pub fn router(source: Arc<dyn Source>) -> OpenApiRouter {
     let full_places = Arc::new(Semaphore::new(FULL_STREAMS_MAX));
-    let shared = Shared { source, gate: Arc::default(), full_places };
+    let questions = Arc::new(Semaphore::new(QUESTIONS_MAX));
+    let shared = Shared { source, gate: Arc::default(), full_places, questions };
     OpenApiRouter::new()
         .routes(routes!(state_now))
         .routes(routes!(state_full))
         .routes(routes!(reconcile_message))
+        .routes(routes!(witness_question))
         .with_state(shared)
 }
 
@@ -171,7 +183,7 @@ async fn reconcile_message(State(shared): State<Shared>, request: Request) -> Re
     let authorization = shared.gate.member(shared.source.as_ref(), &parts)?;
     // Before a byte is read: a body takes memory for as long as its sender likes to send it.
     let _place = shared.source.place(authorization.author).ok_or(Refusal::Busy)?;
-    let message = whole(&parts.headers, body).await?;
+    let message = whole(&parts.headers, body, MESSAGE_BYTES_MAX).await?;
     if !authorization.is_body(&message) {
         return Err(Refusal::Unauthorized("the body is not the one that was signed".to_owned()));
     }
@@ -184,9 +196,29 @@ async fn reconcile_message(State(shared): State<Shared>, request: Request) -> Re
     }
 }
 
+/// A question about logs and its answer, as nodes put them over libp2p: `add-checkpoint` (C2SP tlog-witness), what is held
+/// of a log, how this node's own log grew. Open to anyone: a checkpoint is judged by its signature.
+#[utoipa::path(
+    post,
+    path = "/api/lattice/witness",
+    tag = "lattice",
+    request_body(content = String, content_type = "text/plain", description = "A question of at most 132 KiB"),
+    responses((status = OK, body = String, content_type = "text/plain", description = "A status, a line feed, a text"),
+        (status = PAYLOAD_TOO_LARGE, description = "A longer question"),
+        (status = TOO_MANY_REQUESTS, description = "Come again after Retry-After seconds"),
+        (status = SERVICE_UNAVAILABLE, description = "No room for a question now"))
+)]
+async fn witness_question(State(shared): State<Shared>, request: Request) -> Result<Response, Refusal> {
+    let (parts, body) = request.into_parts();
+    shared.gate.open(shared.source.now_ms(), parts.extensions.get().copied().unwrap_or_default())?;
+    let _place = shared.questions.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
+    let question = whole(&parts.headers, body, EXCHANGE_BYTES_MAX).await?;
+    let answer = shared.source.witness(question.into()).await;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], answer).into_response())
+}
+
 /// Reads a body to its end, within bounds of size and time.
-async fn whole(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
-    let limit = MESSAGE_BYTES_MAX;
+async fn whole(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refusal> {
     let claimed = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if claimed.is_some_and(|length| length > limit) {
         return Err(Refusal::TooLarge { limit });

@@ -8,9 +8,10 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use http_fallback::client::Client;
 use http_fallback::heartbeat::Board;
 use http_fallback::router::Source;
 use indicatif::ProgressBar;
@@ -24,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::audit::Audit;
 use crate::counters::Counters;
 use crate::fallback::Fallback;
 use crate::home::{CATCHING_UP, Home, HomeLock};
@@ -33,6 +35,7 @@ use crate::journal::Journal;
 use crate::net::address::{listen_hint, split, with_peer};
 use crate::net::swarm::{NetConfig, keypair, name};
 use crate::net::{Command, NetHandle};
+use crate::scrub::Scrubber;
 use crate::service::{Inner, Service, WriteError};
 use crate::settings::Settings;
 use crate::store::open::{Opened, open};
@@ -41,13 +44,16 @@ use crate::store::rebuild::Progress;
 use crate::sync::crossing::{Crossing, NOTES_MAX};
 use crate::sync::{HEADS_MAX, Sync};
 use crate::writer::{Identity, Published, WriterHandle, writer};
-use crate::{addressbook, api, settings, terminal};
+use crate::{addressbook, api, audit, settings, terminal};
 
 /// How long `join` waits for the inviting node.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Entries between two lines about a rebuild: about one a second.
 const PROGRESS_ENTRIES: u64 = 200_000;
+
+/// Pause between two passes of the scrubber over the stored entries.
+const SCRUB_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long tasks may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(4);
@@ -136,11 +142,11 @@ impl Node {
         let lock = home.lock()?;
         let genesis = home.genesis()?;
         let identity = Arc::new(Identity { lattice: genesis.id(), genesis, keys: home.keys()? });
-        let listeners = bind(&settings.http).await?;
-        let lattice_listeners = bind(&settings.lattice_http).await?;
+        let listeners = bind(&settings.http, "the API", "--http").await?;
+        let lattice_listeners = bind(&settings.lattice_http, "other nodes", "--lattice-http").await?;
         let opened = open_store(&home, &identity, settings).await?;
         let reader = Reader::new(opened.readers.clone());
-        let is_catching_up = home.note_start(opened.log_size == 0)?;
+        let is_catching_up = home.note_start(opened.edge.size() == 0)?;
         if is_catching_up {
             tracing::warn!("{}", WriteError::CatchingUp);
         }
@@ -162,11 +168,16 @@ impl Node {
             counters: counters.clone(),
             journal: journal.clone(),
             board: board_out,
+            logs: audit::Board::default(),
+            confirmations: Mutex::default(),
             started: Instant::now(),
             join_refusal: OnceLock::new(),
             stop: stop.clone(),
         };
         let service = Service { inner: Arc::new(inner) };
+        let client = Client::new(settings.heartbeat.timeout)
+            .map_err(|why| anyhow::anyhow!("can't make an HTTP client: {why}"))?;
+        let audit = Audit { service: service.clone(), board: service.inner.logs.clone(), client };
         let (notes, notes_out) = mpsc::channel(NOTES_MAX);
         let sync = Sync {
             identity: identity.clone(),
@@ -174,13 +185,15 @@ impl Node {
             reader: reader.clone(),
             net: net.clone(),
             counters: counters.clone(),
+            audit: audit.clone(),
             journal,
+            alarmed: Arc::default(),
             turns: Arc::default(),
             crossing: Arc::new(Crossing::new(notes)),
         };
         let (heads, heads_out) = mpsc::channel(HEADS_MAX);
         let (nudges, nudges_out) = mpsc::channel(1);
-        let ingest = Ingest { identity, writer, net: net.clone(), heads, counters };
+        let ingest = Ingest { identity, writer, net: net.clone(), heads, audit: audit.clone(), counters };
 
         let (tasks, writers) = (TaskTracker::new(), TaskTracker::new());
         writers.spawn(writer_task.run(writer_stop.clone()));
@@ -190,6 +203,16 @@ impl Node {
         tasks.spawn(sync.clone().tell_heads(stop.clone()));
         tasks.spawn(sync.clone().tell_membership(stop.clone()));
         tasks.spawn(sync.clone().run(heads_out, nudges_out, notes_out, stop.clone()));
+        tasks.spawn(audit.clone().gather_cosignatures(stop.clone()));
+        let scrubber = Scrubber {
+            writer: service.inner.writer.clone(),
+            reader: reader.clone(),
+            journal: service.inner.journal.clone(),
+            pause: SCRUB_PAUSE,
+        };
+        tasks.spawn(scrubber.run(stop.clone()));
+        let interval = Duration::from_millis(settings.checkpoint_ms);
+        tasks.spawn(audit::keep_signed(service.inner.writer.clone(), interval, stop.clone()));
         tasks.spawn(tell_frames(net.clone(), frames, stop.clone()));
         tasks.spawn(addressbook::keep(home.clone(), net.clone(), stop.clone()));
         if is_catching_up {
@@ -198,7 +221,7 @@ impl Node {
         let read_token = home.read_token()?;
         let fallback = Fallback::start(service.clone(), sync, settings, read_token, board, &tasks, &stop)?;
         let beside = lattice_listeners.is_empty().then(|| fallback.clone() as Arc<dyn Source>);
-        let http = serve(&home, &service, beside, listeners, &tasks, &stop)?;
+        let http = serve(&home, audit.clone(), beside, listeners, &tasks, &stop)?;
         let lattice_http = serve_nodes(fallback, lattice_listeners, &tasks, &stop)?;
         let node = Self {
             service,
@@ -299,12 +322,13 @@ impl Node {
     }
 }
 
-async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+/// Listens for requests of `whom`, as the option `flag` says.
+async fn bind(addresses: &[SocketAddr], whom: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in addresses {
         let listener = TcpListener::bind(address).await;
         listeners.push(listener.map_err(|error| {
-            anyhow::anyhow!("can't serve the API on {address}: {error}; {}", listen_hint(error.kind(), "--http"))
+            anyhow::anyhow!("can't serve {whom} on {address}: {error}; {}", listen_hint(error.kind(), flag))
         })?);
     }
     Ok(listeners)
@@ -312,7 +336,7 @@ async fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
 
 fn serve(
     home: &Home,
-    service: &Service,
+    audit: Audit,
     between_nodes: Option<Arc<dyn Source>>,
     listeners: Vec<TcpListener>,
     tasks: &TaskTracker,
@@ -325,7 +349,7 @@ fn serve(
     if is_new {
         tracing::warn!(file = %home.path("api.token").display(), "the API token was lost; clients need this new one");
     }
-    let router = api::router(service.clone(), token, between_nodes);
+    let router = api::router(audit, token, between_nodes);
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     for listener in listeners {
         tasks.spawn(api::serve::serve(listener, router.clone(), stop.clone()));

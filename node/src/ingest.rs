@@ -11,6 +11,7 @@ use node_core::frames::{Checked, Content, Rules, check};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Audit;
 use crate::counters::Counters;
 use crate::net::{Command, Gossip, NetHandle};
 use crate::writer::job::Job;
@@ -29,6 +30,8 @@ pub struct Ingest {
     pub net: NetHandle,
     /// Where heads go.
     pub heads: mpsc::Sender<Head>,
+    /// Where checkpoints go.
+    pub audit: Audit,
     /// Where refusals are counted.
     pub counters: Arc<Counters>,
 }
@@ -72,6 +75,8 @@ impl Ingest {
             Content::Evidence(pair) => {
                 self.writer.send(Job::Evidence { pair }).await;
             }
+            Content::Checkpoint(signed) => self.audit.take(&signed).await,
+            Content::Fork(evidence) => self.audit.keep_fork(*evidence).await,
             Content::Nothing => {}
         }
     }

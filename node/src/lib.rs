@@ -6,9 +6,9 @@
 //!
 //! 1. [`daemon`]: what runs, and in which order it ends. [`home`]: the directory it runs on.
 //! 2. [`intake`], [`ingest`]: from bytes to verified commits. [`writer`]: the one task that changes the state.
-//!    [`store`]: the state on disk.
+//!    [`store`]: the state on disk. [`scrub`]: what looks after it.
 //! 3. [`net`]: the libp2p road. [`sync`]: heads and reconcile sessions. [`join`]: a new node's first steps.
-//!    [`fallback`]: the HTTP road. [`journal`]: what happened on both.
+//!    [`fallback`]: the HTTP road. [`journal`]: what happened on both. [`audit`]: what can be proven.
 //! 4. [`service`]: what clients may ask. [`api`], [`view`], [`metrics`], [`counters`]: how they are answered.
 //! 5. [`cli`], [`settings`]: what an operator types.
 
@@ -24,6 +24,8 @@ pub mod writer;
 
 pub mod store;
 
+pub mod scrub;
+
 pub mod net;
 
 pub mod addressbook;
@@ -35,6 +37,8 @@ pub mod join;
 pub mod fallback;
 
 pub mod journal;
+
+pub mod audit;
 
 pub mod service;
 

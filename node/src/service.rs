@@ -3,9 +3,10 @@
 //! It owns no state. Writes go to the writer task, reads to the read pool, facts come from what writer and swarm
 //! last published.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use data_encoding::BASE64;
 use http_fallback::heartbeat::{Board, PeerBoard};
 use http_fallback::state::StateView;
 use lattice::commit::Commit;
@@ -13,7 +14,9 @@ use lattice::hello::INVITATION_SECRET_BYTES;
 use lattice::ids::CommitId;
 use lattice::op::{Key, Op};
 use lattice::ticket::Ticket;
+use lattice::tree::Leaf;
 use libp2p::PeerId;
+use node_core::confirmed::Confirmations;
 use node_core::peers::Awaited;
 use sha2::{Digest, Sha256};
 use tokio::sync::{oneshot, watch};
@@ -26,6 +29,7 @@ use crate::join::JoinRefused;
 use crate::journal::{Happening, Journal};
 use crate::net::swarm::public_addresses;
 use crate::net::{NetHandle, address::with_peer};
+use crate::scrub;
 use crate::store::StoreError;
 use crate::store::read::Reader;
 use crate::sync::signed_head;
@@ -83,6 +87,10 @@ pub(crate) struct Inner {
     pub(crate) counters: Arc<Counters>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) board: watch::Receiver<Board>,
+    /// The last checkpoints of all logs.
+    pub(crate) logs: crate::audit::Board,
+    /// What members state of their states.
+    pub(crate) confirmations: Mutex<Confirmations>,
     pub(crate) started: Instant,
     /// Why the inviting node did not let this one in, if it said so since start.
     pub(crate) join_refusal: OnceLock<JoinRefused>,
@@ -152,7 +160,9 @@ impl Service {
     ///
     /// [`ReadError`].
     pub async fn get(&self, key: &Key) -> Result<Option<StoredEntry>, ReadError> {
-        self.inner.reader.entry(key).await
+        let entry = self.inner.reader.entry(key).await?;
+        self.expect_as_stored(entry.iter()).await?;
+        Ok(entry)
     }
 
     /// Live entries under `prefix` after the key `after`, in key order.
@@ -161,7 +171,23 @@ impl Service {
     ///
     /// [`ReadError`].
     pub async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<StoredEntry>, ReadError> {
-        self.inner.reader.list(prefix, after, limit).await
+        let entries = self.inner.reader.list(prefix, after, limit).await?;
+        self.expect_as_stored(entries.iter()).await?;
+        Ok(entries)
+    }
+
+    /// Refuses entries that are not those of the state tree: the disk has changed them. They are dropped, and other
+    /// nodes are asked for them.
+    async fn expect_as_stored(&self, entries: impl Iterator<Item = &StoredEntry>) -> Result<(), ReadError> {
+        let published = self.inner.writer.published();
+        let leaves = entries.map(StoredEntry::leaf);
+        let is_as_stored = |leaf: &Leaf<()>| published.tree.get(&leaf.key).is_some_and(|held| held.leaf == leaf.leaf);
+        // One written this moment is not published yet. The writer, asked next, knows.
+        let suspects: Vec<_> = leaves.filter(|leaf| !is_as_stored(leaf)).map(|leaf| leaf.key).collect();
+        match scrub::recheck(&self.inner.writer, &self.inner.journal, suspects).await? {
+            0 => Ok(()),
+            _dropped => Err(StoreError::Dropped),
+        }
     }
 
     /// Where to read changes from, for someone who has seen the log up to `position`.
@@ -281,11 +307,25 @@ impl Service {
             seq: published.frontier.chain(&author, 0).highest(),
             waiting: published.waiting as u64,
             equivocations: published.equivocations.iter().map(equivocation_view).collect(),
+            checkpoint: checkpoint_view(&published),
+            confirmed_root: self.confirmed_root(),
+            forks: published.forks.keys().cloned().collect(),
             divergences: inner.counters.divergences() + published.damaged,
             last_reconcile: inner.counters.last_reconcile(),
             addresses: net.listening.iter().map(|address| with_peer(address, inner.net.own).to_string()).collect(),
             refusals: inner.counters.refusals().into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect(),
         }
+    }
+
+    /// The last root that more than half of the members have stated.
+    fn confirmed_root(&self) -> Option<view::ConfirmedRoot> {
+        let confirmations = self.inner.confirmations.lock().unwrap_or_else(PoisonError::into_inner);
+        confirmations.last().map(|confirmed| view::ConfirmedRoot {
+            root: confirmed.root.to_string(),
+            entries: confirmed.entries,
+            time_ms: confirmed.time_ms,
+            by: confirmed.by.iter().map(ToString::to_string).collect(),
+        })
     }
 
     pub(crate) fn counts(&self) -> view::PeerCounts {
@@ -408,5 +448,20 @@ fn equivocation_view(pair: &lattice::equivocation::Equivocation) -> view::Equivo
         term: header.term,
         seq: header.seq,
         commits: [pair.first.id().to_string(), pair.second.id().to_string()],
+    }
+}
+
+fn checkpoint_view(published: &Published) -> view::CheckpointView {
+    let signed = published.checkpointed.as_ref().map(|last| &last.signed);
+    view::CheckpointView {
+        origin: published.origin.to_string(),
+        size: published.checkpoint_size(),
+        log_root: signed.map(|signed| BASE64.encode(signed.checkpoint().root())),
+        // The first line is the log's own.
+        cosignatures: signed.map_or(0, |signed| signed.note().signatures().len() as u64 - 1),
+        withheld: (!published.may_sign).then(|| {
+            "after its start this node signs its log again once enough other nodes have said what they hold of it"
+                .to_owned()
+        }),
     }
 }

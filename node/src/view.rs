@@ -37,6 +37,12 @@ pub struct Status {
     pub state_root: String,
     /// Entries, tombstones included.
     pub entries: u64,
+    /// The last checkpoint of the node's log.
+    pub checkpoint: CheckpointView,
+    /// The latest state root that more than half of the members have stated.
+    pub confirmed_root: Option<ConfirmedRoot>,
+    /// Logs caught with two checkpoints that contradict each other; the evidence is at `/api/v1/forks`.
+    pub forks: Vec<String>,
     /// Records in the node's log.
     pub log_size: u64,
     /// Road to other nodes: `p2p` or `http`.
@@ -239,4 +245,32 @@ pub struct Receipt {
     pub state_root: String,
     /// Entries after it.
     pub entries: u64,
+}
+
+/// The last checkpoint of a node's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CheckpointView {
+    /// Name of the log.
+    pub origin: String,
+    /// Records under the checkpoint; 0 before the first.
+    pub size: u64,
+    /// Root of the log's tree, in base64.
+    pub log_root: Option<String>,
+    /// Nodes that cosigned it.
+    pub cosignatures: u64,
+    /// Why no checkpoints are signed, while that is so.
+    pub withheld: Option<String>,
+}
+
+/// A state root that more than half of the members have stated in their heads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConfirmedRoot {
+    /// The root, 64 hexadecimal digits.
+    pub root: String,
+    /// Entries under it.
+    pub entries: u64,
+    /// When the last of them stated it, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// Their authors.
+    pub by: Vec<String>,
 }

@@ -212,3 +212,23 @@ async fn no_peers(node: &Node) {
     });
     alone.await.unwrap_or_else(|late| panic!("{}: {late}", node.name()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_changes_on_the_disk_of_a_running_node_is_never_served_and_comes_back() {
+    let root = directory();
+    let cluster = Cluster::start(program(), root.path(), 2).await.expect("started");
+    let (first, second) = (&cluster.nodes()[0], client(&cluster.nodes()[1]));
+    second.put("key", "right").await.expect("acknowledged");
+    agree(cluster.nodes()).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(first.dir().join("state.db"));
+    let mut database =
+        <sqlx::sqlite::SqliteConnection as sqlx::Connection>::connect_with(&options).await.expect("there");
+    let change = sqlx::query("UPDATE entries SET value = x'6576696c' WHERE key = 'key'");
+    change.execute(&mut database).await.expect("SQL");
+    let refused = client(first).entry("key").await.expect_err("it is not what was stored");
+    assert!(refused.to_string().contains("has changed on its disk"), "{refused}");
+    agree(cluster.nodes()).await;
+    let healed = client(first).entry("key").await.expect("it answers").expect("it is there");
+    assert_eq!(healed.shown(), "right");
+    assert!(client(first).status().await.expect("it answers").divergences > 0, "an operator sees it");
+}

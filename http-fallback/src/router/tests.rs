@@ -36,6 +36,9 @@ impl Source for Nobody {
     fn is_read_token(&self, _: &[u8]) -> bool {
         false
     }
+    fn witness(&self, _: Vec<u8>) -> BoxFuture<'_, String> {
+        Box::pin(async { "404\n".to_owned() })
+    }
     fn place(&self, _: AuthorId) -> Option<Place> {
         None
     }
@@ -50,7 +53,7 @@ impl Source for Nobody {
 #[test]
 fn the_routes_are_documented_and_the_state_with_every_field() {
     let documented = serde_json::to_value(router(Arc::new(Nobody)).into_openapi()).expect("plain data");
-    for (path, method) in [(STATE_PATH, "get"), (FULL_PATH, "get"), (RECONCILE_PATH, "post")] {
+    for (path, method) in [(STATE_PATH, "get"), (FULL_PATH, "get"), (RECONCILE_PATH, "post"), (WITNESS_PATH, "post")] {
         assert!(documented["paths"][path][method].is_object(), "{path}: {documented}");
     }
     let shown = serde_json::to_value(Nobody.state()).expect("plain data");
@@ -93,8 +96,8 @@ fn a_flood_of_questions_is_refused_and_told_when_to_come_again() {
 async fn a_body_beyond_the_bound_is_refused_whether_or_not_it_says_so() {
     let said = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from(MESSAGE_BYTES_MAX + 1))]);
     for headers in [said, HeaderMap::new()] {
-        let refused = whole(&headers, Body::from(vec![0; MESSAGE_BYTES_MAX + 1])).await;
+        let refused = whole(&headers, Body::from(vec![0; MESSAGE_BYTES_MAX + 1]), MESSAGE_BYTES_MAX).await;
         assert_eq!(refused, Err(Refusal::TooLarge { limit: MESSAGE_BYTES_MAX }));
     }
-    assert!(whole(&HeaderMap::new(), Body::from(vec![0; MESSAGE_BYTES_MAX])).await.is_ok());
+    assert!(whole(&HeaderMap::new(), Body::from(vec![0; MESSAGE_BYTES_MAX]), MESSAGE_BYTES_MAX).await.is_ok());
 }

@@ -11,9 +11,12 @@ use lattice::frame::Frame;
 use lattice::genesis::Genesis;
 use lattice::head::{Head, SignedHead};
 use lattice::ids::LatticeId;
+use lattice::log::checkpoint::SignedCheckpoint;
+use lattice::log::evidence::ForkEvidence;
 use lattice::membership::{Membership, NotAdmitted};
 
 use crate::blame::Verdict;
+use crate::logs::log_of;
 
 /// What frames are checked against.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +38,10 @@ pub enum Content {
     Head(Box<Head>),
     /// Proof that a member signed two commits for one place.
     Evidence(Box<Equivocation>),
+    /// What a member's log amounts to, as it signed.
+    Checkpoint(Box<SignedCheckpoint>),
+    /// Proof that a member's log has two histories.
+    Fork(Box<ForkEvidence>),
     /// Nothing.
     Nothing,
 }
@@ -70,6 +77,8 @@ pub fn check(rules: &Rules<'_>, is_lattice: bool, bytes: &[u8]) -> Checked {
         Ok(Frame::Commits(commits)) => check_commits(rules, commits),
         Ok(Frame::Head(head)) => check_head(rules, &head),
         Ok(Frame::Equivocation(pair)) => check_evidence(rules, pair),
+        Ok(Frame::Checkpoint(signed)) => check_checkpoint(rules, signed),
+        Ok(Frame::Fork(evidence)) => check_fork(rules, evidence),
         Err(error) => Checked::refused(Verdict::of(error.fault()), undecodable(&error)),
     }
 }
@@ -128,6 +137,22 @@ fn check_evidence(rules: &Rules<'_>, pair: Box<Equivocation>) -> Checked {
         Checked::refused(Verdict::Ignore, "evidence-on-stranger")
     } else {
         Checked::accepted(Content::Evidence(pair))
+    }
+}
+
+fn check_checkpoint(rules: &Rules<'_>, signed: Box<SignedCheckpoint>) -> Checked {
+    match log_of(rules.membership, &rules.lattice, signed.checkpoint().origin()) {
+        None => Checked::refused(Verdict::Ignore, "log-of-stranger"),
+        Some((_, key)) if signed.verify(&key).is_ok() => Checked::accepted(Content::Checkpoint(signed)),
+        Some(_) => Checked::refused(Verdict::Reject, "checkpoint-not-signed"),
+    }
+}
+
+fn check_fork(rules: &Rules<'_>, evidence: Box<ForkEvidence>) -> Checked {
+    match log_of(rules.membership, &rules.lattice, evidence.origin()) {
+        None => Checked::refused(Verdict::Ignore, "log-of-stranger"),
+        Some((_, key)) if evidence.verify(&key).is_ok() => Checked::accepted(Content::Fork(evidence)),
+        Some(_) => Checked::refused(Verdict::Reject, "evidence-not-proven"),
     }
 }
 

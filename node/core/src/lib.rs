@@ -9,12 +9,15 @@
 //!    table from fault to gossip verdict and penalty.
 //! 2. [`admission`]: may this verified commit enter now, later, or never? [`parking`]: where "later" waits.
 //! 3. [`apply`]: a batch of admitted commits against the state: which operations win, what to write.
-//! 4. [`peers`]: who is connected, five counts, whom to dial and to close. [`schedule`]: when to reconcile with whom.
+//! 4. [`logs`]: whose logs are followed, with which keys. [`confirmed`]: the root that a quorum states.
+//! 5. [`peers`]: who is connected, five counts, whom to dial and to close. [`schedule`]: when to reconcile with whom.
 
 pub mod admission;
 pub mod apply;
 pub mod blame;
+pub mod confirmed;
 pub mod frames;
+pub mod logs;
 pub mod parking;
 pub mod peers;
 pub mod schedule;

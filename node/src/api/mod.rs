@@ -60,6 +60,7 @@ pub mod openapi;
 use auth::ApiToken;
 use problem::{Kind, Problem};
 
+use crate::audit::Audit;
 use crate::service::Service;
 
 /// Time that one request may take until its answer begins. A write waits for at most a few transactions; ten
@@ -72,7 +73,12 @@ struct ApiState {
     service: Service,
     token: Arc<ApiToken>,
     watch_slots: Arc<Semaphore>,
+    audit: Audit,
+    witness_slots: Arc<Semaphore>,
 }
+
+/// Checkpoints cosigned at once for whoever asks by the standard route; each is a transaction.
+const WITNESS_SLOTS: usize = 4;
 
 impl FromRef<ApiState> for Service {
     fn from_ref(state: &ApiState) -> Self {
@@ -81,8 +87,14 @@ impl FromRef<ApiState> for Service {
 }
 
 /// All routes of a node for clients, and with `between_nodes` those for other nodes. Whoever shows `token` may write.
-pub fn router(service: Service, token: ApiToken, between_nodes: Option<Arc<dyn Source>>) -> Router {
-    let state = ApiState { service, token: Arc::new(token), watch_slots: Arc::new(Semaphore::new(watch::STREAMS_MAX)) };
+pub fn router(audit: Audit, token: ApiToken, between_nodes: Option<Arc<dyn Source>>) -> Router {
+    let state = ApiState {
+        service: audit.service.clone(),
+        token: Arc::new(token),
+        watch_slots: Arc::new(Semaphore::new(watch::STREAMS_MAX)),
+        audit,
+        witness_slots: Arc::new(Semaphore::new(WITNESS_SLOTS)),
+    };
     bounded(openapi::documented(state, between_nodes))
 }
 

@@ -12,7 +12,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::MEDIA_TYPE;
-use super::{ApiState, body, commits, entries, facts, invitations, watch};
+use super::{ApiState, body, commits, entries, facts, invitations, log, policy, proofs, watch};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -43,6 +43,9 @@ pub(super) fn documented(state: ApiState, between_nodes: Option<Arc<dyn Source>>
         .merge(watch::routes())
         .merge(facts::routes())
         .merge(invitations::routes())
+        .merge(log::routes())
+        .merge(proofs::routes())
+        .merge(policy::routes())
         .with_state(state);
     with_document(match between_nodes {
         Some(source) => routes.merge(http_fallback::router::router(source)),

@@ -145,6 +145,7 @@ impl From<&StoreError> for Kind {
     fn from(error: &StoreError) -> Self {
         match error {
             StoreError::Full | StoreError::ReadOnly => Self::Disk,
+            StoreError::Dropped => Self::Busy,
             StoreError::Damaged(_) | StoreError::Uncertain | StoreError::Sqlite(_) => Self::Database,
         }
     }

@@ -43,7 +43,8 @@ fn facts(status: &Status) -> Vec<Line> {
         ("peers", peers(&status.peers)),
         ("members", grouped(status.members)),
         ("mode", mode(status)),
-        ("log", counted(status.log_size, "record", "records")),
+        ("log", log(status)),
+        ("confirmed", confirmed(status)),
         ("own commits", grouped(status.seq)),
         ("author", visible(&status.author)),
         ("peer id", visible(&status.peer_id)),
@@ -53,6 +54,32 @@ fn facts(status: &Status) -> Vec<Line> {
     lines.extend(status.http_peers.iter().map(|peer| ("http peer", http_peer(peer))));
     lines.extend(status.last_reconcile.as_ref().map(|last| ("reconcile", reconcile(last))));
     lines
+}
+
+/// How long the log is, and what is signed of it.
+fn log(status: &Status) -> String {
+    let records = counted(status.log_size, "record", "records");
+    let checkpoint = &status.checkpoint;
+    let by = counted(checkpoint.cosignatures, "other node", "other nodes");
+    match &checkpoint.withheld {
+        Some(why) => visible(&format!("{records}, checkpoint of {}; {why}", grouped(checkpoint.size))),
+        None if checkpoint.size == 0 => format!("{records}, not signed yet"),
+        None => format!("{records}, checkpoint of {} cosigned by {by}", grouped(checkpoint.size)),
+    }
+}
+
+/// The root that more than half of the members stated.
+fn confirmed(status: &Status) -> String {
+    match &status.confirmed_root {
+        Some(root) if root.root == status.state_root => {
+            format!("this root, stated by {} of {} members", root.by.len(), status.members)
+        }
+        Some(root) => {
+            let (entries, by) = (counted(root.entries, "entry", "entries"), root.by.len());
+            visible(&format!("root {} of {entries}, stated by {by} of {} members", short(&root.root), status.members))
+        }
+        None => "no root yet that more than half of the members stated".to_owned(),
+    }
 }
 
 /// Which road, since when and why.
@@ -113,6 +140,9 @@ fn troubles(status: &Status) -> Vec<Line> {
         lines.push(("DIVERGENCE", format!("{count} a peer's root differed at equal frontiers")));
     }
     lines.extend(status.equivocations.iter().map(|evidence| ("EQUIVOCATION", equivocation(evidence))));
+    let forked =
+        |log: &String| ("FORK", visible(&format!("log {log} has two histories; the evidence is at /api/v1/forks")));
+    lines.extend(status.forks.iter().map(forked));
     let refused = |(reason, count): (&String, &u64)| ("refused", visible(&format!("{count} × {reason}")));
     lines.extend(status.refusals.iter().map(refused));
     lines
@@ -126,6 +156,7 @@ fn equivocation(evidence: &EquivocationView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::view::CheckpointView;
 
     fn healthy() -> Status {
         Status {
@@ -138,6 +169,15 @@ mod tests {
             state_root: "cc".repeat(32),
             entries: 1234,
             log_size: 56,
+            checkpoint: CheckpointView {
+                origin: "aa/bb".into(),
+                size: 55,
+                log_root: Some("root".into()),
+                cosignatures: 2,
+                withheld: None,
+            },
+            confirmed_root: None,
+            forks: vec![],
             mode: "p2p".into(),
             mode_since_ms: 0,
             mode_reason: "the node started".into(),
@@ -163,6 +203,7 @@ mod tests {
         let text = block(&healthy());
         assert!(text.contains("peers        configured 1, connected 2, lattice 3, mesh 4, in sync 5\n"), "{text}");
         assert!(text.starts_with("node         one (ready)\n"), "{text}");
+        assert!(text.contains("56 records, checkpoint of 55 cosigned by 2 other nodes\n"), "{text}");
         assert!(!text.contains("EQUIVOCATION") && !text.contains("refused"), "{text}");
     }
 
@@ -175,11 +216,19 @@ mod tests {
             write_refusal: Some("disk full".into()),
             equivocations: vec![evidence],
             divergences: 2,
+            forks: vec!["aa/bb".into()],
+            checkpoint: CheckpointView { withheld: Some("not yet".into()), ..healthy().checkpoint },
             ..healthy()
         };
         let text = block(&sick);
-        for part in ["not ready: syncing\\u{1b}", "refused: disk full", "signed two commits 9", "2 times a peer's root"]
-        {
+        for part in [
+            "not ready: syncing\\u{1b}",
+            "refused: disk full",
+            "signed two commits 9",
+            "2 times a peer's root",
+            "log aa/bb has two",
+            "of 55; not yet",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

@@ -19,6 +19,7 @@ use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, m
 use sha2::{Digest, Sha256};
 
 use super::exchange::WholeMessages;
+use crate::audit::asked::WITNESS_BYTES_MAX;
 
 /// Connections in all, incoming ones, half-open incoming ones, and per peer: a lattice of some hundred nodes, a few
 /// strangers, no more than four file descriptors for anyone, and room for honest nodes beside some hundred who
@@ -60,6 +61,7 @@ pub(super) struct Behaviour {
     pub(super) hello: request_response::Behaviour<WholeMessages>,
     pub(super) join: request_response::Behaviour<WholeMessages>,
     pub(super) reconcile: request_response::Behaviour<WholeMessages>,
+    pub(super) witness: request_response::Behaviour<WholeMessages>,
 }
 
 /// The topic of all frames of a lattice.
@@ -106,6 +108,7 @@ fn behaviour(keypair: &Keypair, lattice: LatticeId, with_mdns: bool) -> anyhow::
         hello: exchange("/lattice/hello/1", HELLO_BYTES_MAX),
         join: exchange("/lattice/join/1", HELLO_BYTES_MAX),
         reconcile: exchange("/lattice/reconcile/1", reconcile::limits::MESSAGE_BYTES_MAX),
+        witness: exchange("/lattice/witness/1", WITNESS_BYTES_MAX),
     })
 }
 

@@ -89,6 +89,7 @@ impl SwarmTask {
             BehaviourEvent::Hello(event) => self.on_hello(event),
             BehaviourEvent::Join(event) => self.on_exchange(Protocol::Join, event),
             BehaviourEvent::Reconcile(event) => self.on_exchange(Protocol::Reconcile, event),
+            BehaviourEvent::Witness(event) => self.on_exchange(Protocol::Witness, event),
             _ => {}
         }
     }

@@ -42,6 +42,8 @@ pub enum Protocol {
     Join,
     /// Two states are compared.
     Reconcile,
+    /// A log's checkpoint is shown, or asked for.
+    Witness,
 }
 
 /// What other tasks ask of the swarm.

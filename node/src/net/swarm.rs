@@ -291,6 +291,7 @@ impl SwarmTask {
                 let id = match protocol {
                     Protocol::Join => behaviour.join.send_request(&peer, bytes),
                     Protocol::Reconcile => behaviour.reconcile.send_request(&peer, bytes),
+                    Protocol::Witness => behaviour.witness.send_request(&peer, bytes),
                 };
                 self.waiting.insert((protocol, id), reply);
             }
@@ -344,6 +345,7 @@ impl SwarmTask {
         let _ = match protocol {
             Protocol::Join => behaviour.join.send_response(channel, bytes),
             Protocol::Reconcile => behaviour.reconcile.send_response(channel, bytes),
+            Protocol::Witness => behaviour.witness.send_response(channel, bytes),
         };
     }
 }

@@ -3,6 +3,7 @@
 //! The store decides nothing. [`mod@write`] carries out a plan in one transaction, [`read`] answers, [`open`] and
 //! [`rebuild`] bring a directory back to life and prove that what is stored agrees with the stored root.
 
+pub mod log;
 pub mod open;
 pub mod read;
 pub mod rebuild;
@@ -10,9 +11,10 @@ pub mod transfer;
 pub mod write;
 
 use lattice::clock::Timestamp;
-use lattice::entry::Version;
+use lattice::entry::{Entry, Version};
 use lattice::fault::Fault;
-use lattice::op::Key;
+use lattice::op::{Key, value_hash};
+use lattice::tree::Leaf;
 
 /// Rows in one multi-row statement: on this engine 10 to 50 are fastest.
 pub(crate) const ROWS_PER_STATEMENT: usize = 32;
@@ -32,6 +34,13 @@ pub struct StoredEntry {
 }
 
 impl StoredEntry {
+    /// The leaf that it gives in the state tree.
+    pub fn leaf(&self) -> Leaf<()> {
+        let entry =
+            Entry { key: self.key.clone(), version: self.version, value: self.value.as_deref().map(value_hash) };
+        Leaf { key: entry.key_hash(), leaf: entry.leaf(), tag: () }
+    }
+
     /// When it was written, by its author's clock.
     pub fn time(&self) -> Timestamp {
         self.version.time
@@ -52,6 +61,12 @@ pub enum StoreError {
         "the database is damaged: {0}; stop the node, keep a copy of the directory, remove state.db, state.db-wal and state.db-shm, and start again: the state comes back from the other nodes"
     )]
     Damaged(String),
+    /// An entry changed on disk; it has left the state.
+    #[error(
+        "what this node stored there has changed on its disk and was dropped; other nodes bring it back: ask again in a \
+         moment, and check the disk"
+    )]
+    Dropped,
     /// Neither success nor failure of the last transaction could be read back.
     #[error("nobody knows whether the last transaction is on the disk; check the disk and restart the node")]
     Uncertain,
@@ -64,7 +79,9 @@ impl StoreError {
     /// A disk's failure is nobody's fault but ours.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Full | Self::ReadOnly | Self::Damaged(_) | Self::Uncertain | Self::Sqlite(_) => Fault::Us,
+            Self::Full | Self::ReadOnly | Self::Damaged(_) | Self::Dropped | Self::Uncertain | Self::Sqlite(_) => {
+                Fault::Us
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use lattice::frontier::{Chain, Frontier};
 use lattice::ids::{AuthorId, LatticeId, LogKey, StateRoot};
+use lattice::log::edge::Edge;
 use lattice::tree::empty_root;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{
@@ -12,6 +13,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection, Row};
 
 use super::rebuild::{Progress, Rebuilt, rebuild};
+use super::write::stored_log_size;
 use super::{OWN_LOG, StoreError};
 
 /// Connections that read; each costs [`READ_CACHE_KIB`] and a thread (a guess for two to eight cores).
@@ -88,8 +90,8 @@ pub struct Opened {
     pub rebuilt: Rebuilt,
     /// How far each chain is in.
     pub frontier: Frontier,
-    /// Records in the own log.
-    pub log_size: u64,
+    /// Where the own log goes on.
+    pub edge: Edge,
 }
 
 /// Opens `path`, creating it if absent, and proves the stored entries against the stored root.
@@ -124,12 +126,9 @@ pub async fn open(
         return Err(OpenError::RootMismatch { found, found_entries, stored, stored_entries });
     }
     let frontier = Frontier::of(chains(&mut writer).await?);
-    let log_size = sqlx::query_scalar::<_, i64>("SELECT COALESCE(MAX(position) + 1, 0) FROM records WHERE log = ?")
-        .bind(OWN_LOG)
-        .fetch_one(&mut writer)
-        .await
-        .map_err(StoreError::from)?;
-    Ok(Opened { writer, readers, rebuilt, frontier, log_size: log_size as u64 })
+    let log_size = stored_log_size(&mut writer).await?;
+    let edge = super::log::edge(&mut writer, log_size).await?;
+    Ok(Opened { writer, readers, rebuilt, frontier, edge })
 }
 
 fn write_options(path: &Path, synchronous: Synchronous) -> SqliteConnectOptions {

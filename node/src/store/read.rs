@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::TryStreamExt;
 use lattice::commit::{Commit, Header, OpSlot, SignedHeader};
-use lattice::entry::Version;
+use lattice::entry::{Entry, Version};
 use lattice::ids::{CommitId, OpHash};
-use lattice::op::{Key, Op};
+use lattice::op::{Key, Op, value_hash};
+use lattice::tree::Leaf;
 use node_core::apply::{CommitRow, EntryRow, Standing};
 use reconcile::limits::COMMITS_MAX;
 use reconcile::message::commit_bytes_at_most;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 
-use super::rebuild::sha2_of;
+use super::rebuild::{HASHED, leaf_of, sha2_of};
 use super::{OWN_LOG, ROWS_PER_STATEMENT, StoreError, StoredEntry};
 
 /// Where a reader of changes stands: after the entry with this number.
@@ -163,18 +165,79 @@ impl Reader {
         Ok((commits, served))
     }
 
-    /// The canonical bytes of a record of the own log.
+    /// The leaves that the entries in these rows give now, by row; those that are missing or damaged have none.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
-    pub async fn record(&self, position: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let record = sqlx::query_scalar("SELECT record FROM records WHERE log = ? AND position = ?")
-            .bind(OWN_LOG)
-            .bind(position as i64)
-            .fetch_optional(&self.pool)
-            .await?;
-        Ok(record)
+    pub async fn leaves_at(&self, rows: &[EntryRow]) -> Result<BTreeMap<EntryRow, Leaf<EntryRow>>, StoreError> {
+        let mut leaves = BTreeMap::new();
+        for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+            let places = vec!["?"; chunk.len()].join(",");
+            let sql = AssertSqlSafe(format!("{HASHED} WHERE e.id IN ({places})"));
+            let found =
+                chunk.iter().fold(sqlx::query(sql), |query, row| query.bind(row.0)).fetch_all(&self.pool).await?;
+            leaves.extend(found.iter().filter_map(|row| leaf_of(row).ok()).map(|leaf| (leaf.tag, leaf)));
+        }
+        Ok(leaves)
+    }
+
+    /// The commit behind the entry at `key`, with that operation and all others by hash, and the operation's place.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn commit_of(&self, key: &Key) -> Result<Option<(Commit, u32)>, StoreError> {
+        let sql = AssertSqlSafe(format!("{PARTS} WHERE e.key = ?"));
+        let row = sqlx::query(sql).bind(key.as_str().to_owned()).fetch_optional(&self.pool).await?;
+        let Some(row) = row else { return Ok(None) };
+        let (signed, mut slots) = slots_of(&row)?;
+        fill_slot(&mut slots, &row)?;
+        Ok(Some((Commit::from_parts(signed, slots), row.get::<i64, _>(3) as u32)))
+    }
+
+    /// The entries in these rows, in their order; `None` if one of them was replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn entries_at(&self, rows: &[EntryRow]) -> Result<Option<Vec<Entry>>, StoreError> {
+        let mut read = self.pool.begin().await?;
+        let mut entries = Vec::with_capacity(rows.len());
+        for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+            let found = entry_rows(&mut read, chunk).await?;
+            for row in chunk {
+                let Some(row) = found.get(&row.0) else { return Ok(None) };
+                let header = Header::decode(row.get(5)).map_err(StoreError::damaged)?;
+                let version = Version::of(&header, CommitId(sha2_of(row.get(5))), row.get::<i64, _>(3) as u32);
+                let key = Key::new(row.get(1)).map_err(StoreError::damaged)?;
+                entries.push(Entry { key, version, value: row.get::<Option<&[u8]>, _>(2).map(value_hash) });
+            }
+        }
+        Ok(Some(entries))
+    }
+
+    /// The signed header of a commit that the record at `index` names, if one of its operations still stands.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn header_of(&self, id: CommitId, index: u64) -> Result<Option<SignedHeader>, StoreError> {
+        let mut rows = sqlx::query(
+            "SELECT DISTINCT c.header, c.signature FROM entries e JOIN commits c ON c.id = e.commit_id \
+             WHERE e.id > COALESCE((SELECT last_entry FROM records WHERE log = ?1 AND position = ?2 - 1), 0) \
+             AND e.id <= (SELECT last_entry FROM records WHERE log = ?1 AND position = ?2)",
+        )
+        .bind(OWN_LOG)
+        .bind(index as i64)
+        .fetch(&self.pool);
+        while let Some(row) = rows.try_next().await? {
+            if sha2_of(row.get(0)) == id.0 {
+                let signature = row.get::<&[u8], _>(1).try_into().map_err(StoreError::damaged)?;
+                return SignedHeader::decode(row.get(0), signature).map(Some).map_err(StoreError::damaged);
+            }
+        }
+        Ok(None)
     }
 
     /// Whether this node printed an invitation with this secret.

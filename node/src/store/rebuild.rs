@@ -13,8 +13,8 @@ use lattice::membership::{Change, MEMBER_PREFIX};
 use lattice::op::{Key, value_hash};
 use lattice::tree::Leaf;
 use node_core::apply::{CommitRow, EntryRow, NextRows, Tree};
-use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Row};
 
 use super::{OWN_LOG, StoreError};
 
@@ -64,11 +64,7 @@ pub async fn rebuild(
     let next = next_rows(connection).await?;
     let authors = authors(connection).await?;
     let mut rebuilt = Rebuilt { tree: Tree::default(), changes: BTreeMap::new(), authors, latest: Timestamp(0), next };
-    let mut rows = sqlx::query(
-        "SELECT e.id, e.key, e.value, e.op_index, c.header FROM entries e JOIN commits c ON c.id = e.commit_id \
-         ORDER BY e.id",
-    )
-    .fetch(&mut *connection);
+    let mut rows = sqlx::query(AssertSqlSafe(format!("{HASHED} ORDER BY e.id"))).fetch(&mut *connection);
     let mut hashing = None;
     loop {
         let mut chunk = Vec::with_capacity(CHUNK_ENTRIES);
@@ -120,6 +116,17 @@ fn hash_rows(rows: &[SqliteRow]) -> Result<Vec<Hashed>, StoreError> {
         hashed.push(hash_row(row, &header, commit)?);
     }
     Ok(hashed)
+}
+
+/// An entry with what its hash takes, for [`leaf_of`].
+pub(super) const HASHED: &str =
+    "SELECT e.id, e.key, e.value, e.op_index, c.header FROM entries e JOIN commits c ON c.id = e.commit_id";
+
+/// The leaf that a row of [`HASHED`] gives.
+pub(super) fn leaf_of(row: &SqliteRow) -> Result<Leaf<EntryRow>, StoreError> {
+    let bytes: &[u8] = row.get(4);
+    let header = Header::decode(bytes).map_err(|e| damaged_entry(row, &e))?;
+    Ok(hash_row(row, &header, CommitId(sha2_of(bytes)))?.leaf)
 }
 
 /// Columns entry id, key, value, op index.

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use lattice::commit::OpSlot;
 use lattice::equivocation::Equivocation;
 use lattice::frontier::Chain;
-use lattice::ids::{AuthorId, StateRoot};
+use lattice::ids::{AuthorId, KeyHash, LeafHash, StateRoot};
+use lattice::log::note::KeyName;
 use node_core::apply::{CommitRow, CommitWrite, EntryRow, EntryWrite, Plan, Standing};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::read::standing_of;
+use super::rebuild::{HASHED, leaf_of};
 use super::{OWN_LOG, ROWS_PER_STATEMENT, StoreError};
 
 /// Answers kept for repeated requests with an idempotency key (about a day of steady scripts; a guess).
@@ -190,6 +192,28 @@ async fn execute_for_all(connection: &mut SqliteConnection, head: &str, ids: &[i
     Ok(())
 }
 
+/// Key and leaf hash of a stored entry; `None` if it is missing, or no entry any more.
+pub(crate) async fn stored_leaf(
+    connection: &mut SqliteConnection,
+    row: EntryRow,
+) -> Result<Option<(KeyHash, LeafHash)>, StoreError> {
+    let found = sqlx::query(AssertSqlSafe(format!("{HASHED} WHERE e.id = ?"))).bind(row.0);
+    let found = found.fetch_optional(connection).await?;
+    Ok(found.as_ref().and_then(|found| leaf_of(found).ok()).map(|leaf| (leaf.key, leaf.leaf)))
+}
+
+/// Deletes an entry, and its commit if nothing of that stands any more.
+pub(crate) async fn drop_entry(connection: &mut SqliteConnection, row: EntryRow) -> Result<(), StoreError> {
+    let commit: Option<i64> = sqlx::query_scalar("DELETE FROM entries WHERE id = ? RETURNING commit_id")
+        .bind(row.0)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(commit) = commit else { return Ok(()) };
+    sqlx::query("UPDATE commits SET live = live - 1 WHERE id = ?").bind(commit).execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM commits WHERE id = ? AND live <= 0").bind(commit).execute(connection).await?;
+    Ok(())
+}
+
 /// Stores how far a chain is in.
 pub(crate) async fn write_chain(
     connection: &mut SqliteConnection,
@@ -206,23 +230,6 @@ pub(crate) async fn write_chain(
     Ok(())
 }
 
-/// Appends a record to the own log.
-pub(crate) async fn append_record(
-    connection: &mut SqliteConnection,
-    position: u64,
-    record: Vec<u8>,
-    last_entry: EntryRow,
-) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO records (log, position, record, last_entry) VALUES (?, ?, ?, ?)")
-        .bind(OWN_LOG)
-        .bind(position as i64)
-        .bind(record)
-        .bind(last_entry.0)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
 /// Names the own log, before its first record.
 pub(crate) async fn name_log(connection: &mut SqliteConnection, origin: &str, key: &[u8]) -> Result<(), StoreError> {
     sqlx::query("INSERT OR IGNORE INTO logs (id, origin, key) VALUES (?, ?, ?)")
@@ -232,6 +239,13 @@ pub(crate) async fn name_log(connection: &mut SqliteConnection, origin: &str, ke
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// The name of the own log.
+pub(crate) async fn log_name(connection: &mut SqliteConnection) -> Result<KeyName, StoreError> {
+    let origin: String =
+        sqlx::query_scalar("SELECT origin FROM logs WHERE id = ?").bind(OWN_LOG).fetch_one(connection).await?;
+    origin.parse().map_err(StoreError::damaged)
 }
 
 /// Records what the state amounts to now.

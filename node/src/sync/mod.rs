@@ -17,6 +17,7 @@ use lattice::fault::Fault;
 use lattice::frame::Frame;
 use lattice::head::{Head, SignedHead};
 use lattice::ids::{AuthorId, StateRoot};
+use lattice::membership::Membership;
 use lattice::record::Event;
 use lattice::tree::prefix::Prefix;
 use libp2p::PeerId;
@@ -164,7 +165,13 @@ impl Sync {
             let summary = Ours { root: ours.root, frontier: ours.frontier_digest };
             schedule.head(steady_ms(), &PeerName::from(member.peer_id.as_slice()), &head, &summary);
         }
+        self.stated(&ours.membership, &head);
         self.net.command(Command::Head { head, known }).await;
+    }
+
+    fn stated(&self, membership: &Membership, head: &Head) {
+        let mut confirmations = self.audit.service.inner.confirmations.lock().unwrap_or_else(PoisonError::into_inner);
+        confirmations.stated(membership, head);
     }
 
     async fn ended(&self, schedule: &mut Schedule, peer: PeerId, report: Report) {
@@ -240,7 +247,9 @@ impl Sync {
         let mut states = self.writer.watch();
         loop {
             let published = states.borrow_and_update().clone();
-            let frame = Frame::Head(Box::new(signed_head(&self.identity, &published)));
+            let signed = signed_head(&self.identity, &published);
+            self.stated(&published.membership, signed.head());
+            let frame = Frame::Head(Box::new(signed));
             self.net.command(Command::Publish(frame.encode())).await;
             let change = async {
                 tokio::time::sleep(HEAD_PAUSE).await;

@@ -54,7 +54,7 @@ impl State {
         }
         if self.membership.is_active(&member.author) {
             let (root, entries) = (self.tree.root(), self.tree.len());
-            let log_position = self.log_size;
+            let log_position = self.edge.size();
             return Invitation::Done(Written {
                 commit: CommitId::ZERO,
                 seq: 0,

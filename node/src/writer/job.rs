@@ -6,13 +6,18 @@ use lattice::equivocation::Equivocation;
 use lattice::fault::Fault;
 use lattice::frontier::Chain;
 use lattice::genesis::Member;
-use lattice::ids::{AuthorId, CommitId, StateRoot};
+use lattice::ids::{AuthorId, CommitId, KeyHash, StateRoot};
+use lattice::log::checkpoint::SignedCheckpoint;
+use lattice::log::evidence::ForkEvidence;
+use lattice::log::note::{SignatureLine, VerifierKey};
+use lattice::log::witness::AddCheckpoint;
 use lattice::membership::NotAdmitted;
 use lattice::op::{BadOp, Op};
 use lattice::record::Event;
 use tokio::sync::oneshot;
 
 use super::Reply;
+use super::witness::Witnessed;
 use crate::store::StoreError;
 
 /// A client's name for one write, so that a repeated request is not a second write.
@@ -67,6 +72,43 @@ pub enum Job {
     Note {
         /// What happened.
         event: Event,
+    },
+    /// Sign the own log as it is now, if that was not done.
+    Checkpoint,
+    /// Add cosignatures to the last checkpoint.
+    Cosigned {
+        /// Signature lines with the keys that they are by. Those over an older checkpoint are left out.
+        lines: Vec<(SignatureLine, VerifierKey)>,
+        /// Tells when it is done.
+        reply: oneshot::Sender<()>,
+    },
+    /// Others have said what they hold of the own log: it may be signed from now on.
+    MaySign,
+    /// Others hold a checkpoint of the own log that this node has lost: go on under a new name.
+    RenameLog {
+        /// The checkpoint, which the own key signed.
+        held: Box<SignedCheckpoint>,
+    },
+    /// Cosign another's checkpoint, if it grew from the last one.
+    Witness {
+        /// The request.
+        request: Box<AddCheckpoint>,
+        /// Where the answer goes, once it is durable.
+        reply: oneshot::Sender<Result<Witnessed, StoreError>>,
+    },
+    /// Keep evidence against a log; it was verified.
+    Fork {
+        /// The evidence.
+        evidence: Box<ForkEvidence>,
+        /// Gives it back if it is the first against that log.
+        reply: oneshot::Sender<Result<Option<ForkEvidence>, StoreError>>,
+    },
+    /// Look at these keys' entries on disk again, and drop those that are damaged: a reconcile brings them back.
+    Recheck {
+        /// Hashes of the keys.
+        keys: Vec<KeyHash>,
+        /// Tells how many were dropped.
+        reply: oneshot::Sender<Result<u64, StoreError>>,
     },
     /// Keep evidence that a peer sent.
     Evidence {

@@ -5,11 +5,14 @@
 //! told to others. If the transaction fails nothing of it happened: the tree is persistent, so the old one stands.
 
 mod answers;
+mod checkpoint;
 mod evidence;
 mod group;
 pub mod job;
+mod repair;
 mod state;
 mod transaction;
+pub mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::now_ms;
 use crate::store::open::Opened;
+pub use checkpoint::{Checkpointed, log_key};
 use group::{Group, Item, Own, Place, Task};
 use job::{Fate, Invitation, Job, Taken, WriteError, Written};
 pub use state::Published;
@@ -184,6 +188,44 @@ impl Writer {
                 self.finish(group).await;
                 let noted = self.state.note(now_ms(), event).await;
                 self.publish(noted.err());
+            }
+            Job::Checkpoint => {
+                self.finish(group).await;
+                let signed = self.state.checkpoint(&self.identity, now_ms()).await;
+                self.publish(signed.err());
+            }
+            Job::Cosigned { lines, reply } => {
+                let kept = self.state.cosigned(lines).await;
+                self.publish(kept.err());
+                let _ = reply.send(());
+            }
+            Job::MaySign => {
+                self.state.may_sign = true;
+                let trouble = self.publisher.borrow().trouble.clone();
+                self.publish(trouble);
+            }
+            Job::RenameLog { held } => {
+                self.finish(group).await;
+                let renamed = self.state.rename_log(&self.identity, &held, now_ms()).await;
+                self.publish(renamed.err());
+            }
+            Job::Witness { request, reply } => {
+                let witnessed = self.state.witness(&self.identity, &request, now_ms()).await;
+                self.publish(witnessed.as_ref().err().cloned());
+                // The log asks again if it hears nothing.
+                let _ = reply.send(witnessed);
+            }
+            Job::Fork { evidence, reply } => {
+                let kept = self.state.keep_fork(*evidence, now_ms()).await;
+                self.publish(kept.as_ref().err().cloned());
+                let _ = reply.send(kept);
+            }
+            Job::Recheck { keys, reply } => {
+                self.finish(group).await;
+                let dropped = self.state.drop_damaged(&keys, now_ms()).await;
+                self.publish(dropped.clone().err());
+                // Whoever looked may be gone; what is dropped is dropped.
+                let _ = reply.send(dropped);
             }
             Job::Evidence { pair } => {
                 let kept = self.state.keep_evidence(&pair).await;

@@ -8,6 +8,9 @@ use lattice::commit::{Draft, VerifiedCommit};
 use lattice::equivocation::Equivocation;
 use lattice::frontier::{Chain, Frontier};
 use lattice::ids::{AuthorId, CommitId, KeyHash, LatticeId, StateRoot};
+use lattice::log::checkpoint::origin;
+use lattice::log::edge::Edge;
+use lattice::log::note::KeyName;
 use lattice::membership::{Change, Membership};
 use lattice::op::Op;
 use lattice::record::{Event, Record};
@@ -18,11 +21,13 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::Identity;
 use super::answers::written;
+use super::checkpoint::Checkpointed;
 use super::group::{Group, Item, Task};
 use super::job::{WriteError, Written};
 use super::transaction::{Batch, Next};
+use super::witness::{Forks, WitnessedLogs};
 use crate::store::open::Opened;
-use crate::store::{StoreError, write};
+use crate::store::{StoreError, log, write};
 
 /// Operations in a group from which on the planning leaves the async threads.
 const BLOCKING_OPS: usize = 64;
@@ -45,6 +50,16 @@ pub struct Published {
     pub members: StateTree<EntryRow>,
     /// Records in the own log.
     pub log_size: u64,
+    /// Its name.
+    pub origin: KeyName,
+    /// Its last checkpoint.
+    pub checkpointed: Option<Arc<Checkpointed>>,
+    /// Whether it is signed while it grows: not before enough others have said what they hold of it.
+    pub may_sign: bool,
+    /// What this node cosigned last of others' logs.
+    pub witnessed: Arc<WitnessedLogs>,
+    /// Evidence against logs that forked.
+    pub forks: Arc<Forks>,
     /// Commits that wait.
     pub waiting: usize,
     /// Evidence kept.
@@ -55,6 +70,13 @@ pub struct Published {
     pub is_catching_up: bool,
     /// Why the last transaction failed, until one succeeds.
     pub trouble: Option<StoreError>,
+}
+
+impl Published {
+    /// Records under the last checkpoint; 0 before the first.
+    pub fn checkpoint_size(&self) -> u64 {
+        self.checkpointed.as_ref().map_or(0, |last| last.signed.checkpoint().size())
+    }
 }
 
 pub(super) struct State {
@@ -68,7 +90,13 @@ pub(super) struct State {
     pub(super) authors: BTreeMap<AuthorId, i64>,
     pub(super) equivocations: Arc<Vec<Equivocation>>,
     pub(super) next: NextRows,
-    pub(super) log_size: u64,
+    /// Name of the own log.
+    pub(super) origin: KeyName,
+    pub(super) edge: Edge,
+    pub(super) checkpointed: Option<Arc<Checkpointed>>,
+    pub(super) may_sign: bool,
+    pub(super) witnessed: Arc<WitnessedLogs>,
+    pub(super) forks: Arc<Forks>,
     pub(super) clock: Clock,
     pub(super) damaged: u64,
     /// Whether the last transaction may or may not be on disk.
@@ -108,21 +136,33 @@ impl State {
             authors: rebuilt.authors,
             equivocations: Arc::default(),
             next: rebuilt.next,
-            log_size: opened.log_size,
+            origin: origin(&identity.lattice, &identity.keys.author.id(), 1),
+            edge: opened.edge,
+            checkpointed: None,
+            may_sign: false,
+            witnessed: Arc::default(),
+            forks: Arc::default(),
             clock: Clock::resuming_at(rebuilt.latest.max(tips.unwrap_or_default())),
             damaged: 0,
             is_uncertain: false,
             is_catching_up,
         };
         state.equivocations = Arc::new(state.stored_evidence().await?);
-        if state.log_size == 0 {
+        if state.edge.size() == 0 {
             let author = identity.keys.author.id();
             // A log is never begun twice under one name.
-            let again = if is_catching_up { format!("/{now_ms}") } else { String::new() };
-            let origin = format!("{}/{author}{again}", identity.lattice);
-            write::name_log(&mut state.connection, &origin, identity.keys.log_key().as_bytes()).await?;
+            let opening = if is_catching_up { now_ms } else { 1 };
+            state.origin = origin(&identity.lattice, &author, opening);
+            let key = identity.keys.log_key();
+            write::name_log(&mut state.connection, state.origin.as_str(), key.as_bytes()).await?;
             state.note(now_ms, Event::Opened { lattice: identity.lattice, author }).await?;
+            // Nobody can hold anything of a log that begins now.
+            state.may_sign = true;
+        } else {
+            state.origin = write::log_name(&mut state.connection).await?;
+            state.take_up_checkpoint(identity).await?;
         }
+        state.take_up_witnessed().await?;
         Ok(state)
     }
 
@@ -135,7 +175,12 @@ impl State {
             membership: self.membership.clone(),
             changes: self.changes.clone(),
             members: self.members.clone(),
-            log_size: self.log_size,
+            log_size: self.edge.size(),
+            origin: self.origin.clone(),
+            checkpointed: self.checkpointed.clone(),
+            may_sign: self.may_sign,
+            witnessed: self.witnessed.clone(),
+            forks: self.forks.clone(),
             waiting,
             equivocations: self.equivocations.clone(),
             damaged: self.damaged,
@@ -195,7 +240,7 @@ impl State {
             authors: self.authors.clone(),
             evidence,
             next: plan.next,
-            log_size: self.log_size,
+            edge: self.edge.clone(),
         };
         let damaged = self.count_damage(&plan, &next.evidence).await?;
         let what = Batch { identity, items, plan: &plan, chains: &chains, before: self.tree.root(), time_ms: now_ms };
@@ -207,9 +252,7 @@ impl State {
 
     /// All or nothing, on disk and in what it gives back.
     async fn transact(&mut self, next: Next, what: &Batch<'_>) -> Result<Next, StoreError> {
-        if self.is_uncertain {
-            return Err(StoreError::Uncertain);
-        }
+        self.expect_certain()?;
         write::begin(&mut self.connection).await?;
         let (next, error) = match next.write(&mut self.connection, what).await {
             Ok(next) => match write::commit(&mut self.connection).await {
@@ -222,15 +265,19 @@ impl State {
         let Some(next) = next else { return Err(error) };
         // A commit that reports an error may still have taken place. Every transaction appends to the log, so its size
         // on disk tells.
-        if self.took_place(next.log_size).await? { Ok(next) } else { Err(error) }
+        if self.took_place(next.edge.size()).await? { Ok(next) } else { Err(error) }
     }
 
     /// Whether the log on disk has reached this size. If even that can't be read, nobody knows what is durable, and
     /// going on could sign a second commit for one place: the writer refuses everything until a restart.
-    async fn took_place(&mut self, log_size: u64) -> Result<bool, StoreError> {
+    pub(super) async fn took_place(&mut self, log_size: u64) -> Result<bool, StoreError> {
         let stored = write::stored_log_size(&mut self.connection).await;
         self.is_uncertain = stored.is_err();
         Ok(stored? == log_size)
+    }
+
+    pub(super) fn expect_certain(&self) -> Result<(), StoreError> {
+        if self.is_uncertain { Err(StoreError::Uncertain) } else { Ok(()) }
     }
 
     fn adopt(&mut self, next: Next, batch: &[&VerifiedCommit]) -> Done {
@@ -251,7 +298,7 @@ impl State {
         self.changes = next.changes;
         self.authors = next.authors;
         self.next = next.next;
-        self.log_size = next.log_size;
+        self.edge = next.edge;
         batch.iter().for_each(|commit| self.clock.observe(commit.header().time));
         Done { membership_changed, winning: BTreeSet::new(), evidence: next.evidence }
     }
@@ -316,19 +363,26 @@ impl State {
         let root = self.tree.root();
         let record = Record { time_ms: now_ms, before: root, after: root, entries: self.tree.len(), event };
         let last_entry = EntryRow(self.next.entry.0 - 1);
-        let appended = write::append_record(&mut self.connection, self.log_size, record.encode(), last_entry).await;
-        if let Err(error) = appended
-            && !self.took_place(self.log_size + 1).await?
-        {
-            return Err(error);
+        let mut edge = self.edge.clone();
+        write::begin(&mut self.connection).await?;
+        let appended = log::append_record(&mut self.connection, &mut edge, record.encode(), last_entry).await;
+        let written = match appended {
+            Ok(()) => write::commit(&mut self.connection).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            write::roll_back(&mut self.connection).await;
+            if !self.took_place(edge.size()).await? {
+                return Err(error);
+            }
         }
-        self.log_size += 1;
+        self.edge = edge;
         Ok(())
     }
 
     pub(super) fn written(&self, commit: &VerifiedCommit) -> Written {
         let (root, entries) = (self.tree.root(), self.tree.len());
-        written(commit, self.log_size, root, entries)
+        written(commit, self.edge.size(), root, entries)
     }
 
     pub(super) async fn close(self) {

@@ -419,3 +419,48 @@ async fn changes_come_once_in_order_and_resume_from_a_log_position() {
     assert!(first.more && first.upto == positions[1], "one seen whole: {}", first.upto);
     node.stop().await;
 }
+
+/// Changes the database behind the back of a node that runs.
+async fn by_hand(dir: &Path, sql: &'static str) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.join("state.db"));
+    let mut database =
+        <sqlx::sqlite::SqliteConnection as sqlx::Connection>::connect_with(&options).await.expect("there");
+    sqlx::query(sql).execute(&mut database).await.expect("SQL");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changed_on_disk_leaves_the_state_and_comes_back_with_its_commit() {
+    // A running node served wrong values under a right root, and nobody was told.
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = start(dir.path()).await;
+    node.write(add(1)).await.expect("an admin");
+    let commits = chain(1, 600);
+    node.take(commits.clone()).await;
+    let (right, entries) = (node.root(), node.handle.published().tree.len());
+    let recorded = node.handle.published().log_size;
+    by_hand(dir.path(), "UPDATE entries SET value = x'6576696c' WHERE key = '1/5'").await;
+    by_hand(dir.path(), "DELETE FROM entries WHERE key IN ('1/6', '1/599')").await;
+    let journal: Arc<crate::journal::Journal> = Arc::default();
+    let (writer, reader) = (node.handle.clone(), node.reader.clone());
+    let scrubber = crate::scrub::Scrubber { writer, reader, journal: journal.clone(), pause: Duration::MAX };
+    scrubber.pass().await.expect("readable");
+    let published = node.handle.published();
+    assert_eq!((published.tree.len(), published.damaged), (entries - 3, 3));
+    let (mut root, mut dropped) = (right, 0);
+    for position in recorded..published.log_size {
+        let record = node.reader.record(position).await.expect("readable").expect("written");
+        let record = Record::decode(&record).expect("canonical");
+        assert_eq!(record.before, root);
+        root = record.after;
+        dropped += if let Event::Damaged { dropped } = record.event { dropped } else { 0 };
+    }
+    assert_eq!((root, dropped), (node.root(), 3), "every step is in the log");
+    assert!(journal.behind(0, 9).iter().all(|happening| happening.kind == "damage"));
+    scrubber.pass().await.expect("readable");
+    assert_eq!(node.handle.published().log_size, published.log_size, "what is right stays");
+    node.take(vec![commits[4].clone(), commits[5].clone(), commits[598].clone()]).await;
+    assert_eq!(node.root(), right);
+    assert_eq!(node.value("1/5").await.as_deref(), Some(&b"v"[..]));
+    node.stop().await;
+    start(dir.path()).await.stop().await;
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lattice::equivocation::Equivocation;
 use lattice::frontier::Frontier;
 use lattice::ids::{AuthorId, KeyHash, StateRoot, ValueHash};
+use lattice::log::edge::Edge;
 use lattice::membership::{Change, MEMBER_PREFIX, Membership};
 use lattice::op::{Key, value_hash};
 use lattice::record::{Event, Record};
@@ -15,7 +16,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::Identity;
 use super::answers::{encode_written, request_hash, written};
 use super::group::{Item, Task};
-use crate::store::{StoreError, write};
+use crate::store::{StoreError, log, write};
 
 /// What a transaction is about.
 pub(super) struct Batch<'a> {
@@ -38,7 +39,7 @@ pub(super) struct Next {
     pub(super) authors: BTreeMap<AuthorId, i64>,
     pub(super) evidence: Vec<Equivocation>,
     pub(super) next: NextRows,
-    pub(super) log_size: u64,
+    pub(super) edge: Edge,
 }
 
 impl Next {
@@ -66,15 +67,13 @@ impl Next {
         }
         let (root, entries) = (self.tree.root(), self.tree.len());
         write::write_state(connection, root, entries).await?;
-        keep_answers(connection, items, root, entries, self.log_size).await?;
+        keep_answers(connection, items, root, entries, self.edge.size()).await?;
         Ok(self)
     }
 
     async fn append(&mut self, connection: &mut SqliteConnection, record: Record) -> Result<(), StoreError> {
         let last_entry = EntryRow(self.next.entry.0 - 1);
-        write::append_record(connection, self.log_size, record.encode(), last_entry).await?;
-        self.log_size += 1;
-        Ok(())
+        log::append_record(connection, &mut self.edge, record.encode(), last_entry).await
     }
 
     /// Lets membership changes of the plan take effect: whoever lost a right loses what lies beyond the cut, and so

@@ -84,7 +84,8 @@ async fn reconciles(node: &Node) -> Vec<(String, u64, u64)> {
         | Event::Mode { .. }
         | Event::Membership { .. }
         | Event::Stated
-        | Event::Renamed { .. } => None,
+        | Event::Renamed { .. }
+        | Event::Damaged { .. } => None,
     };
     records.filter_map(told).collect()
 }

@@ -80,6 +80,8 @@ fn handed_on(content: &Content) -> String {
         Content::Commits(commits) => format!("{} commits", commits.len()),
         Content::Head(_) => "head".to_owned(),
         Content::Evidence(_) => "evidence".to_owned(),
+        Content::Checkpoint(signed) => format!("checkpoint of {}", signed.checkpoint().size()),
+        Content::Fork(_) => "fork".to_owned(),
         Content::Nothing => "nothing".to_owned(),
     }
 }

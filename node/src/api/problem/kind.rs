@@ -13,6 +13,8 @@ pub enum Kind {
     Forbidden,
     /// The key holds nothing.
     NoSuchEntry,
+    /// The log, as signed, does not reach as far.
+    NoSuchRecord,
     /// Nothing is served there.
     NoSuchRoute,
     /// Something is served there, but not by this method.
@@ -51,6 +53,7 @@ impl Kind {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A valid token is needed"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::NoSuchEntry => (StatusCode::NOT_FOUND, "no-such-entry", "No such entry"),
+            Self::NoSuchRecord => (StatusCode::NOT_FOUND, "no-such-record", "The log has no such record"),
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route", "Nothing is served here"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not served by this method")
@@ -86,6 +89,7 @@ impl Kind {
             | Self::Unauthorized
             | Self::Forbidden
             | Self::NoSuchEntry
+            | Self::NoSuchRecord
             | Self::NoSuchRoute
             | Self::MethodNotAllowed
             | Self::RequestTimeout

@@ -64,6 +64,8 @@ impl Node {
             Content::Commits(commits) => self.writer.push(Job::Take { commits, waiting: None }),
             Content::Head(head) => self.on_head(now, &head),
             Content::Evidence(pair) => self.writer.push(Job::Evidence(pair)),
+            // Nodes of the simulation keep no logs.
+            Content::Checkpoint(_) | Content::Fork(_) => {}
             Content::Nothing => {}
         }
     }

@@ -1,0 +1,61 @@
+//! What auditors get from this node: a log that is signed while it grows, and proofs made from it.
+//!
+//! Formats and judgements are those of `lattice::log` and `lattice::bundle`.
+//!
+//! # Reading order
+//!
+//! 1. [`keep_signed`]: checkpoints in time. [`proofs`]: what is shown at them.
+//! 2. [`cosigning`]: our checkpoints before others' eyes. [`asked`]: others' before ours. [`board`]: what is known of all.
+
+pub mod asked;
+pub mod board;
+pub mod cosigning;
+pub mod proofs;
+
+pub use board::Board;
+
+use std::time::Duration;
+
+use http_fallback::client::Client;
+use tokio_util::sync::CancellationToken;
+
+use crate::service::Service;
+use crate::writer::WriterHandle;
+use crate::writer::job::Job;
+
+/// What this node knows and does about logs, its own and others'. Cheap to clone.
+#[derive(Clone)]
+pub struct Audit {
+    /// Store, network and keys.
+    pub service: Service,
+    /// What was heard of all logs.
+    pub board: Board,
+    /// Asks members that libp2p does not reach.
+    pub client: Client,
+}
+
+impl Audit {
+    fn writer(&self) -> &WriterHandle {
+        &self.service.inner.writer
+    }
+}
+
+/// Has the log signed whenever it has grown, but never twice within `interval`.
+pub async fn keep_signed(writer: WriterHandle, interval: Duration, stop: CancellationToken) {
+    let mut states = writer.watch();
+    loop {
+        let signing = async {
+            let grown =
+                states.wait_for(|state| state.may_sign && state.log_size > state.checkpoint_size()).await.is_ok();
+            // A writer that is gone, or a disk that takes nothing, is told elsewhere; the next round tries again.
+            if grown {
+                writer.send(Job::Checkpoint).await;
+            }
+            tokio::time::sleep(interval).await;
+        };
+        tokio::select! {
+            () = signing => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! This node as a witness of others' logs: compared and stored in one step, answered only then. And the end of a name:
+//! what happens when others hold more of our own log than we do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lattice::log::checkpoint::{SignedCheckpoint, origin};
+use lattice::log::evidence::ForkEvidence;
+use lattice::log::exchange::Response;
+use lattice::log::witness::{AddCheckpoint, Seen, Verdict, judge};
+use lattice::record::{Event, Record};
+use node_core::apply::EntryRow;
+use node_core::logs::log_of;
+
+use super::Identity;
+use super::state::State;
+use crate::store::{StoreError, log, write};
+
+/// Logs of which a checkpoint is kept. A member's node has one, or a few in a long life; beyond it new ones are refused.
+pub const WITNESSED_MAX: usize = 1024;
+
+/// What became of a request to cosign.
+pub struct Witnessed {
+    /// What the log is told.
+    pub response: Response,
+    /// Evidence that the log forked, if this was the first.
+    pub fork: Option<ForkEvidence>,
+}
+
+impl State {
+    /// What was kept of others' logs before this start.
+    pub(super) async fn take_up_witnessed(&mut self) -> Result<(), StoreError> {
+        self.witnessed = Arc::new(log::witnessed(&mut self.connection).await?);
+        self.forks = Arc::new(log::forks(&mut self.connection).await?);
+        Ok(())
+    }
+
+    /// Judges a request to cosign, and stores the checkpoint before it is cosigned.
+    pub(super) async fn witness(
+        &mut self,
+        identity: &Identity,
+        request: &AddCheckpoint,
+        now_ms: u64,
+    ) -> Result<Witnessed, StoreError> {
+        let name = request.checkpoint.checkpoint().origin();
+        let key = log_of(&self.membership, &identity.lattice, name).map(|(_, key)| key);
+        let held = self.witnessed.get(name);
+        if held.is_none() && self.witnessed.len() >= WITNESSED_MAX {
+            let body = "this node keeps checkpoints of as many logs as it can\n".to_owned();
+            return Ok(Witnessed { response: Response { status: 503, body }, fork: None });
+        }
+        let latest = held.map(|held| held.checkpoint()).map(|held| Seen { size: held.size(), root: *held.root() });
+        match judge(request, key.as_slice(), latest) {
+            Verdict::Cosign(_) => {
+                let own = origin(&identity.lattice, &identity.keys.author.id(), 1);
+                let line = request.checkpoint.cosign(now_ms / 1000, &own, &identity.keys.log);
+                log::write_witnessed(&mut self.connection, &request.checkpoint).await?;
+                let witnessed = Arc::make_mut(&mut self.witnessed);
+                witnessed.insert(name.to_owned(), request.checkpoint.clone());
+                Ok(Witnessed { response: Response { status: 200, body: format!("{line}\n") }, fork: None })
+            }
+            Verdict::Refuse { why, is_fork } => {
+                let evidence = match (key, held) {
+                    (Some(key), Some(held)) if is_fork => ForkEvidence::new(held, &request.checkpoint, None, &key).ok(),
+                    (Some(_) | None, Some(_) | None) => None,
+                };
+                let fork = match evidence {
+                    Some(evidence) => self.keep_fork(evidence, now_ms).await?,
+                    None => None,
+                };
+                Ok(Witnessed { response: Response { status: why.status(), body: why.body() }, fork })
+            }
+        }
+    }
+
+    /// Keeps the first evidence against each log; gives it back if it is new.
+    pub(super) async fn keep_fork(
+        &mut self,
+        evidence: ForkEvidence,
+        now_ms: u64,
+    ) -> Result<Option<ForkEvidence>, StoreError> {
+        if self.forks.contains_key(evidence.origin()) || self.forks.len() >= WITNESSED_MAX {
+            return Ok(None);
+        }
+        log::write_fork(&mut self.connection, &evidence, now_ms).await?;
+        Arc::make_mut(&mut self.forks).insert(evidence.origin().to_owned(), evidence.clone());
+        Ok(Some(evidence))
+    }
+
+    /// Lets the own log go on under a new name, since others hold `held` of it, which this node does not.
+    pub(super) async fn rename_log(
+        &mut self,
+        identity: &Identity,
+        held: &SignedCheckpoint,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.expect_certain()?;
+        let head = held.checkpoint();
+        if head.origin() != self.origin.as_str() {
+            return Ok(());
+        }
+        let new = origin(&identity.lattice, &identity.keys.author.id(), now_ms);
+        let event = Event::Renamed { origin: self.origin.to_string(), size: head.size(), root: *head.root() };
+        let (root, entries) = (self.tree.root(), self.tree.len());
+        let record = Record { time_ms: now_ms, before: root, after: root, entries, event };
+        let last_entry = EntryRow(self.next.entry.0 - 1);
+        let mut edge = self.edge.clone();
+        write::begin(&mut self.connection).await?;
+        let written = async {
+            log::append_record(&mut self.connection, &mut edge, record.encode(), last_entry).await?;
+            log::rename(&mut self.connection, &new).await?;
+            write::commit(&mut self.connection).await
+        };
+        if let Err(error) = written.await {
+            write::roll_back(&mut self.connection).await;
+            if !self.took_place(edge.size()).await? {
+                return Err(error);
+            }
+        }
+        tracing::error!(
+            old = %self.origin, %new, held_size = head.size(),
+            "other nodes hold a checkpoint of this node's log that it has lost: its database is an older copy. The log goes \
+             on under a new name that names the old one, so that it never contradicts what was signed; auditors need the new \
+             policy (`lattice policy show`)"
+        );
+        (self.edge, self.origin, self.checkpointed) = (edge, new, None);
+        self.may_sign = true;
+        Ok(())
+    }
+}
+
+/// What is kept of others' logs, by origin.
+pub type WitnessedLogs = BTreeMap<String, SignedCheckpoint>;
+
+/// The first evidence against each log, by origin.
+pub type Forks = BTreeMap<String, ForkEvidence>;

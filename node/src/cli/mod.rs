@@ -6,8 +6,8 @@
 //! # Reading order
 //!
 //! 1. [`exit`]: how a command ends. [`target`]: which node it means. [`client`]: how it talks to that node.
-//! 2. One file per command. `import` is the only one with parts.
-//! 3. [`text`]: how facts are laid out for people.
+//! 2. One file per command. `import`, `verify` and `audit` have parts.
+//! 3. [`text`]: how facts are laid out for people. `whole`: files that appear once they are whole.
 
 use std::process::ExitCode;
 
@@ -23,6 +23,7 @@ pub mod text;
 
 pub mod sse;
 
+mod audit;
 mod delete;
 mod export;
 mod get;
@@ -32,10 +33,14 @@ mod invite;
 mod join;
 mod list;
 mod peers;
+mod policy;
+mod proof;
 mod put;
 mod run;
 mod status;
+mod verify;
 mod watch;
+mod whole;
 
 use exit::Failure;
 
@@ -77,6 +82,14 @@ enum Command {
     Import(import::Args),
     /// Prints entries as lines that `import` reads.
     Export(export::Args),
+    /// Fetches a proof of an entry, an absence, a commit or a log record.
+    Proof(proof::Args),
+    /// Judges a proof offline, by a policy and nothing else.
+    Verify(verify::Args),
+    /// Shows whose logs and cosignatures count in a lattice.
+    Policy(policy::Args),
+    /// Follows nodes from outside, or looks through a stopped node's files, and believes neither.
+    Audit(audit::Args),
     /// Lattices of several processes on this machine.
     #[command(subcommand)]
     Testnet(testnet::cli::Args),
@@ -105,6 +118,10 @@ async fn do_command(command: Command) -> Result<ExitCode, Failure> {
         Command::Watch(args) => watch::run(args).await?,
         Command::Import(args) => import::run(args).await?,
         Command::Export(args) => export::run(args).await?,
+        Command::Proof(args) => proof::run(args).await?,
+        Command::Verify(args) => return verify::run(&args),
+        Command::Policy(args) => policy::run(args).await?,
+        Command::Audit(args) => return audit::run(args).await,
         Command::Testnet(args) => {
             return testnet::cli::run(args).await.map_err(|error| Failure::No(format!("{error:#}")));
         }

@@ -40,6 +40,15 @@ fn command_lines_that_are_read() {
         "lattice import - --format csv --prefix p/",
         "lattice import F.ndjson --json",
         "lattice export fruit/ -o FILE",
+        "lattice proof entry fruit/apple -o FILE",
+        "lattice proof absence k --url http://127.0.0.1:4800",
+        "lattice proof commit 0000000000000000000000000000000000000000000000000000000000000000 --record 7",
+        "lattice proof log 0 --dir D",
+        "lattice verify FILE --policy P --json",
+        "lattice policy show --dir D",
+        "lattice audit http://a:1 https://b --policy P --once --state S --deep --token-file T --json --max-age 60",
+        "lattice audit http://a:1 --policy P --every 5 --metrics 127.0.0.1:0 --webhook http://c --on-alarm /bin/x -v --once",
+        "lattice audit --db D --deep",
         "lattice testnet up --nodes 3",
     ] {
         if let Err(error) = parse(line) {
@@ -66,6 +75,13 @@ fn command_lines_that_are_refused_say_why() {
         ("lattice import", "<FILE>"),
         ("lattice import F --format xml", "possible values: ndjson, csv"),
         ("lattice join --name n", "<TICKET>"),
+        ("lattice proof commit abc", "64 hexadecimal digits"),
+        ("lattice verify FILE", "--policy"),
+        ("lattice audit", "<URL>"),
+        ("lattice audit http://a:1", "--policy"),
+        ("lattice audit --db D", "--deep"),
+        ("lattice audit http://a:1 --db D --deep", "cannot be used with"),
+        ("lattice audit http://a:1 --policy P --token-file T", "--deep"),
     ] {
         let refused = parse(line).err().unwrap_or_else(|| panic!("{line} was read"));
         assert_eq!(refused.exit_code(), 2, "{line}");

@@ -1,0 +1,145 @@
+//! `lattice audit`: follows nodes from outside, or looks through a stopped node's files, and believes neither.
+//!
+//! # Reading order
+//!
+//! 1. [`finding`]: what can be found, and when it is an alarm. [`growth`], [`story`]: the judgements, pure.
+//! 2. [`known`]: what is remembered. [`fetch`], [`look`]: one look at all nodes. [`follow`]: one after the other.
+//! 3. [`deep`]: every record and every entry of a node. [`database`]: every row of a stopped one.
+//! 4. [`notify`], [`gauges`]: whom it is told.
+
+mod database;
+mod deep;
+mod fetch;
+mod finding;
+mod follow;
+mod gauges;
+mod growth;
+mod known;
+mod look;
+mod notify;
+mod story;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::exit::{Failure, usage};
+use super::policy;
+use crate::api::auth::ApiToken;
+use fetch::Fetch;
+use finding::{Suspicions, Waits};
+use follow::{Follow, Pace};
+use known::Known;
+use look::Auditor;
+use notify::Listeners;
+
+/// What is looked at, for `--help`.
+const HELP: &str = "\
+At each look every node is asked for its checkpoint and its head. An alarm is one word and a sentence:
+  fork         two checkpoints of one log contradict each other; a file that proves it is written
+  rollback     the log is shorter than it was           other-log    another log stands where one was
+  no-proof     growth is not shown                      wrong-proof  a proof given for it is wrong
+  signature    a signature does not hold                unknown-log  the policy does not name the log
+  quorum       too few cosignatures, for --grace        withheld     the head names more than is shown
+  stale        the head is older than --max-age         silent       no answer, for --max-age
+  divergence   equal frontiers and different roots      apart        different roots that stay, for --max-age
+  other-node   a node shows the log of another          unreadable   an answer is not what it should be
+  records      (--deep) records don't give the root     state        (--deep) entries don't give what the log says
+
+--deep reads every record and, with --token-file, every entry with its commit, once at the start. With --db it reads a
+stopped node's directory: every row that a hash or a signature binds. What nothing binds, and no audit can find:
+  invitations.secret_hash and created_ms, answers.name and request_hash, forks.found_ms, the ids of quarantine and answers,
+  run times in _sqlx_migrations; number and time in answers whose commit is gone; `first` and `prev` of runs in chains whose commit is no longer stored; records behind the
+  last checkpoint beyond what their neighbours say; commits.first_entry and span, records.last_entry, as far as the entries
+  that they spoke of are gone. SQLite's own integrity_check runs over the file as well.
+
+Exit codes with --once and --db: 0 all well, 1 an alarm, 2 wrong usage, 3 could not tell (a node did not answer).";
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
+pub(super) struct Args {
+    /// Nodes to audit: http://HOST:PORT or https://HOST
+    #[arg(value_name = "URL", required_unless_present = "db", conflicts_with = "db")]
+    urls: Vec<String>,
+    /// Whom to believe: a policy (C2SP tlog-policy), from a source that you trust
+    #[arg(long, value_name = "FILE", required_unless_present = "db")]
+    policy: Option<PathBuf>,
+    /// Looks once and ends
+    #[arg(long)]
+    once: bool,
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    every: u64,
+    /// Remembers here, between runs, which checkpoints were seen; evidence is written beside it
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Seconds for which cosignatures may be missing, and for which heads may contradict each other
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    grace: u64,
+    /// Seconds for which a node may be silent, its head old, or states apart
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    max_age: u64,
+    /// Reads every record, and with --token-file every entry, and hashes all of it again
+    #[arg(long)]
+    deep: bool,
+    /// File with the nodes' read token (read.token), to read their whole state with --deep
+    #[arg(long, value_name = "FILE", requires = "deep", conflicts_with = "db")]
+    token_file: Option<PathBuf>,
+    /// Audits the directory of a stopped node instead; needs --deep
+    #[arg(long, value_name = "DIR", requires = "deep")]
+    db: Option<PathBuf>,
+    /// Prints JSON: one object with --once and --db, else one a line
+    #[arg(long)]
+    json: bool,
+    /// Sends each alarm there as JSON (POST)
+    #[arg(long, value_name = "URL", conflicts_with = "db")]
+    webhook: Option<String>,
+    /// Shows figures to Prometheus at http://IP:PORT/metrics
+    #[arg(long, value_name = "IP:PORT", conflicts_with_all = ["db", "once"])]
+    metrics: Option<SocketAddr>,
+    /// Runs this program at each alarm, which it gets as JSON on standard input; all that follows are its arguments
+    #[arg(long, value_names = ["PROGRAM", "ARGUMENT"], num_args = 1.., allow_hyphen_values = true, conflicts_with = "db")]
+    on_alarm: Vec<String>,
+}
+
+pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
+    if let Some(dir) = &args.db {
+        let policy = args.policy.as_deref().map(policy::read).transpose()?;
+        return database::run(dir, policy.as_ref(), args.json).await;
+    }
+    let policy = args.policy.as_deref().ok_or_else(|| usage("--policy FILE is missing"))?;
+    let policy = policy::read(policy)?;
+    for url in args.urls.iter().chain(&args.webhook) {
+        expect_url(url)?;
+    }
+    let token = args.token_file.as_deref().map(token).transpose()?;
+    if args.state.is_none() && !args.json {
+        eprintln!("nothing is remembered after this run: name a file with --state");
+    }
+    let auditor = Auditor {
+        urls: args.urls,
+        policy,
+        fetch: Fetch::new().map_err(Failure::CouldNotTell)?,
+        known: Known::load(args.state)?,
+        waits: Waits { grace_ms: args.grace * 1000, max_age_ms: args.max_age * 1000 },
+        suspicions: Suspicions::default(),
+    };
+    let pace = if args.once { Pace::Once } else { Pace::Every { seconds: args.every } };
+    let listeners = Listeners { webhook: args.webhook, program: args.on_alarm };
+    Follow { auditor, pace, deep: args.deep.then_some(token), json: args.json }.run(listeners, args.metrics).await
+}
+
+fn expect_url(url: &str) -> Result<(), Failure> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    match rest {
+        Some(rest) if !rest.is_empty() => Ok(()),
+        Some(_) | None => Err(usage(format!("{url:?} is no URL that can be asked: write http://HOST:PORT"))),
+    }
+}
+
+fn token(file: &std::path::Path) -> Result<ApiToken, Failure> {
+    let bytes = policy::read_at_most(file, 4096)?;
+    let bad = |why: String| usage(format!("token file {}: {why}", file.display()));
+    let text = String::from_utf8(bytes).map_err(|_| bad("not text".to_owned()))?;
+    ApiToken::from_text(&text).map_err(|error| bad(error.to_string()))
+}

@@ -1,0 +1,8 @@
+//! Auditors of real nodes: proofs fetched and judged offline, nodes followed from outside, files looked through.
+
+mod deep;
+mod files;
+mod following;
+mod liar;
+mod proving;
+mod stage;

@@ -2,6 +2,7 @@
 //!
 //! A scenario is one file: its options, its steps from top to bottom, and a summary at the end.
 
+mod audit;
 mod compare;
 mod convergence;
 mod http_heal;
@@ -28,6 +29,8 @@ pub enum Scenario {
     Convergence(convergence::Options),
     /// Cuts libp2p off at two nodes while all write: HTTP must bring the states together, and libp2p take over again.
     HttpHeal(http_heal::Options),
+    /// Lets an auditor follow nodes under load: calm while all is well, an alarm when one shows another history.
+    Audit(audit::Options),
 }
 
 /// Runs a scenario to its exit code: 0 it came out right, 1 it did not, 2 wrong arguments, 3 it could not be run.
@@ -38,6 +41,7 @@ pub async fn run(scenario: &Scenario) -> anyhow::Result<ExitCode> {
     match scenario {
         Scenario::Convergence(options) => convergence::run(options).await,
         Scenario::HttpHeal(options) => http_heal::run(options).await,
+        Scenario::Audit(options) => audit::run(options).await,
     }
 }
 
@@ -71,6 +75,9 @@ enum ScenarioError {
     /// The state of a node could not be read for comparing.
     #[error("{node} cannot be compared: {error}")]
     Unreadable { node: String, error: ClientError },
+    /// An auditor did not do what it should.
+    #[error("{0}")]
+    Audit(String),
     /// Somebody wanted it to end.
     #[error("interrupted")]
     Interrupted,

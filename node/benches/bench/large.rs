@@ -21,7 +21,7 @@ const FILL_OPS: u64 = 256;
 pub(crate) async fn measure(_probes: &Probes) -> anyhow::Result<()> {
     tree_update();
     let dir = tempfile::tempdir()?;
-    fill(dir.path()).await?;
+    fill(&World::new(1), dir.path(), ENTRIES).await?;
     let told = std::process::Command::new(std::env::current_exe()?).arg("--open").arg(dir.path()).output()?;
     let told = String::from_utf8(told.stdout)?;
     let figures: Vec<f64> = told.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
@@ -55,12 +55,12 @@ fn tree_update() {
     );
 }
 
-async fn fill(dir: &Path) -> anyhow::Result<()> {
-    let world = World::new(1);
+/// Fills the directory of a lone node with so many entries.
+pub(crate) async fn fill(world: &World, dir: &Path, entries: u64) -> anyhow::Result<()> {
     let node = world.start(0, dir, &[]).await?;
     let mut writes = JoinSet::new();
-    for first in (0..ENTRIES).step_by(FILL_OPS as usize) {
-        let ops = (first..(first + FILL_OPS).min(ENTRIES))
+    for first in (0..entries).step_by(FILL_OPS as usize) {
+        let ops = (first..(first + FILL_OPS).min(entries))
             .map(|i| Op::put(&format!("bench/{i}"), &[i as u8; 200]))
             .collect::<Result<Vec<_>, _>>()?;
         let service = node.service.clone();

@@ -3,6 +3,7 @@
 //! Rows are `name, value, unit, bound, ratio`. The bound is what a small probe of the same machine, in the same
 //! minute, says the best could be; only the ratio travels between machines.
 
+mod audit;
 mod heal;
 mod ingest;
 mod large;
@@ -23,7 +24,7 @@ pub(crate) fn row(name: &str, value: f64, unit: &str, bound: f64) {
     let _ = std::io::stdout().flush();
 }
 
-const SECTIONS: [&str; 4] = ["ingest", "latency", "large", "heal"];
+const SECTIONS: [&str; 5] = ["ingest", "latency", "large", "heal", "audit"];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -53,6 +54,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("heal") {
         runtime.block_on(heal::measure())?;
+    }
+    if wanted("audit") {
+        runtime.block_on(audit::measure(&probes))?;
     }
     Ok(())
 }

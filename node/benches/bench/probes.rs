@@ -38,7 +38,8 @@ fn verifies() -> f64 {
     commits.len() as f64 / started.elapsed().as_secs_f64()
 }
 
-async fn database(dir: &std::path::Path) -> anyhow::Result<SqliteConnection> {
+/// An empty database with one table, set up as a node sets up its own.
+pub(crate) async fn database(dir: &std::path::Path) -> anyhow::Result<SqliteConnection> {
     let options = SqliteConnectOptions::new()
         .filename(dir.join("probe.db"))
         .create_if_missing(true)
@@ -57,29 +58,35 @@ async fn database(dir: &std::path::Path) -> anyhow::Result<SqliteConnection> {
 /// Rows per second through sqlx, 32 a statement, 1024 a transaction, as wide as an entry and its commit and in random
 /// order, until the table holds `rows` of them.
 pub(crate) async fn rows(rows: u64) -> anyhow::Result<f64> {
-    const STATEMENTS: u64 = 32;
-    const ROWS: u64 = 32;
-    let transactions = rows / (STATEMENTS * ROWS);
+    const TRANSACTION_ROWS: u64 = 1024;
+    let transactions = rows / TRANSACTION_ROWS;
     let dir = tempfile::tempdir()?;
     let mut connection = database(dir.path()).await?;
-    let places = vec!["(?,?,?,?,?)"; ROWS as usize].join(",");
-    let sql = format!("INSERT INTO t (id, key, a, b, c) VALUES {places}");
     let started = Instant::now();
     let mut id = 0i64;
     for _ in 0..transactions {
         let mut transaction = connection.begin().await?;
-        for _ in 0..STATEMENTS {
-            let mut query = sqlx::query(AssertSqlSafe(sql.clone()));
-            for _ in 0..ROWS {
-                id += 1;
-                let key = format!("{:016x}", (id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-                query = query.bind(id).bind(key).bind(vec![7u8; 250]).bind(id).bind(0i64);
-            }
-            query.execute(&mut *transaction).await?;
-        }
+        insert_rows(&mut transaction, &mut id, TRANSACTION_ROWS).await?;
         transaction.commit().await?;
     }
-    Ok((transactions * STATEMENTS * ROWS) as f64 / started.elapsed().as_secs_f64())
+    Ok((transactions * TRANSACTION_ROWS) as f64 / started.elapsed().as_secs_f64())
+}
+
+/// Inserts so many rows behind number `id`, 32 a statement.
+pub(crate) async fn insert_rows(connection: &mut SqliteConnection, id: &mut i64, rows: u64) -> anyhow::Result<()> {
+    const ROWS: u64 = 32;
+    let places = vec!["(?,?,?,?,?)"; ROWS as usize].join(",");
+    let sql = format!("INSERT INTO t (id, key, a, b, c) VALUES {places}");
+    for _ in 0..rows / ROWS {
+        let mut query = sqlx::query(AssertSqlSafe(sql.clone()));
+        for _ in 0..ROWS {
+            *id += 1;
+            let key = format!("{:016x}", (*id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            query = query.bind(*id).bind(key).bind(vec![7u8; 250]).bind(*id).bind(0i64);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 async fn transaction() -> anyhow::Result<f64> {

@@ -8,6 +8,8 @@ use lattice::commit::{Commit, Draft};
 use lattice::genesis::{Genesis, Member};
 use lattice::ids::CommitId;
 use lattice::keys::NodeKeys;
+use lattice::log::checkpoint::origin;
+use lattice::log::note::{KeyKind, VerifierKey};
 use lattice::op::Op;
 use libp2p::identity::Keypair;
 use node::daemon::Node;
@@ -59,6 +61,13 @@ impl World {
                 commit
             })
             .collect()
+    }
+
+    /// The key that checks the checkpoints of member `index`.
+    pub(crate) fn log_key(&self, index: usize) -> VerifierKey {
+        let keys = self.seeds[index].keys();
+        let name = origin(&self.genesis.id(), &keys.author.id(), 1);
+        VerifierKey::new(name, KeyKind::Log, keys.log_key().0).expect("a key")
     }
 
     /// Starts member `index` in `dir`, dialling `peers`.

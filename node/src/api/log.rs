@@ -90,7 +90,6 @@ fn immutable(bytes: Vec<u8>) -> Response {
     ([(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, IMMUTABLE)], bytes).into_response()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn bad_path(error: BadPath) -> Problem {
     Problem::new(Kind::BadRequest, error.to_string())
 }

@@ -134,12 +134,12 @@ impl Audit {
                 404 => None,
                 _ => continue,
             };
-            if let Some(held) = held.filter(|held| held.verify(&log_key(identity, origin)).is_ok()) {
-                if !self.is_ours(&held).await {
-                    self.writer().send(Job::RenameLog { held: Box::new(held) }).await;
-                    *memory = Memory::default();
-                    return;
-                }
+            if let Some(held) = held.filter(|held| held.verify(&log_key(identity, origin)).is_ok())
+                && !self.is_ours(&held).await
+            {
+                self.writer().send(Job::RenameLog { held: Box::new(held) }).await;
+                *memory = Memory::default();
+                return;
             }
             memory.told.insert(member.author);
         }

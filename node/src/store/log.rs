@@ -70,7 +70,11 @@ async fn write_all_tiles(connection: &mut SqliteConnection, size: u64) -> Result
 }
 
 /// Appends a record to the own log, its leaf to the edge. `last_entry` is the greatest entry number given out.
-pub(crate) async fn append_record(
+///
+/// # Errors
+///
+/// [`StoreError`]; the edge may be ahead of the log then.
+pub async fn append_record(
     connection: &mut SqliteConnection,
     edge: &mut Edge,
     record: Vec<u8>,

@@ -1,6 +1,7 @@
 //! What nodes do for each other without libp2p.
 
 use testnet::client::ClientError;
+use testnet::deadline;
 
 use crate::world::{Apart, BEAT, SOON, event, holds, logs};
 
@@ -154,4 +155,21 @@ async fn a_node_that_lost_its_database_gets_it_back_and_signs_again() {
     written.await.unwrap_or_else(|late| panic!("{late}"));
     holds(&other, "ours").await;
     assert_eq!(other.status().await.expect("it answers").equivocations, Vec::<serde_json::Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_is_cosigned_over_http_where_libp2p_does_not_pass() {
+    let mut apart = Apart::of(2).await;
+    let url = apart.url(1);
+    apart.start(1, &[]).await;
+    let one = apart.start(0, &["--node", &url]).await;
+    let size = one.put("key", "value").await.expect("acknowledged").log_position;
+    let checkpoint = format!("{}/checkpoint", apart.url(0));
+    let cosigned = deadline::until(SOON, async || {
+        let text = reqwest::get(&checkpoint).await.map_err(|error| error.to_string())?.text().await;
+        let text = text.map_err(|error| error.to_string())?;
+        let signed: u64 = text.lines().nth(1).and_then(|line| line.parse().ok()).unwrap_or(0);
+        if signed >= size && text.matches("\u{2014} ").count() == 2 { Ok(()) } else { Err(text) }
+    });
+    cosigned.await.unwrap_or_else(|late| panic!("{late}"));
 }

@@ -3,7 +3,7 @@
 //! Neither proves itself to somebody who has it from the node that is to be audited: whoever relies on a policy compares
 //! it with those of other members, or takes it from a person.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -14,6 +14,7 @@ use lattice::log::checkpoint::origin;
 use lattice::log::note::{KeyKind, KeyName, VerifierKey};
 use lattice::log::policy::{NoPolicy, Policy};
 use lattice::membership::Membership;
+use node_core::logs::log_of;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -31,9 +32,10 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     responses((status = OK, body = String, content_type = "text/plain"), (status = "default", body = ProblemView)))]
 async fn policy(State(service): State<Service>) -> Result<Response, Problem> {
     let (published, identity) = (service.inner.writer.published(), &service.inner.identity);
-    let own = published.checkpointed.as_ref().and_then(|last| last.signed.checkpoint().origin().parse().ok());
-    let own = own.map(|name| (identity.keys.author.id(), name));
-    let found = of_lattice(&identity.lattice, &published.membership, own.as_ref())
+    let heard = service.inner.logs.all();
+    let heard = heard.iter().map(|signed| signed.checkpoint().origin());
+    let known = heard.chain(published.witnessed.keys().map(String::as_str)).chain([published.origin.as_str()]);
+    let found = of_lattice(&identity.lattice, &published.membership, known)
         .map_err(|error| Problem::new(Kind::Conflict, format!("these members make no policy: {error}")))?;
     let mut text = format!("# lattice {}\n", identity.lattice).into_bytes();
     found.left_out.iter().for_each(|line| text.extend_from_slice(format!("# left out: {line}\n").as_bytes()));
@@ -55,18 +57,26 @@ struct Found {
     left_out: Vec<String>,
 }
 
-/// The policy of a lattice. `own` is a node and the name that its log has now, which is another one than the first if
-/// the node lost track of what it had signed.
-fn of_lattice(
+/// The policy of a lattice. `known` are names of logs that were heard of: that of a member is another one than the first
+/// if its node lost track of what it had signed, and of several the one opened last counts.
+fn of_lattice<'a>(
     lattice: &LatticeId,
     membership: &Membership,
-    own: Option<&(AuthorId, KeyName)>,
+    known: impl Iterator<Item = &'a str>,
 ) -> Result<Found, NoPolicy> {
+    let mut last: BTreeMap<AuthorId, (u64, KeyName)> = BTreeMap::new();
+    for name in known {
+        let Some((member, key)) = log_of(membership, lattice, name) else { continue };
+        let opening = name.splitn(3, '/').nth(2).and_then(|number| number.parse().ok()).unwrap_or(1);
+        if last.get(&member.author).is_none_or(|(before, _)| *before < opening) {
+            last.insert(member.author, (opening, key.name().clone()));
+        }
+    }
     let (mut logs, mut witnesses, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
     let mut taken = HashSet::new();
     for member in membership.members().filter(|member| membership.is_active(&member.author)) {
         let first = origin(lattice, &member.author, 1);
-        let current = own.filter(|(author, _)| *author == member.author).map_or(&first, |(_, name)| name);
+        let current = last.get(&member.author).map_or(&first, |(_, name)| name);
         let key = |name: &KeyName, kind| VerifierKey::new(name.clone(), kind, member.log_key.0);
         match (key(current, KeyKind::Log), key(&first, KeyKind::Cosigner)) {
             (Ok(log), Ok(witness)) if taken.insert(member.log_key) => {
@@ -105,7 +115,7 @@ mod tests {
         let genesis = Genesis::founded_by("t", "one", &NodeKeys::from_seed([1; 32]), vec![1; 38]);
         let cuts = cut.iter().map(|author| Change::Revoke { author: *author, last_seq: 0 });
         let membership = Membership::of(&genesis, members.into_iter().map(Change::Add).chain(cuts));
-        let found = of_lattice(&genesis.id(), &membership, None).expect("few members");
+        let found = of_lattice(&genesis.id(), &membership, std::iter::empty()).expect("few members");
         (found.policy, found.left_out)
     }
 
@@ -140,8 +150,10 @@ mod tests {
     fn the_name_of_a_log_opened_anew_is_the_one_that_is_accepted() {
         let genesis = Genesis::founded_by("t", "one", &NodeKeys::from_seed([1; 32]), vec![1; 38]);
         let author = genesis.members[0].author;
-        let own = (author, origin(&genesis.id(), &author, 7));
-        let found = of_lattice(&genesis.id(), &Membership::of(&genesis, []), Some(&own)).expect("one member");
-        assert_eq!(found.policy.logs()[0].key.name(), &own.1);
+        let name = |opening| origin(&genesis.id(), &author, opening);
+        let known = [name(7), name(9), name(1)];
+        let known = known.iter().map(KeyName::as_str);
+        let found = of_lattice(&genesis.id(), &Membership::of(&genesis, []), known).expect("one member");
+        assert_eq!(found.policy.logs()[0].key.name(), &name(9));
     }
 }

@@ -86,8 +86,9 @@ fn quoted(text: &str) -> String {
     out
 }
 
-/// RFC 3339 in UTC with milliseconds.
-fn time(ms: u64) -> String {
+/// A time in milliseconds since 1970 as people read it: RFC 3339 in UTC with milliseconds; a plain number from the year
+/// 10000 on.
+pub fn time(ms: u64) -> String {
     if ms >= YEAR_10000_MS {
         return format!("{ms} ms since 1970");
     }

@@ -13,6 +13,8 @@
 mod head;
 pub mod shown;
 
+pub use head::time;
+
 use std::fmt;
 
 use shown::{Claim, EntryShown, Shown};

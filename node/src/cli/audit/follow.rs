@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use lattice::bundle::time;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,7 +17,6 @@ use super::notify::{Listeners, Notice, Notifier};
 use crate::api::auth::ApiToken;
 use crate::cli::exit::Failure;
 use crate::cli::text::{as_json, counted, grouped, short, table, visible};
-use crate::cli::verify::time;
 
 /// Pause before the next look while something may still pass: cosignatures come within a second.
 const AGAIN: Duration = Duration::from_millis(500);

@@ -2,7 +2,6 @@
 
 mod judge;
 mod told;
-mod when;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,8 +12,6 @@ use lattice::bundle::BUNDLE_BYTES_MAX;
 use super::exit::Failure;
 use super::{policy, text};
 use judge::Verdict;
-
-pub(super) use when::time;
 
 /// What the exit codes mean, for `--help`.
 const EXIT_CODES: &str = "\

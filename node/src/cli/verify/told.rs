@@ -1,13 +1,12 @@
 //! A verdict in words, and as JSON.
 
 use data_encoding::{BASE64, HEXLOWER};
-use lattice::bundle::{Fact, Proven, Written};
+use lattice::bundle::{Fact, Proven, Written, time};
 use lattice::log::policy::{Cosigned, Judged};
 use lattice::record::{Event, Record};
 use serde_json::{Map, Value, json};
 
 use super::judge::{Shown, Verdict};
-use super::when::time;
 use crate::cli::text::{counted, excerpt, grouped, table, visible};
 
 /// Characters of a value that are shown; the whole is in the JSON.

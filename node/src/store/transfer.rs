@@ -25,11 +25,12 @@ const PAGE_BYTES: usize = 512 * 1024;
 const PAGE_COMMITS: usize = 1024;
 
 /// The same columns as those of an entry with its commit in [`super::read`], by commit. Hashes come with a commit's first
-/// row alone: they are up to 32 KiB.
+/// row alone: they are up to 32 KiB. `CROSS JOIN` keeps SQLite from starting at the entries, all of which it would read and
+/// sort for each page, and `+` from making an index over all of them.
 const COMMITS_BEHIND: &str = "SELECT e.id, e.key, e.value, e.op_index, c.id, c.header, c.signature, \
      CASE WHEN c.op_hashes IS NOT NULL AND e.id = (SELECT first.id FROM entries first \
          WHERE first.id >= c.first_entry AND first.commit_id = c.id ORDER BY first.id LIMIT 1) THEN c.op_hashes END \
-     FROM commits c JOIN entries e ON e.id >= c.first_entry AND e.id < c.first_entry + c.span AND e.commit_id = c.id \
+     FROM commits c CROSS JOIN entries e ON e.id >= c.first_entry AND e.id < c.first_entry + c.span AND +e.commit_id = c.id \
      WHERE c.id > ? ORDER BY c.id, e.id LIMIT ?";
 
 /// Rows of entries that one statement gives at most: a page of commits with one entry each, or one of the largest.

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::lingering::Lingering;
+use super::problem::{Kind, MEDIA_TYPE, Problem};
 pub use super::slots::CONNECTIONS_MAX;
 use super::slots::{BusyBody, Slot, Slots};
 
@@ -51,7 +52,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
                     let remote = Remote::of(address.ip());
                     connections.spawn(connection(stream, remote, router.clone(), shutdown.clone(), slot));
                 }
-                None => turn_away(stream),
+                None => turn_away(&stream),
             },
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection of the API");
@@ -67,12 +68,22 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
 }
 
 /// Tells a connection beyond the places to come again, and closes it: one that waited unseen would not know why.
-fn turn_away(stream: TcpStream) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
-        content-type: text/plain\r\ncontent-length: 66\r\n\r\n\
-        too many connections are open to this node; close some, come later";
+fn turn_away(stream: &TcpStream) {
     // A new socket's buffer takes this at once; if not, closing says enough.
-    let _ = stream.try_write(ANSWER);
+    let _ = stream.try_write(no_place().as_bytes());
+}
+
+/// The answer to a request that is not read.
+fn no_place() -> String {
+    let words = "all connections that this address may have are busy; end some, or come again in a moment";
+    let problem = Problem::new(Kind::Busy, words).view();
+    // Plain text serializes.
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: {MEDIA_TYPE}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 async fn connection(stream: TcpStream, remote: Remote, router: Router, shutdown: CancellationToken, slot: Slot) {
@@ -105,5 +116,22 @@ async fn connection(stream: TcpStream, remote: Remote, router: Router, shutdown:
     if let Err(error) = result {
         // A stranger's half a request is no news for the operator.
         tracing::debug!(%error, "a connection of the API ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gets_no_place_is_told_in_an_answer_that_is_whole() {
+        let answer = no_place();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(
+            head.starts_with("HTTP/1.1 503 ") && head.contains(&format!("content-length: {}", body.len())),
+            "{head}"
+        );
+        let problem: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(problem["status"], 503);
     }
 }

@@ -17,6 +17,7 @@ use lattice::log::witness::{AddCheckpoint, parse_conflict, parse_cosignatures};
 use libp2p::PeerId;
 use node_core::logs::{cosigner_of, log_of, told_enough};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Audit;
@@ -27,6 +28,12 @@ use crate::writer::log_key;
 
 /// How often peers are looked at that have not cosigned the last checkpoint, and logs whose checkpoints differ.
 const TICK: Duration = Duration::from_secs(2);
+
+/// Time for one answer: a signature and a transaction at the other end, and a round trip around the world.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Rest that a peer is given that did not answer: the cosignatures of the others must not wait for it at each checkpoint.
+const SILENT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Requests for one cosignature: one that tells the size that the witness has, and one from there.
 const ATTEMPTS: usize = 2;
@@ -48,6 +55,8 @@ enum Shown {
     Holds(Box<SignedCheckpoint>),
     /// Nothing to use.
     Nothing,
+    /// No answer in time.
+    Silent,
 }
 
 /// The task's memory. All of it can be asked for again.
@@ -57,6 +66,8 @@ struct Memory {
     cosigned: BTreeMap<AuthorId, u64>,
     /// Members that said, since our log has this name, that they hold no more of it than we do.
     told: BTreeSet<AuthorId>,
+    /// Members that did not answer, and until when they are left alone.
+    silent_until: BTreeMap<AuthorId, Instant>,
     /// Pairs of sizes of a log that were compared: what was cosigned last, and what was heard.
     compared: BTreeMap<String, (u64, u64)>,
 }
@@ -112,9 +123,12 @@ impl Audit {
         let question = request.to_string();
         let answer = match way {
             Way::P2p(peer) => {
-                self.service.inner.net.request(*peer, Protocol::Witness, question.into_bytes()).await.ok()?
+                let asked = self.service.inner.net.request(*peer, Protocol::Witness, question.into_bytes());
+                tokio::time::timeout(ANSWER_TIMEOUT, asked).await.ok()?.ok()?
             }
-            Way::Http(url) => self.client.witness(url, question).await.ok()?,
+            Way::Http(url) => {
+                tokio::time::timeout(ANSWER_TIMEOUT, self.client.witness(url, question)).await.ok()?.ok()?
+            }
         };
         Response::parse(&answer).ok()
     }
@@ -159,7 +173,11 @@ impl Audit {
     async fn show_checkpoint(&self, memory: &mut Memory) {
         let Some(last) = self.writer().published().checkpointed.clone() else { return };
         let size = last.signed.checkpoint().size();
-        let waiting = self.peers().into_iter().filter(|(_, member)| memory.cosigned.get(&member.author) != Some(&size));
+        let now = Instant::now();
+        memory.silent_until.retain(|_, until| *until > now);
+        let waiting = self.peers().into_iter().filter(|(_, member)| {
+            memory.cosigned.get(&member.author) != Some(&size) && !memory.silent_until.contains_key(&member.author)
+        });
         let showing = waiting.map(|(peer, member)| {
             let old = memory.cosigned.get(&member.author).copied().unwrap_or(0);
             let signed = &last.signed;
@@ -177,6 +195,7 @@ impl Audit {
                     *memory = Memory::default();
                     return;
                 }
+                (Shown::Silent, _) => drop(memory.silent_until.insert(member.author, Instant::now() + SILENT_PAUSE)),
                 (Shown::Cosigned(_) | Shown::Holds(_) | Shown::Nothing, _) => {}
             }
         }
@@ -211,7 +230,7 @@ impl Audit {
             };
             let request = AddCheckpoint { old, proof, checkpoint: signed.clone() };
             let Some(answer) = self.ask(peer, &Request::AddCheckpoint(Box::new(request))).await else {
-                return Shown::Nothing;
+                return Shown::Silent;
             };
             match (answer.status, parse_conflict(answer.body.as_bytes())) {
                 (200, _) => {

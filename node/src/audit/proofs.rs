@@ -26,7 +26,7 @@ use crate::writer::Checkpointed;
 /// after each checkpoint, and is caught standing still sooner or later.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Records that are searched for a commit, the newest first: some ten thousand a second are read.
+/// Records that are searched for a commit, the newest first (a guess): each may be as long as 34 KiB.
 const SEARCHED_RECORDS: u64 = 20_000;
 
 /// Why there is no proof.

@@ -33,11 +33,11 @@ pub fn log_key(identity: &Identity, origin: &KeyName) -> VerifierKey {
 }
 
 impl State {
-    /// Signs the log as it is now, unless that was done.
-    pub(super) async fn checkpoint(&mut self, identity: &Identity, now_ms: u64) -> Result<(), StoreError> {
+    /// Signs the log as it is now, unless that was done; tells whether it did.
+    pub(super) async fn checkpoint(&mut self, identity: &Identity, now_ms: u64) -> Result<bool, StoreError> {
         let signed_size = self.checkpointed.as_ref().map_or(0, |last| last.signed.checkpoint().size());
         if !self.may_sign || self.edge.size() == signed_size {
-            return Ok(());
+            return Ok(false);
         }
         self.expect_certain()?;
         let mut edge = self.edge.clone();
@@ -61,7 +61,7 @@ impl State {
         };
         self.edge = edge;
         self.checkpointed = Some(Arc::new(Checkpointed { signed, state: Some((self.tree.clone(), record)) }));
-        Ok(())
+        Ok(true)
     }
 
     /// In an open transaction: a checkpoint, and the last record under it.
@@ -84,9 +84,9 @@ impl State {
         Ok((signed, last))
     }
 
-    /// Adds cosignatures to the last checkpoint, if they are of it.
-    pub(super) async fn cosigned(&mut self, lines: Vec<(SignatureLine, VerifierKey)>) -> Result<(), StoreError> {
-        let Some(last) = &self.checkpointed else { return Ok(()) };
+    /// Adds cosignatures to the last checkpoint, if they are of it and new; tells whether any was.
+    pub(super) async fn cosigned(&mut self, lines: Vec<(SignatureLine, VerifierKey)>) -> Result<bool, StoreError> {
+        let Some(last) = &self.checkpointed else { return Ok(false) };
         let mut signed = last.signed.clone();
         let mut is_changed = false;
         for (line, witness) in lines {
@@ -97,7 +97,7 @@ impl State {
             log::write_checkpoint(&mut self.connection, &signed).await?;
             self.checkpointed = Some(Arc::new(Checkpointed { signed, state: last.state.clone() }));
         }
-        Ok(())
+        Ok(is_changed)
     }
 
     /// The checkpoint stored before this start, which the stored log must not contradict.

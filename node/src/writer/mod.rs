@@ -181,8 +181,7 @@ impl Writer {
             }
             Job::CaughtUp => {
                 self.state.caught_up();
-                let trouble = self.publisher.borrow().trouble.clone();
-                self.publish(trouble);
+                self.publish_after(Ok(false));
             }
             Job::Note { event } => {
                 self.finish(group).await;
@@ -192,38 +191,37 @@ impl Writer {
             Job::Checkpoint => {
                 self.finish(group).await;
                 let signed = self.state.checkpoint(&self.identity, now_ms()).await;
-                self.publish(signed.err());
+                self.publish_after(signed);
             }
             Job::Cosigned { lines, reply } => {
                 let kept = self.state.cosigned(lines).await;
-                self.publish(kept.err());
+                self.publish_after(kept);
                 let _ = reply.send(());
             }
             Job::MaySign => {
                 self.state.may_sign = true;
-                let trouble = self.publisher.borrow().trouble.clone();
-                self.publish(trouble);
+                self.publish_after(Ok(false));
             }
             Job::RenameLog { held } => {
                 self.finish(group).await;
                 let renamed = self.state.rename_log(&self.identity, &held, now_ms()).await;
-                self.publish(renamed.err());
+                self.publish_after(renamed);
             }
             Job::Witness { request, reply } => {
                 let witnessed = self.state.witness(&self.identity, &request, now_ms()).await;
-                self.publish(witnessed.as_ref().err().cloned());
+                self.publish_after(witnessed.as_ref().map(|witnessed| witnessed.is_stored).map_err(Clone::clone));
                 // The log asks again if it hears nothing.
                 let _ = reply.send(witnessed);
             }
             Job::Fork { evidence, reply } => {
                 let kept = self.state.keep_fork(*evidence, now_ms()).await;
-                self.publish(kept.as_ref().err().cloned());
+                self.publish_after(kept.as_ref().map(Option::is_some).map_err(Clone::clone));
                 let _ = reply.send(kept);
             }
             Job::Recheck { keys, reply } => {
                 self.finish(group).await;
                 let dropped = self.state.drop_damaged(&keys, now_ms()).await;
-                self.publish(dropped.clone().err());
+                self.publish_after(dropped.as_ref().map(|dropped| *dropped > 0).map_err(Clone::clone));
                 // Whoever looked may be gone; what is dropped is dropped.
                 let _ = reply.send(dropped);
             }
@@ -339,10 +337,20 @@ impl Writer {
         self.publisher.send_replace(Arc::new(self.state.publish(self.parking.len(), trouble)));
     }
 
+    /// Publishes after something that may have written, and tells by `true` that it did: only that shows that the disk
+    /// takes writes again.
+    fn publish_after(&self, done: Result<bool, crate::store::StoreError>) {
+        let trouble = match done {
+            Ok(true) => None,
+            Ok(false) => self.publisher.borrow().trouble.clone(),
+            Err(error) => Some(error),
+        };
+        self.publish(trouble);
+    }
+
     fn publish_waiting(&self) {
         if self.publisher.borrow().waiting != self.parking.len() {
-            let trouble = self.publisher.borrow().trouble.clone();
-            self.publish(trouble);
+            self.publish_after(Ok(false));
         }
     }
 

@@ -7,6 +7,9 @@ use node_core::apply::EntryRow;
 use super::state::State;
 use crate::store::{StoreError, log, write};
 
+/// Dropped keys that are remembered until they come back: 2 MiB. Further ones are counted twice, nothing worse.
+const DROPPED_MAX: usize = 65_536;
+
 impl State {
     /// Looks at the entries of these keys once more and drops those whose stored row is not what the tree holds. Gives
     /// how many. A membership change stays: without it commits would be refused that count.
@@ -49,6 +52,8 @@ impl State {
         }
         (self.tree, self.edge) = (tree, edge);
         self.damaged += dropped;
+        let room = DROPPED_MAX.saturating_sub(self.dropped.len());
+        self.dropped.extend(damaged.iter().map(|leaf| leaf.key).take(room));
         Ok(dropped)
     }
 }

@@ -99,6 +99,8 @@ pub(super) struct State {
     pub(super) forks: Arc<Forks>,
     pub(super) clock: Clock,
     pub(super) damaged: u64,
+    /// Keys whose entries were dropped as damaged, and counted; they are not counted again when they come back.
+    pub(super) dropped: BTreeSet<KeyHash>,
     /// Whether the last transaction may or may not be on disk.
     is_uncertain: bool,
     /// Whether this node lost its database and must not sign before it knows what it signed.
@@ -144,6 +146,7 @@ impl State {
             forks: Arc::default(),
             clock: Clock::resuming_at(rebuilt.latest.max(tips.unwrap_or_default())),
             damaged: 0,
+            dropped: BTreeSet::new(),
             is_uncertain: false,
             is_catching_up,
         };
@@ -363,6 +366,7 @@ impl State {
         let root = self.tree.root();
         let record = Record { time_ms: now_ms, before: root, after: root, entries: self.tree.len(), event };
         let last_entry = EntryRow(self.next.entry.0 - 1);
+        self.expect_certain()?;
         let mut edge = self.edge.clone();
         write::begin(&mut self.connection).await?;
         let appended = log::append_record(&mut self.connection, &mut edge, record.encode(), last_entry).await;

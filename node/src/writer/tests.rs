@@ -461,6 +461,7 @@ async fn what_changed_on_disk_leaves_the_state_and_comes_back_with_its_commit() 
     node.take(vec![commits[4].clone(), commits[5].clone(), commits[598].clone()]).await;
     assert_eq!(node.root(), right);
     assert_eq!(node.value("1/5").await.as_deref(), Some(&b"v"[..]));
+    assert_eq!(node.handle.published().damaged, 3, "what comes back is not damaged once more");
     node.stop().await;
     start(dir.path()).await.stop().await;
 }

@@ -25,6 +25,14 @@ pub struct Witnessed {
     pub response: Response,
     /// Evidence that the log forked, if this was the first.
     pub fork: Option<ForkEvidence>,
+    /// Whether something was written: a checkpoint that was cosigned before is cosigned again without it.
+    pub is_stored: bool,
+}
+
+impl Witnessed {
+    fn refused(response: Response, fork: Option<ForkEvidence>) -> Self {
+        Self { response, is_stored: fork.is_some(), fork }
+    }
 }
 
 impl State {
@@ -47,17 +55,21 @@ impl State {
         let held = self.witnessed.get(name);
         if held.is_none() && self.witnessed.len() >= WITNESSED_MAX {
             let body = "this node keeps checkpoints of as many logs as it can\n".to_owned();
-            return Ok(Witnessed { response: Response { status: 503, body }, fork: None });
+            return Ok(Witnessed::refused(Response { status: 503, body }, None));
         }
         let latest = held.map(|held| held.checkpoint()).map(|held| Seen { size: held.size(), root: *held.root() });
         match judge(request, key.as_slice(), latest) {
-            Verdict::Cosign(_) => {
+            Verdict::Cosign(seen) => {
                 let own = origin(&identity.lattice, &identity.keys.author.id(), 1);
                 let line = request.checkpoint.cosign(now_ms / 1000, &own, &identity.keys.log);
-                log::write_witnessed(&mut self.connection, &request.checkpoint).await?;
-                let witnessed = Arc::make_mut(&mut self.witnessed);
-                witnessed.insert(name.to_owned(), request.checkpoint.clone());
-                Ok(Witnessed { response: Response { status: 200, body: format!("{line}\n") }, fork: None })
+                // Anybody may show a checkpoint again; that must cost no transaction.
+                let is_stored = latest != Some(seen);
+                if is_stored {
+                    log::write_witnessed(&mut self.connection, &request.checkpoint).await?;
+                    let witnessed = Arc::make_mut(&mut self.witnessed);
+                    witnessed.insert(name.to_owned(), request.checkpoint.clone());
+                }
+                Ok(Witnessed { response: Response { status: 200, body: format!("{line}\n") }, fork: None, is_stored })
             }
             Verdict::Refuse { why, is_fork } => {
                 let evidence = match (key, held) {
@@ -68,7 +80,7 @@ impl State {
                     Some(evidence) => self.keep_fork(evidence, now_ms).await?,
                     None => None,
                 };
-                Ok(Witnessed { response: Response { status: why.status(), body: why.body() }, fork })
+                Ok(Witnessed::refused(Response { status: why.status(), body: why.body() }, fork))
             }
         }
     }
@@ -87,17 +99,18 @@ impl State {
         Ok(Some(evidence))
     }
 
-    /// Lets the own log go on under a new name, since others hold `held` of it, which this node does not.
+    /// Lets the own log go on under a new name, since others hold `held` of it, which this node does not; tells whether
+    /// it did, or has another name already.
     pub(super) async fn rename_log(
         &mut self,
         identity: &Identity,
         held: &SignedCheckpoint,
         now_ms: u64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         self.expect_certain()?;
         let head = held.checkpoint();
         if head.origin() != self.origin.as_str() {
-            return Ok(());
+            return Ok(false);
         }
         let new = origin(&identity.lattice, &identity.keys.author.id(), now_ms);
         let event = Event::Renamed { origin: self.origin.to_string(), size: head.size(), root: *head.root() };
@@ -125,7 +138,7 @@ impl State {
         );
         (self.edge, self.origin, self.checkpointed) = (edge, new, None);
         self.may_sign = true;
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -45,7 +45,7 @@ impl<T> Node<T> {
 
 impl<T: Copy> Node<T> {
     /// The node over sorted `leaves` at `depth`: the one shape that this set has.
-    fn build(leaves: &[Leaf<T>], depth: usize) -> Self {
+    pub(super) fn build(leaves: &[Leaf<T>], depth: usize) -> Self {
         if leaves.len() <= PAGE_ENTRIES_MAX {
             return Self::page(leaves.to_vec());
         }

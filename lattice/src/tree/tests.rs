@@ -56,6 +56,21 @@ fn a_change_that_is_given_up_leaves_no_trace() {
 }
 
 #[test]
+fn a_tree_of_many_leaves_at_once_is_the_one_of_each_put_in() {
+    for size in [0, 1, PAGE_ENTRIES_MAX as u32, PAGE_ENTRIES_MAX as u32 + 1, 1_000] {
+        let again = || (0..size).filter(|n| n % 7 == 0).map(|n| Leaf { leaf: leaf(n + 1).leaf, ..leaf(n) });
+        let leaves: Vec<_> = (0..size).rev().map(leaf).chain(again()).collect();
+        let mut one_by_one = StateTree::default();
+        for leaf in &leaves {
+            one_by_one.insert(*leaf);
+        }
+        let at_once: StateTree<_> = leaves.into_iter().collect();
+        assert_eq!((at_once.len(), at_once.root()), (one_by_one.len(), one_by_one.root()), "{size} entries");
+        assert!(at_once.leaves().eq(one_by_one.leaves()), "{size} entries");
+    }
+}
+
+#[test]
 fn two_drafts_of_one_snapshot_do_not_meet() {
     let base = tree(0..100);
     let (mut left, mut right) = (base.clone(), base.clone());

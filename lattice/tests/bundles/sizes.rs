@@ -128,6 +128,22 @@ fn an_entry_is_shown_in_four_kilobytes_without_its_value() {
     assert!((4_000..4_030).contains(&(large - small)), "a value stands there once, in base64: {}", large - small);
 }
 
+/// The other operations of a commit cost the path from one of them to the header, and nothing else: a hash for each
+/// doubling, which is 34 bytes in base64.
+#[test]
+fn a_larger_commit_adds_one_hash_for_each_doubling() {
+    const LEVEL_BYTES: usize = 46;
+    // Longer numbers: operations in the header, the operation's place.
+    const NUMBERS_BYTES: usize = 16;
+    let single = entry(1, DEEPEST, b"").to_string().len();
+    for ops in [2, 100, lattice::limits::COMMIT_OPS_MAX] {
+        let levels = ops.next_power_of_two().ilog2() as usize;
+        let bytes = entry(ops, DEEPEST, b"").to_string().len();
+        println!("entry, {ops} operations, {DEEPEST} deep: {bytes} bytes");
+        assert!(bytes <= single + levels * LEVEL_BYTES + NUMBERS_BYTES, "{ops} operations: {bytes} beside {single}");
+    }
+}
+
 #[test]
 fn an_absence_is_shown_in_eight_kilobytes() {
     let bytes = absence().to_string().len();

@@ -12,6 +12,7 @@ use lattice::log::policy::Policy;
 use lattice::op::Key;
 use lattice::record::{Event, Record};
 use lattice::tree::empty_root;
+use node::store::OWN_LOG;
 use node::store::log::append_record;
 use node_core::apply::EntryRow;
 use sha2::{Digest, Sha256};
@@ -66,7 +67,8 @@ async fn log_share(commits: usize) -> anyhow::Result<f64> {
         insert_rows(&mut transaction, &mut id, TRANSACTION_ROWS).await?;
         if turn % 2 == 0 {
             let mut next = edge.clone();
-            append_record(&mut transaction, &mut next, record(turn, commits).encode(), EntryRow(turn as i64)).await?;
+            let record = record(turn, commits).encode();
+            append_record(&mut transaction, OWN_LOG, &mut next, record, EntryRow(turn as i64)).await?;
             edge = next;
         }
         transaction.commit().await?;
@@ -123,7 +125,7 @@ async fn append_time(connection: &mut SqliteConnection, size: u64, record: &Reco
     let started = Instant::now();
     for n in 0..APPENDS {
         let bytes = Record { time_ms: n, ..record.clone() }.encode();
-        append_record(&mut transaction, &mut edge, bytes, EntryRow(n as i64)).await?;
+        append_record(&mut transaction, OWN_LOG, &mut edge, bytes, EntryRow(n as i64)).await?;
     }
     let took = started.elapsed().as_secs_f64() / APPENDS as f64;
     transaction.rollback().await?;

@@ -1,29 +1,29 @@
 //! Proofs as auditors ask for them, made at the node's last checkpoint and checked before they leave.
+//!
+//! `keys` shows what stands at a key; the rest shows what is in the log.
+
+mod keys;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use lattice::bundle::Bundle;
-use lattice::bundle::shown::{Claim, EntryShown, Shown};
-use lattice::commit::Commit;
-use lattice::entry::{Entry, Version};
+use lattice::bundle::shown::{Claim, Shown};
 use lattice::ids::CommitId;
 use lattice::log::checkpoint::SignedCheckpoint;
 use lattice::log::proof::Proof;
 use lattice::log::tile::TileId;
 use lattice::log::tree::{self, TileSet};
-use lattice::merkle::{self, Digest, leaf_hash};
-use lattice::op::Key;
-use lattice::tree::proof::{AbsenceProof, EntryProof};
-use node_core::apply::Tree;
+use lattice::merkle::{Digest, leaf_hash};
 
 use crate::service::Service;
 use crate::store::StoreError;
 use crate::store::read::Reader;
 use crate::writer::Checkpointed;
+use crate::writer::caught::NotCaught;
 
-/// Time for which a proof waits for a checkpoint at which it can be made. A key that changes all the time is read again
-/// after each checkpoint, and is caught standing still sooner or later.
+/// Time for which a proof waits for a checkpoint at which it can be made: the next one, which a node signs within a second
+/// unless told otherwise.
 const WAIT: Duration = Duration::from_secs(10);
 
 /// Records that are searched for a commit, the newest first (a guess): each may be as long as 34 KiB.
@@ -58,9 +58,12 @@ pub enum NoProof {
     /// An old size that is not below the new one, or zero.
     #[error("a consistency proof leads from a size above 0 to one that is not smaller")]
     Sizes,
-    /// No checkpoint, or none at which the key stood still.
+    /// No checkpoint in time.
     #[error("no checkpoint of this node fits yet; ask again in a moment")]
     NotYet,
+    /// As many wait for a checkpoint as may.
+    #[error(transparent)]
+    Busy(NotCaught),
     /// Too large to show.
     #[error("what is to be shown does not fit a proof: {0}")]
     TooLarge(String),
@@ -80,66 +83,7 @@ pub struct Consistency {
     pub hashes: Vec<Digest>,
 }
 
-/// A checkpoint and the state at it.
-struct Moment {
-    checkpointed: Arc<Checkpointed>,
-    tree: Tree,
-    record: Vec<u8>,
-}
-
 impl Service {
-    /// Shows that a key has a value.
-    ///
-    /// # Errors
-    ///
-    /// [`NoProof`].
-    pub async fn prove_entry(&self, key: &Key) -> Result<Bundle, NoProof> {
-        let bundle = self.prove_operation(key).await?;
-        match &bundle.shown().claim {
-            Claim::Entry(entry) if entry.op.value().is_none() => Err(NoProof::Deleted(key.to_string())),
-            Claim::Entry(_) | Claim::Absence { .. } | Claim::Commit(_) => Ok(bundle),
-        }
-    }
-
-    /// Shows that a key has no value: that it was deleted, or has no entry at all.
-    ///
-    /// # Errors
-    ///
-    /// [`NoProof`].
-    pub async fn prove_absence(&self, key: &Key) -> Result<Bundle, NoProof> {
-        match self.prove_operation(key).await {
-            Ok(bundle) => match &bundle.shown().claim {
-                Claim::Entry(entry) if entry.op.value().is_some() => Err(NoProof::HasValue(key.to_string())),
-                Claim::Entry(_) | Claim::Absence { .. } | Claim::Commit(_) => Ok(bundle),
-            },
-            Err(NoProof::NoEntry(_)) => {
-                let claim = |moment: Arc<Moment>| async move {
-                    let (page, siblings) = moment.tree.page_of(&key.hash());
-                    let rows: Vec<_> = page.iter().map(|leaf| leaf.tag).collect();
-                    let found = self.inner.reader.entries_at(&rows).await?;
-                    // An entry replaced since has another row; the next checkpoint has it.
-                    let Some(found) = found else { return Ok(None) };
-                    let proof = AbsenceProof { entries: moment.tree.len(), page: found, siblings };
-                    Ok(Some(Claim::Absence { key: key.clone(), proof }))
-                };
-                self.prove(claim).await
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Shows the operation that stands at a key, a put or a delete.
-    async fn prove_operation(&self, key: &Key) -> Result<Bundle, NoProof> {
-        self.prove(|moment: Arc<Moment>| async move {
-            let Some((commit, op_index)) = self.inner.reader.commit_of(key).await? else {
-                let stood = moment.tree.get(&key.hash()).is_some();
-                return if stood { Ok(None) } else { Err(NoProof::NoEntry(key.to_string())) };
-            };
-            Ok(entry_claim(&moment.tree, &commit, op_index)?)
-        })
-        .await
-    }
-
     /// Shows that a commit was applied; `record` is the index of the record that names it, if that is known.
     ///
     /// # Errors
@@ -201,44 +145,14 @@ impl Service {
 
     /// The last checkpoint; waits for the first.
     async fn checkpointed(&self) -> Result<Arc<Checkpointed>, NoProof> {
+        self.checkpoint_that(|_| true).await
+    }
+
+    async fn checkpoint_that(&self, fits: impl Fn(&Checkpointed) -> bool) -> Result<Arc<Checkpointed>, NoProof> {
         let mut states = self.states();
-        let first = states.wait_for(|state| state.checkpointed.is_some());
+        let first = states.wait_for(|state| state.checkpointed.as_ref().is_some_and(|last| fits(last)));
         let Ok(Ok(state)) = tokio::time::timeout(WAIT, first).await else { return Err(NoProof::NotYet) };
         state.checkpointed.clone().ok_or(NoProof::NotYet)
-    }
-
-    /// Makes a claim at the last checkpoint, or at the next one where that one is too old for it.
-    async fn prove<F>(&self, claim: impl Fn(Arc<Moment>) -> F) -> Result<Bundle, NoProof>
-    where
-        F: Future<Output = Result<Option<Claim>, NoProof>>,
-    {
-        let mut states = self.states();
-        let proving = async {
-            let mut tried = None;
-            loop {
-                let moment = {
-                    let is_new = |state: &Arc<crate::writer::Published>| {
-                        let checkpoint = state.checkpointed.as_ref();
-                        checkpoint.is_some_and(|now| now.state.is_some() && Some(size_of(now)) != tried)
-                    };
-                    let state = states.wait_for(is_new).await.map_err(|_| NoProof::NotYet)?;
-                    moment_of(&state).ok_or(NoProof::NotYet)?
-                };
-                tried = Some(size_of(&moment.checkpointed));
-                let moment = Arc::new(moment);
-                if let Some(claim) = claim(moment.clone()).await? {
-                    return self.bundle(&moment, claim).await;
-                }
-            }
-        };
-        tokio::time::timeout(WAIT, proving).await.unwrap_or(Err(NoProof::NotYet))
-    }
-
-    async fn bundle(&self, moment: &Moment, claim: Claim) -> Result<Bundle, NoProof> {
-        let shown = Shown { record: moment.record.clone(), claim };
-        let signed = &moment.checkpointed.signed;
-        let proof = self.inclusion(signed.checkpoint().size() - 1, &shown.record, signed).await?;
-        Bundle::new(shown, &proof).map_err(|error| NoProof::TooLarge(error.to_string()))
     }
 
     /// The proof of one record under a checkpoint, checked: a tile that changed on disk is found here and not by the
@@ -266,32 +180,4 @@ impl Service {
 
 fn root(size: u64, tiles: &TileSet) -> Result<Digest, NoProof> {
     Ok(tree::root(size, tiles).map_err(StoreError::damaged)?)
-}
-
-fn size_of(checkpointed: &Checkpointed) -> u64 {
-    checkpointed.signed.checkpoint().size()
-}
-
-fn moment_of(state: &crate::writer::Published) -> Option<Moment> {
-    let checkpointed = state.checkpointed.clone()?;
-    let (tree, record) = checkpointed.state.clone()?;
-    Some(Moment { checkpointed, tree, record })
-}
-
-/// The operation at `op_index` as the state shows it; `None` if the state has another entry at its key.
-fn entry_claim(tree: &Tree, commit: &Commit, op_index: u32) -> Result<Option<Claim>, StoreError> {
-    let slots = commit.slots();
-    let lattice::commit::OpSlot::Live(op) = &slots[op_index as usize] else { return Ok(None) };
-    let entry = Entry::of(op, Version::of(commit.signed().header(), commit.id(), op_index));
-    if tree.get(&entry.key_hash()).is_none_or(|leaf| leaf.leaf != entry.leaf()) {
-        return Ok(None);
-    }
-    let hashes: Vec<_> = slots.iter().map(|slot| slot.hash().0).collect();
-    let op_path = merkle::path(&hashes, op_index as usize);
-    let proof = EntryProof::make(tree, &entry.key_hash());
-    let (Some(op_path), Some(proof)) = (op_path, proof) else {
-        return Err(StoreError::damaged("an entry has no place in its page or commit"));
-    };
-    let signed = commit.signed().clone();
-    Ok(Some(Claim::Entry(Box::new(EntryShown { signed, op_index, op: op.clone(), op_path, proof }))))
 }

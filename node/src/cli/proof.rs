@@ -76,9 +76,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         return Err(usage(format!("{} is a directory; name a file", file.display())));
     }
     let client = Client::of(&how.target)?;
-    // The node waits for a checkpoint at which the key stands still.
-    let response = client.send(client.stream(&path)).await?;
-    let bytes = response.bytes().await.map_err(|error| client.broken(&error))?;
+    // The node may wait for its next checkpoint.
+    let bytes = client.bytes(client.stream(&path)).await?;
     let bad = |why: String| Failure::from(ClientError::BadAnswer(format!("the node's answer is no proof: {why}")));
     if is_bundle {
         Bundle::parse(&bytes).map_err(|error| bad(error.to_string()))?;

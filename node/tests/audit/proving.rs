@@ -1,5 +1,8 @@
 //! Proofs from a real node, judged by `lattice verify` with a policy and nothing else.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::stage::Stage;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,4 +73,40 @@ async fn a_proof_that_was_touched_is_refuted_and_one_of_a_stranger_is_not_judged
     touched("policy", "log nonsense\n".to_owned());
     let unusable = stage.verify("proof", &[]).await;
     assert!(unusable.code == 2 && unusable.stderr.contains("line 1"), "{unusable:?}");
+}
+
+/// A reader that looks at a checkpoint after it was signed finds another value than the one signed, nearly always.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_written_all_the_time_is_proven_and_so_is_the_absence_of_one_beside_it() {
+    const WRITERS: usize = 4;
+    const PROOFS: usize = 5;
+    let stage = Stage::set().await;
+    stage.put("hot", "first").await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let (client, is_over) = (stage.client(), is_over.clone());
+            tokio::spawn(async move {
+                let mut written = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    client.put("hot", &format!("{writer} {written}")).await.expect("acknowledged");
+                    written += 1;
+                }
+                written
+            })
+        })
+        .collect();
+    for n in 0..PROOFS {
+        for (what, key) in [("entry", "hot"), ("absence", "cold")] {
+            let file = format!("{what}-{n}");
+            let fetched = stage.lattice(&["proof", what, key, "-o", &stage.named(&file)]).await;
+            assert_eq!(fetched.code, 0, "{file}: {fetched:?}");
+            let verified = stage.verify(&file, &[]).await;
+            assert_eq!(verified.code, 0, "{file}: {verified:?}");
+        }
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for writer in writers {
+        assert!(writer.await.expect("no panic") > PROOFS, "each wrote on meanwhile");
+    }
 }

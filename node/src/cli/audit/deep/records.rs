@@ -129,6 +129,16 @@ impl RecordChain {
     /// Why it can't follow, in words.
     pub(in crate::cli::audit) fn follow(&mut self, bytes: &[u8]) -> Result<Record, String> {
         let record = Record::decode(bytes).map_err(|error| error.to_string())?;
+        self.link(&record)?;
+        Ok(record)
+    }
+
+    /// Takes the next record, decoded.
+    ///
+    /// # Errors
+    ///
+    /// Why it can't follow, in words.
+    pub(in crate::cli::audit) fn link(&mut self, record: &Record) -> Result<(), String> {
         match (self.last, &record.event) {
             (None, Event::Opened { lattice, author }) => {
                 let first = origin(lattice, author, 1);
@@ -148,7 +158,7 @@ impl RecordChain {
             (Some(_), _) => {}
         }
         self.last = Some(record.after);
-        Ok(record)
+        Ok(())
     }
 
     /// State after the last record.

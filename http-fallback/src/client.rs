@@ -1,4 +1,4 @@
-//! The asking side of the second road: three requests to one URL, bounded in bytes and time.
+//! The asking side of the second road: requests to one URL, bounded in bytes and time.
 
 use std::io;
 use std::sync::OnceLock;
@@ -22,7 +22,8 @@ use crate::state::HeadView;
 /// Time to connect, and for a whole beat, unless configured.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time for one message of a session: the peer may apply a thousand commits for it, or read as many.
+/// Time for one message of a session, for which the peer may apply a thousand commits or read as many; and for what anyone
+/// may read, of which the longest is a bundle of records, 16 MiB.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Silence after which a stream of the whole state is given up.
@@ -61,10 +62,10 @@ pub enum NoAnswer {
         /// Its words.
         detail: String,
     },
-    /// It did not come through, or is longer than it may be.
+    /// It did not come through.
     #[error("{0}")]
     Lost(String),
-    /// The answer does not decode.
+    /// The answer does not decode, or is longer than it may be.
     #[error("the answer does not decode: {0}")]
     Unreadable(String),
 }
@@ -104,6 +105,16 @@ impl Client {
         let request = self.at(url)?.get(joined(url, STATE_PATH)).timeout(self.answer_timeout);
         let bytes = read(send(request).await?, STATE_BYTES_MAX).await?;
         serde_json::from_slice(&bytes).map_err(|error| NoAnswer::Unreadable(error.to_string()))
+    }
+
+    /// Asks for what anyone may read, at most so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`].
+    pub async fn get(&self, url: &str, path: &str, bytes_max: usize) -> Result<Vec<u8>, NoAnswer> {
+        let request = self.at(url)?.get(joined(url, path)).timeout(MESSAGE_TIMEOUT);
+        read(send(request).await?, bytes_max).await
     }
 
     /// Sends a message of a session; the credentials are for `POST` to [`RECONCILE_PATH`] with this body.
@@ -248,11 +259,11 @@ async fn send(request: RequestBuilder) -> Result<Response, NoAnswer> {
 }
 
 /// Reads a body of at most so many bytes.
-async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, NoAnswer> {
+async fn read(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, NoAnswer> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| NoAnswer::Lost(cause(&error)))? {
-        if bytes.len() + chunk.len() > limit {
-            return Err(NoAnswer::Lost(format!("the answer is longer than {limit} bytes")));
+        if bytes.len() + chunk.len() > bytes_max {
+            return Err(NoAnswer::Unreadable(format!("it is longer than {bytes_max} bytes")));
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -1,6 +1,7 @@
 //! What a node says of its state to anyone who asks: enough to see whether two nodes hold the same.
 
 use data_encoding::BASE64;
+use lattice::base64;
 use lattice::head::{Head, SignedHead};
 use lattice::ids::LatticeId;
 use serde::{Deserialize, Serialize};
@@ -63,15 +64,60 @@ impl StateView {
 }
 
 impl HeadView {
-    /// The head, if it is of this lattice and the node that it names signed it.
+    /// The head, if the node that it names signed it.
+    ///
+    /// # Errors
+    ///
+    /// [`BadState`].
+    pub fn signed_head(&self) -> Result<Head, BadState> {
+        let bytes = base64::decode(&self.head).ok_or(BadState::Unreadable)?;
+        let signed = SignedHead::decode(&bytes).map_err(|_| BadState::Unreadable)?;
+        signed.verified().ok_or(BadState::NotSigned)
+    }
+
+    /// The same, if it is of this lattice.
     ///
     /// # Errors
     ///
     /// [`BadState`].
     pub fn verified_head(&self, lattice: LatticeId) -> Result<Head, BadState> {
-        let bytes = BASE64.decode(self.head.as_bytes()).map_err(|_| BadState::Unreadable)?;
-        let signed = SignedHead::decode(&bytes).map_err(|_| BadState::Unreadable)?;
-        let head = signed.verified().ok_or(BadState::NotSigned)?;
+        let head = self.signed_head()?;
         if head.lattice == lattice { Ok(head) } else { Err(BadState::OtherLattice) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lattice::head::ESTIMATOR_BYTES;
+    use lattice::ids::StateRoot;
+    use lattice::keys::NodeKeys;
+
+    use super::*;
+
+    #[test]
+    fn a_head_counts_in_one_form_signed_and_of_its_lattice() {
+        let keys = NodeKeys::from_seed([1; 32]);
+        let head = Head {
+            lattice: LatticeId([1; 32]),
+            author: keys.author.id(),
+            time_ms: 1,
+            root: StateRoot([2; 32]),
+            entries: 3,
+            frontier: [4; 32],
+            checkpoint_size: 0,
+            estimator: [5; ESTIMATOR_BYTES],
+        };
+        let (ours, other) = (head.lattice, LatticeId([9; 32]));
+        let signed = head.sign(&keys.author);
+        let view = |head: String| HeadView { head };
+        assert_eq!(view(StateView::head_text(&signed)).verified_head(ours), Ok(head));
+        assert_eq!(view(StateView::head_text(&signed)).verified_head(other), Err(BadState::OtherLattice));
+        let forged = head.sign(&NodeKeys::from_seed([2; 32]).author);
+        assert_eq!(view(StateView::head_text(&forged)).verified_head(ours), Err(BadState::NotSigned));
+        // The decoder takes padding amid the text.
+        let bytes = signed.encode();
+        let joined = BASE64.encode(&bytes[..1]) + &BASE64.encode(&bytes[1..]);
+        assert_eq!(BASE64.decode(joined.as_bytes()).as_ref(), Ok(&bytes));
+        assert_eq!(view(joined).verified_head(ours), Err(BadState::Unreadable));
     }
 }

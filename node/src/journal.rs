@@ -21,8 +21,11 @@ pub struct Happening {
     pub number: u64,
     /// When, in milliseconds since 1970.
     pub time_ms: u64,
-    /// `peers`, `mode`, `divergence`, `reconcile-started`, `reconcile-finished`, or `alarm`: roots differ and nothing
-    /// explains it.
+    /// - `peers`, `mode`: how many there are, and over which road this node heals;
+    /// - `divergence`, `reconcile-started`, `reconcile-finished`: another root, and what was done about it;
+    /// - `alarm`: roots differ and nothing explains it, or a log's node can't show that it only grew;
+    /// - `damage`: entries on this node's disk were not what was stored there, and were dropped;
+    /// - `fork`: two checkpoints of a log contradict each other.
     pub kind: String,
     /// A line for people.
     pub text: String,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lattice::ids::KeyHash;
+use lattice::op::Key;
 use lattice::tree::Leaf;
 use node_core::apply::EntryRow;
 use tokio::sync::oneshot;
@@ -71,21 +72,27 @@ impl Scrubber {
         let stored = self.reader.leaves_at(&rows).await?;
         // Some may have been replaced since; the writer, who replaces them, looks again.
         let suspects = chunk.iter().filter(|leaf| stored.get(&leaf.tag) != Some(leaf)).map(|leaf| leaf.key).collect();
-        recheck(&self.writer, &self.journal, suspects).await.map(drop)
+        recheck(&self.writer, &self.journal, suspects, Vec::new()).await.map(drop)
     }
 }
 
-/// Has the writer look at these keys' entries again; tells of those that it had to drop, and gives how many.
+/// Has the writer look at these keys' entries again, and at `strays`, which were read though the state lacks them; tells
+/// of those that it had to drop, and gives how many.
 ///
 /// # Errors
 ///
 /// [`StoreError`] if that could not be done.
-pub(crate) async fn recheck(writer: &WriterHandle, journal: &Journal, keys: Vec<KeyHash>) -> Result<u64, StoreError> {
-    if keys.is_empty() {
+pub(crate) async fn recheck(
+    writer: &WriterHandle,
+    journal: &Journal,
+    keys: Vec<KeyHash>,
+    strays: Vec<Key>,
+) -> Result<u64, StoreError> {
+    if keys.is_empty() && strays.is_empty() {
         return Ok(0);
     }
     let (reply, answer) = oneshot::channel();
-    writer.send(Job::Recheck { keys, reply }).await;
+    writer.send(Job::Recheck { keys, strays, reply }).await;
     // A writer that has stopped looks at nothing any more.
     let dropped = answer.await.unwrap_or(Ok(0))?;
     if dropped > 0 {

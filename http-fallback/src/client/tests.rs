@@ -41,6 +41,15 @@ async fn answers_that_bring_nothing_say_what_to_do() {
 }
 
 #[tokio::test]
+async fn an_answer_may_have_so_many_bytes_and_no_more() {
+    let url = answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await;
+    let client = Client::new(ANSWER_TIMEOUT).expect("a client");
+    assert_eq!(client.get(&url, "/checkpoint", 5).await, Ok(b"hello".to_vec()));
+    let longer = NoAnswer::Unreadable("it is longer than 4 bytes".to_owned());
+    assert_eq!(client.get(&url, "/checkpoint", 4).await, Err(longer));
+}
+
+#[tokio::test]
 async fn of_a_state_only_the_head_is_read() {
     // Nodes refused an answer without the fields that are for people.
     let url = answering("HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\n{\"head\":\"AA==\",\"mode\":[]}").await;

@@ -101,3 +101,18 @@ async fn a_body_beyond_the_bound_is_refused_whether_or_not_it_says_so() {
     }
     assert!(whole(&HeaderMap::new(), Body::from(vec![0; MESSAGE_BYTES_MAX]), MESSAGE_BYTES_MAX).await.is_ok());
 }
+
+#[tokio::test]
+async fn questions_beyond_their_places_are_refused_before_they_are_read() {
+    let questions = Arc::new(Semaphore::new(QUESTIONS_MAX));
+    let full_places = Arc::new(Semaphore::new(FULL_STREAMS_MAX));
+    let shared = Shared { source: Arc::new(Nobody), gate: Arc::default(), full_places, questions: questions.clone() };
+    // A body that never comes must not be waited for.
+    let silent = || Request::new(Body::from_stream(futures::stream::pending::<io::Result<Bytes>>()));
+    let taken = questions.acquire_many_owned(QUESTIONS_MAX as u32).await.expect("open");
+    let refused = witness_question(State(shared.clone()), silent()).await.expect_err("no place").into_response();
+    assert_eq!((refused.status().as_u16(), refused.headers().contains_key(header::RETRY_AFTER)), (503, true));
+    drop(taken);
+    let answer = witness_question(State(shared), Request::new(Body::from("checkpoint a\n"))).await.expect("a place");
+    assert_eq!(axum::body::to_bytes(answer.into_body(), 99).await.expect("a body"), "404\n");
+}

@@ -9,6 +9,7 @@ use super::line;
 use super::note::NOTE_BYTES_MAX;
 use super::policy::{Judged, Policy, Refused};
 use super::tree::{self, NotIncluded, PROOF_HASHES_MAX};
+use crate::base64;
 use crate::merkle::Digest;
 
 /// What the first line of a proof file reads.
@@ -102,7 +103,7 @@ impl Proof {
         let mut next = line::take(&mut rest).ok_or(BadProof::Text)?;
         let mut extra = Vec::new();
         if let Some(text) = next.strip_prefix("extra ") {
-            extra = line::base64(text).filter(|extra| !extra.is_empty()).ok_or(BadProof::Extra)?;
+            extra = base64::decode(text).filter(|extra| !extra.is_empty()).ok_or(BadProof::Extra)?;
             next = line::take(&mut rest).ok_or(BadProof::Text)?;
         }
         let index = next.strip_prefix("index ").and_then(line::decimal).ok_or(BadProof::Index)?;

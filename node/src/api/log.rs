@@ -23,7 +23,7 @@ use crate::store::StoreError;
 /// A checkpoint is new every second while the log grows.
 const MUTABLE: &str = "no-cache";
 
-/// A tile is never another: full ones for ever, narrow ones as the beginning of what they become.
+/// A tile under a checkpoint is never another: full ones for ever, narrow ones as the beginning of what they become.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -53,7 +53,8 @@ pub struct ForksView {
 
 /// The log's last checkpoint: a signed note with origin, size and root, and the cosignatures of other nodes.
 #[utoipa::path(get, path = "/checkpoint", tag = "log",
-    responses((status = OK, body = String, content_type = "text/plain"), (status = NOT_FOUND, body = ProblemView)))]
+    responses((status = OK, body = String, content_type = "text/plain"),
+        (status = SERVICE_UNAVAILABLE, body = ProblemView, description = "None yet; come again after Retry-After seconds")))]
 async fn checkpoint(State(service): State<Service>) -> Result<Response, Problem> {
     let checkpointed = service.states().borrow().checkpointed.clone();
     let signed = checkpointed.ok_or_else(|| {
@@ -70,7 +71,8 @@ async fn checkpoint(State(service): State<Service>) -> Result<Response, Problem>
         (status = "default", body = ProblemView)))]
 async fn tile(State(service): State<Service>, Path(path): Path<String>) -> Result<Response, Problem> {
     let id: TileId = path.parse().map_err(bad_path)?;
-    let tile = service.inner.reader.tile(id).await?.ok_or_else(|| beyond(&path))?;
+    expect_signed(&service, id)?;
+    let tile = service.inner.reader.tile(id).await?.ok_or_else(|| missing(&path))?;
     Ok(immutable(tile.encode()))
 }
 
@@ -81,7 +83,8 @@ async fn tile(State(service): State<Service>, Path(path): Path<String>) -> Resul
         (status = "default", body = ProblemView)))]
 async fn bundle(State(service): State<Service>, Path(path): Path<String>) -> Result<Response, Problem> {
     let id: BundleId = path.parse().map_err(bad_path)?;
-    let records = service.inner.reader.records(id).await?.ok_or_else(|| beyond(&path))?;
+    expect_signed(&service, id.leaves())?;
+    let records = service.inner.reader.records(id).await?.ok_or_else(|| missing(&path))?;
     let bytes = encode_bundle(&records).map_err(StoreError::damaged)?;
     Ok(immutable(bytes))
 }
@@ -94,8 +97,24 @@ fn bad_path(error: BadPath) -> Problem {
     Problem::new(Kind::BadRequest, error.to_string())
 }
 
-fn beyond(path: &str) -> Problem {
-    Problem::new(Kind::NoSuchRecord, format!("the log does not reach as far as {path}; its size is in /checkpoint"))
+/// Records that no checkpoint covers yet may still be others after a crash, and answers are kept for ever by whoever
+/// caches them.
+fn expect_signed(service: &Service, tile: TileId) -> Result<(), Problem> {
+    let (signed, wanted) = (service.states().borrow().checkpoint_size(), tile.log_size_min());
+    if wanted <= signed {
+        return Ok(());
+    }
+    let detail =
+        format!("this log is signed up to {signed} records (see /checkpoint), fewer than the {wanted} asked for");
+    Err(Problem::new(Kind::NoSuchRecord, detail))
+}
+
+/// No fault of this node's that passes: whoever follows the log must hear that it has lost what it signed.
+fn missing(path: &str) -> Problem {
+    Problem::new(
+        Kind::NoSuchRecord,
+        format!("this node signed its log beyond {path} and no longer has that; check its disk"),
+    )
 }
 
 /// The last checkpoints that this node knows of all logs of the lattice, its own among them.

@@ -135,14 +135,23 @@ impl Client {
         if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
     }
 
+    /// Sends a request and reads its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn bytes(&self, request: RequestBuilder) -> Result<Vec<u8>, ClientError> {
+        let response = self.send(request).await?;
+        Ok(response.bytes().await.map_err(|error| self.broken(&error))?.into())
+    }
+
     /// Sends a request and reads the JSON of its answer.
     ///
     /// # Errors
     ///
     /// [`ClientError`].
     pub async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
-        let response = self.send(request).await?;
-        let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
+        let bytes = self.bytes(request).await?;
         serde_json::from_slice(&bytes).map_err(|error| {
             ClientError::BadAnswer(format!(
                 "{} gave an answer that this program does not understand ({error}); \

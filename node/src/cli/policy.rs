@@ -30,8 +30,7 @@ enum What {
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let What::Show { target } = args.what;
     let client = Client::of(&target)?;
-    let response = client.send(client.get("/api/v1/policy")).await?;
-    let bytes = response.bytes().await.map_err(|error| client.broken(&error))?;
+    let bytes = client.bytes(client.get("/api/v1/policy")).await?;
     Policy::parse(&bytes)
         .map_err(|error| ClientError::BadAnswer(format!("the node's answer is no policy: {error}")))?;
     Ok(std::io::stdout().write_all(&bytes)?)

@@ -14,7 +14,7 @@ use node_core::logs::log_of;
 
 use super::Identity;
 use super::state::State;
-use crate::store::{StoreError, log, write};
+use crate::store::{OWN_LOG, StoreError, log, write};
 
 /// Logs of which a checkpoint is kept. A member's node has one, or a few in a long life; beyond it new ones are refused.
 pub const WITNESSED_MAX: usize = 1024;
@@ -120,7 +120,7 @@ impl State {
         let mut edge = self.edge.clone();
         write::begin(&mut self.connection).await?;
         let written = async {
-            log::append_record(&mut self.connection, &mut edge, record.encode(), last_entry).await?;
+            log::append_record(&mut self.connection, OWN_LOG, &mut edge, record.encode(), last_entry).await?;
             log::rename(&mut self.connection, &new).await?;
             write::commit(&mut self.connection).await
         };
@@ -147,3 +147,6 @@ pub type WitnessedLogs = BTreeMap<String, SignedCheckpoint>;
 
 /// The first evidence against each log, by origin.
 pub type Forks = BTreeMap<String, ForkEvidence>;
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use lattice::transfer::{Part, Parts};
 
 use crate::liar::Liar;
+use crate::program::Ended;
 use crate::stage::Stage;
 
-async fn deep(stage: &Stage, url: &str) -> crate::stage::Ended {
+async fn deep(stage: &Stage, url: &str) -> Ended {
     let token = stage.named("read.token");
     stage.audit_at(url, &["--deep", "--token-file", &token]).await
 }

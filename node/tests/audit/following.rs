@@ -10,7 +10,8 @@ use testnet::process::{Launch, Node};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::liar::Liar;
-use crate::stage::{SOON, Stage, ended, lattice, program, size_of};
+use crate::program::{SOON, ended, lattice, program};
+use crate::stage::{Stage, size_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_grows_is_well_at_every_look() {
@@ -26,7 +27,7 @@ async fn a_node_that_grows_is_well_at_every_look() {
         stage.signed().await;
     }
     let policy = stage.named("policy");
-    let told = ended(lattice(&["audit", &stage.url(), "--policy", &policy, "--once"])).await;
+    let told = ended(lattice(&["audit", &stage.url(), "--policy", &policy, "--once"]), b"").await;
     assert!(told.code == 0 && told.stdout.ends_with("all well\n"), "{told:?}");
 }
 
@@ -43,7 +44,7 @@ async fn nobody_there_is_neither_well_nor_an_alarm() {
         (vec!["audit", "127.0.0.1:1", "--policy", "/dev/null"], "policy"),
         (vec!["audit", "http://127.0.0.1:1", "--policy", "/nonexistent"], "/nonexistent"),
     ] {
-        let refused = ended(lattice(&words)).await;
+        let refused = ended(lattice(&words), b"").await;
         assert!(refused.code == 2 && refused.stderr.contains(why), "{words:?}: {refused:?}");
     }
 }
@@ -87,11 +88,11 @@ async fn a_restored_backup_is_a_rollback_and_then_a_fork_that_anyone_can_check()
     assert_eq!((audited.code, audited.alarms()), (1, vec!["fork".to_owned()]), "{audited:?}");
     let evidence = audited.json()["alarms"][0]["evidence"].as_str().expect("a file").to_owned();
     let policy = stage.named("policy");
-    let verified = ended(lattice(&["verify", &evidence, "--policy", &policy])).await;
+    let verified = ended(lattice(&["verify", &evidence, "--policy", &policy]), b"").await;
     assert!(verified.code == 0 && verified.stdout.contains("two histories"), "{verified:?}");
     // The evidence is about this log alone.
     let elsewhere = Stage::set().await;
-    let undecided = ended(lattice(&["verify", &evidence, "--policy", &elsewhere.named("policy")])).await;
+    let undecided = ended(lattice(&["verify", &evidence, "--policy", &elsewhere.named("policy")]), b"").await;
     assert_eq!(undecided.code, 3, "{undecided:?}");
 }
 

@@ -6,3 +6,6 @@ mod following;
 mod liar;
 mod proving;
 mod stage;
+
+#[path = "../program/mod.rs"]
+mod program;

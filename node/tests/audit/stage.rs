@@ -1,17 +1,13 @@
 //! One founded node that runs for a test, its policy in a file, and the program run as an auditor does.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::PathBuf;
 
 use serde_json::Value;
 use testnet::client::Client;
 use testnet::deadline;
 use testnet::process::{Launch, Node};
-use tokio::process::Command;
 
-/// Time for something that must come about; only a broken program takes it.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+use crate::program::{Ended, SOON, ended, lattice, program};
 
 /// The token with which the whole state is read.
 const READ_TOKEN: &str = "abababababababababababababababababababababababababababababababab";
@@ -20,14 +16,6 @@ const READ_TOKEN: &str = "ababababababababababababababababababababababababababab
 pub(crate) struct Stage {
     pub(crate) node: Node,
     root: tempfile::TempDir,
-}
-
-/// How a run of the program ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
 }
 
 impl Ended {
@@ -41,10 +29,6 @@ impl Ended {
         let word = |alarm: &Value| alarm["word"].as_str().expect("a word").to_owned();
         json["alarms"].as_array().expect("alarms").iter().map(word).collect()
     }
-}
-
-pub(crate) fn program() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_lattice"))
 }
 
 impl Stage {
@@ -118,7 +102,7 @@ impl Stage {
     pub(crate) async fn lattice(&self, words: &[&str]) -> Ended {
         let mut command = lattice(words);
         command.arg("--dir").arg(self.node.dir());
-        ended(command).await
+        ended(command, b"").await
     }
 
     /// Audits once at this URL, with a state file and JSON.
@@ -126,34 +110,15 @@ impl Stage {
         let (policy, state) = (self.named("policy"), self.named("audit.json"));
         let words = ["audit", url, "--policy", &policy, "--state", &state, "--once", "--json"];
         let grace: &[&str] = if more.contains(&"--grace") { &[] } else { &["--grace", "1"] };
-        ended(lattice(&[&words[..], more, grace].concat())).await
+        ended(lattice(&[&words[..], more, grace].concat()), b"").await
     }
 
     pub(crate) async fn verify(&self, file: &str, more: &[&str]) -> Ended {
         let (file, policy) = (self.named(file), self.named("policy"));
-        ended(lattice(&[&["verify", &file, "--policy", &policy], more].concat())).await
+        ended(lattice(&[&["verify", &file, "--policy", &policy], more].concat()), b"").await
     }
 }
 
 pub(crate) fn size_of(checkpoint: &str) -> u64 {
     checkpoint.lines().nth(1).and_then(|line| line.parse().ok()).unwrap_or_default()
-}
-
-/// A run of the program with nothing of this process's settings.
-pub(crate) fn lattice(words: &[&str]) -> Command {
-    let mut command = Command::new(program());
-    command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LATTICE_")) {
-        command.env_remove(name);
-    }
-    command
-}
-
-pub(crate) async fn ended(mut command: Command) -> Ended {
-    let output = tokio::time::timeout(SOON, command.output()).await.expect("an end in time").expect("it runs");
-    Ended {
-        code: output.status.code().expect("an exit code"),
-        stdout: String::from_utf8(output.stdout).expect("text"),
-        stderr: String::from_utf8(output.stderr).expect("text"),
-    }
 }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::running::{Ended, Running, SOON, ended, lattice};
+use crate::program::{Ended, SOON, ended, lattice};
+use crate::running::Running;
 
 fn as_json(ended: &Ended) -> Value {
     assert_eq!(ended.code, 0, "{}", ended.stderr);

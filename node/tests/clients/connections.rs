@@ -3,7 +3,8 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::running::{Running, SOON};
+use crate::program::SOON;
+use crate::running::Running;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_requests_and_random_bytes_harm_nobody() {

@@ -9,7 +9,8 @@ use reqwest::Method;
 use serde_json::json;
 use testnet::process::{Launch, Node};
 
-use crate::running::{Running, json, program};
+use crate::program::program;
+use crate::running::{Running, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commits_signed_elsewhere_are_judged_one_by_one() {
@@ -28,7 +29,7 @@ async fn commits_signed_elsewhere_are_judged_one_by_one() {
     let commits = [
         (first.encode(), "applied"),
         (first.encode(), "applied"),
-        (sign(&member, id, 2, first.id(), now, "@seat/x").encode(), "refused"),
+        (sign(&member, id, 2, first.id(), now, "@other/x").encode(), "refused"),
         (sign(&member, id, 2, first.id(), now + 3_600_000, "ahead").encode(), "waiting"),
         (sign(&stranger, id, 1, CommitId::ZERO, now, "unknown author").encode(), "waiting"),
         (sign(&member, LatticeId([1; 32]), 2, first.id(), now, "other lattice").encode(), "refused"),

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use testnet::deadline;
 use tokio::io::AsyncWriteExt;
 
-use crate::running::{Running, SOON};
+use crate::program::SOON;
+use crate::running::Running;
 
 /// Lines of several batches.
 fn lines(from: usize, to: usize) -> String {
@@ -135,7 +136,7 @@ async fn a_bad_line_is_named_and_all_before_it_is_in() {
         let refused = node.lattice(&["import", file]).await;
         assert!(refused.code == 2 && refused.stderr.contains(why), "{}", refused.stderr);
     }
-    let reserved = node.lattice_with(&["import", "-"], b"@seat/x,1\n").await;
+    let reserved = node.lattice_with(&["import", "-"], b"@other/x,1\n").await;
     assert!(reserved.code == 2 && reserved.stderr.contains("line 1: keys that start"), "{}", reserved.stderr);
     assert!(reserved.stderr.contains("0 entries are in"), "{}", reserved.stderr);
     let seat = node.lattice_with(&["import", "-"], b"a,1\ngreen/x,1\n").await;

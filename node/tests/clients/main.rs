@@ -2,9 +2,11 @@
 
 // The API.
 mod connections;
+mod damage;
 mod elsewhere;
 mod entries;
 mod facts;
+mod log;
 mod refusals;
 mod watching;
 
@@ -14,3 +16,6 @@ mod importing;
 mod usage;
 
 mod running;
+
+#[path = "../program/mod.rs"]
+mod program;

@@ -5,7 +5,8 @@ use std::process::Stdio;
 
 use testnet::deadline;
 
-use crate::running::{Ended, Running, SOON, ended, lattice};
+use crate::program::{Ended, SOON, ended, lattice};
+use crate::running::Running;
 
 async fn run(words: &[&str], variables: &[(&str, &str)]) -> Ended {
     let mut command = lattice(words);

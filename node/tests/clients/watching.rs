@@ -4,7 +4,8 @@ use futures::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::running::{Running, SOON, json, send};
+use crate::program::SOON;
+use crate::running::{Running, json, send};
 
 /// Reads events until `count` entries have come; gives their keys with the last id.
 async fn events(response: reqwest::Response, count: usize) -> (Vec<String>, String) {

@@ -15,10 +15,9 @@ use tokio::sync::watch as signal;
 
 use super::progress::{Progress, rounded};
 use super::writer::{self, Pace};
-use super::{ScenarioError, Target};
+use super::{ScenarioError, Target, in_directory, keep};
 use crate::cluster::{Cluster, wait_until_settled};
 use crate::deadline;
-use crate::interrupt::StopRequest;
 use crate::lying_log::{Lie, LyingLog};
 use crate::process::Node;
 
@@ -94,22 +93,16 @@ impl fmt::Display for Summary {
 
 /// Runs the scenario and prints its summary.
 pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let mut asked = StopRequest::listen()?;
-    let mut root = tempfile::Builder::new().prefix("lattice-testnet-").tempdir()?;
     let mut run = Run { options, progress: Progress::new(), summary: Summary::default() };
-    let outcome = tokio::select! {
-        outcome = run.all(root.path()) => outcome,
-        () = asked.received() => Err(ScenarioError::Interrupted),
-    };
-    let could_not_tell = matches!(outcome, Err(ScenarioError::Start(_)));
+    let (root, outcome) = in_directory(async |root| run.all(root).await).await?;
+    let could_not_tell = outcome.as_ref().is_err_and(ScenarioError::tells_nothing);
     if let Err(error) = outcome {
         run.summary.differences.push(error.to_string());
     }
     run.summary.seconds_total = rounded(run.progress.elapsed());
     run.summary.ok = run.summary.differences.is_empty();
     if options.keep || !(run.summary.ok || could_not_tell) {
-        root.disable_cleanup(true);
-        run.progress.say(format!("the directories are kept in {}", root.path().display()));
+        keep(root, &run.progress);
     }
     let summary = &run.summary;
     println!("{}", if options.json { serde_json::to_string_pretty(summary)? } else { summary.to_string() });

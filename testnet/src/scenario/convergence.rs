@@ -12,10 +12,9 @@ use super::import::import;
 use super::progress::{Progress, rounded};
 use super::summary::Summary;
 use super::writer::{self, Pace, Written};
-use super::{ScenarioError, Target};
+use super::{ScenarioError, Target, in_directory, keep};
 use crate::cluster::{self, Cluster};
 use crate::dataset::{Dataset, DatasetError};
-use crate::interrupt::StopRequest;
 use crate::model::Model;
 use crate::process::Node;
 
@@ -48,19 +47,12 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    let mut asked = StopRequest::listen()?;
-    let mut root = tempfile::Builder::new().prefix("lattice-testnet-").tempdir()?;
     let mut run = Run { options, data, progress: Progress::new(), summary: Summary::default(), could_not_tell: false };
-    let outcome = tokio::select! {
-        outcome = run.all(root.path()) => outcome,
-        () = asked.received() => Err(ScenarioError::Interrupted),
-    };
+    let (root, outcome) = in_directory(async |root| run.all(root).await).await?;
     let was_interrupted = matches!(outcome, Err(ScenarioError::Interrupted));
     run.note(outcome);
-    // What went wrong is in the logs.
     if options.keep || !(run.summary.ok || was_interrupted) {
-        root.disable_cleanup(true);
-        run.progress.say(format!("the nodes' directories are kept in {}", root.path().display()));
+        keep(root, &run.progress);
     }
     run.summary.print(options.json)?;
     Ok(if run.could_not_tell { ExitCode::from(3) } else { run.summary.exit_code() })
@@ -167,7 +159,7 @@ impl Run<'_> {
     /// Completes the summary.
     fn note(&mut self, outcome: Result<(), ScenarioError>) {
         self.progress.clear();
-        self.could_not_tell = matches!(outcome, Err(ScenarioError::Start(_) | ScenarioError::Interrupted));
+        self.could_not_tell = outcome.as_ref().is_err_and(ScenarioError::tells_nothing);
         if let Err(error) = outcome {
             self.progress.say(error.to_string());
             self.summary.differences.push(error.to_string());

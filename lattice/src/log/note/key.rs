@@ -6,9 +6,9 @@ use std::str::FromStr;
 use data_encoding::{BASE64, HEXLOWER};
 use ed25519_dalek::{Signature, VerifyingKey};
 
+use crate::base64;
 use crate::ids::sha256;
 use crate::keys::SIGNATURE_BYTES;
-use crate::log::line;
 
 /// Bytes of a key's name, as C2SP tlog-cosignature has it for cosigners. Ours have 70 at most.
 pub const KEY_NAME_BYTES_MAX: usize = 255;
@@ -183,7 +183,7 @@ impl FromStr for VerifierKey {
         };
         let name: KeyName = name.parse()?;
         let id = HEXLOWER.decode(id.as_bytes()).ok().and_then(|id| id.try_into().ok()).ok_or(BadVerifierKey::Form)?;
-        let key = line::base64(key).ok_or(BadVerifierKey::Form)?;
+        let key = base64::decode(key).ok_or(BadVerifierKey::Form)?;
         let (kind, public) = match key.split_first().ok_or(BadVerifierKey::Form)? {
             (0x01, public) => (KeyKind::Log, public),
             (0x04, public) => (KeyKind::Cosigner, public),

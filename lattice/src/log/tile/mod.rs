@@ -69,6 +69,12 @@ impl TileId {
         self.width
     }
 
+    /// Records that a log has at least if it has this tile.
+    pub const fn log_size_min(&self) -> u64 {
+        // Within [`LOG_SIZE_MAX`], as `new` saw.
+        (self.index * TILE_HASHES as u64 + self.width as u64) << (TILE_HEIGHT * self.level as u32)
+    }
+
     /// Whether it has all 256 hashes, and so never changes.
     pub const fn is_full(&self) -> bool {
         self.width as usize == TILE_HASHES

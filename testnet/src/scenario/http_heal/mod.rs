@@ -20,10 +20,9 @@ use self::watch::{Watch, Watched};
 use super::compare::differences;
 use super::progress::{Progress, rounded};
 use super::writer::{self, Pace, Written};
-use super::{ScenarioError, Target};
+use super::{ScenarioError, Target, in_directory, keep};
 use crate::cluster::wait_until_settled;
 use crate::deadline;
-use crate::interrupt::StopRequest;
 use crate::model::Model;
 use crate::network::{self, Block, Network};
 use crate::process::Node;
@@ -64,17 +63,11 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         run.note(Err(error.into()));
         return run.end();
     }
-    let mut asked = StopRequest::listen()?;
-    let mut root = tempfile::Builder::new().prefix("lattice-testnet-").tempdir()?;
     let mut run = Run::new(options);
-    let outcome = tokio::select! {
-        outcome = run.all(root.path()) => outcome,
-        () = asked.received() => Err(ScenarioError::Interrupted),
-    };
+    let (root, outcome) = in_directory(async |root| run.all(root).await).await?;
     run.note(outcome);
     if options.keep || !(run.summary.ok || run.could_not_tell) {
-        root.disable_cleanup(true);
-        run.progress.say(format!("the nodes' directories are kept in {}", root.path().display()));
+        keep(root, &run.progress);
     }
     run.end()
 }
@@ -274,13 +267,7 @@ impl<'a> Run<'a> {
 
     /// Completes the summary.
     fn note(&mut self, outcome: Result<(), ScenarioError>) {
-        self.could_not_tell = matches!(
-            outcome,
-            Err(ScenarioError::Start(_)
-                | ScenarioError::Interrupted
-                | ScenarioError::Apart(_)
-                | ScenarioError::Network(_))
-        );
+        self.could_not_tell = outcome.as_ref().is_err_and(ScenarioError::tells_nothing);
         if let Err(error) = outcome {
             self.progress.say(error.to_string());
             self.summary.differences.push(error.to_string());

@@ -101,6 +101,12 @@ impl Genesis {
         self.seat_prefixes.iter().any(|prefix| key.starts_with(prefix.as_str()))
     }
 
+    /// The seat of this lattice: its first seat prefix without the slash. Terms number the commits of one seat, so there is
+    /// one; further prefixes stay reserved.
+    pub fn seat(&self) -> Option<&str> {
+        self.seat_prefixes.first().and_then(|prefix| prefix.strip_suffix('/'))
+    }
+
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode(&GenesisWire(

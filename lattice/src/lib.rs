@@ -6,11 +6,11 @@
 //!
 //! # Reading order
 //!
-//! 1. [`ids`], [`fault`], [`limits`], [`codec`]: the alphabet. 32-byte names, who is at fault, every bound,
-//!    strict DAG-CBOR.
+//! 1. [`ids`], [`fault`], [`limits`], [`codec`], [`base64`]: the alphabet. 32-byte names, who is at fault, every bound,
+//!    strict DAG-CBOR, strict base64.
 //! 2. [`keys`], [`genesis`], [`clock`]: who signs, what a lattice is, what time means.
 //! 3. [`op`], [`commit`]: what is signed. [`entry`]: what wins (the join).
-//! 4. [`membership`]: whose commits count, and up to where.
+//! 4. [`seat`], [`membership`]: who holds a seat when, whose commits count, and up to where.
 //! 5. [`merkle`], [`tree`]: the state root and its proofs.
 //! 6. [`frontier`], [`equivocation`], [`head`], [`record`]: what a node says it has and what it writes down about itself.
 //! 7. [`frame`], [`hello`], [`ticket`]: what strangers send. Every decoder here is strict and bounded.
@@ -39,6 +39,7 @@
 
 pub mod address;
 pub mod authorization;
+pub mod base64;
 pub mod bundle;
 pub mod clock;
 pub mod codec;
@@ -59,6 +60,7 @@ pub mod membership;
 pub mod merkle;
 pub mod op;
 pub mod record;
+pub mod seat;
 pub mod ticket;
 pub mod transfer;
 pub mod tree;

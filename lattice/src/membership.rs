@@ -1,6 +1,6 @@
-//! Whose commits count, and up to where: a function of the genesis and the set of membership changes.
+//! Whose commits count, and up to where: a function of the genesis and the set of membership changes and certificates.
 //!
-//! Changes are operations under `@member/`. Each stands at a key that is the hash of its value, so it is written
+//! Changes are operations under `@member/`, certificates of a seat's terms ([`crate::seat`]) under `@seat/`. Each stands at a key that is the hash of its value, so it is written
 //! once and never overwritten; its effect does not depend on when it arrived. What takes a right away states a
 //! *cut*, the author's last sequence number that counts. The lowest cut wins and a cut author never returns.
 
@@ -18,6 +18,7 @@ use crate::ids::{AuthorId, LatticeId, sha256};
 use crate::keys::{AuthorKey, SIGNATURE_BYTES, is_signed_by};
 use crate::limits::{FOUNDERS_MAX, MEMBERSHIP_CHANGE_BYTES_MAX};
 use crate::op::{BadOp, Op};
+use crate::seat::{CERTIFY, Certificate, NotWarranted, SEAT_PREFIX, Seats};
 
 /// Prefix of keys that hold membership changes.
 pub const MEMBER_PREFIX: &str = "@member/";
@@ -48,10 +49,13 @@ pub enum Change {
         /// Who signed so, over [`Change::fall_message`].
         approvals: BTreeMap<AuthorId, [u8; SIGNATURE_BYTES]>,
     },
+    /// A term of the seat is settled. Any member carries it.
+    Certify(Box<Certificate>),
 }
 
 impl Change {
-    /// Canonical bytes: `[0, member]`, `[1, author, last seq]` or `[2, admin, last seq, [[admin, signature], …]]`.
+    /// Canonical bytes: `[0, member]`, `[1, author, last seq]`, `[2, admin, last seq, [[admin, signature], …]]` or
+    /// [`Certificate::encode`].
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Add(member) => codec::encode(&(ADD, MemberWire::from(member))),
@@ -60,6 +64,7 @@ impl Change {
                 let approvals = approvals.iter().map(|(by, sig)| (*by, ByteArray::new(*sig))).collect();
                 codec::encode(&FallWire(FALL, *admin, *last_seq, approvals))
             }
+            Self::Certify(certificate) => certificate.encode(),
         }
     }
 
@@ -89,24 +94,38 @@ impl Change {
                 let approvals = wire.3.iter().map(|(by, sig)| (*by, sig.into_array())).collect();
                 Ok(Self::Fall { admin: wire.1, last_seq: wire.2, approvals })
             }
-            _ => Err(DecodeError::Invalid("a membership change is an addition (0), a revocation (1) or a fall (2)")),
+            Some(CERTIFY) => Certificate::decode(bytes).map(|certificate| Self::Certify(Box::new(certificate))),
+            _ => Err(DecodeError::Invalid(
+                "a membership change is an addition (0), a revocation (1), a fall (2) or a certificate (3)",
+            )),
         }
     }
 
-    /// The operation that writes this change: its key is `@member/` and the SHA-256 of its value in hex.
+    /// The operation that writes this change: its key is `@member/` and the SHA-256 of its value in hex; of a certificate
+    /// see [`Certificate::to_op`].
     ///
     /// # Errors
     ///
     /// [`BadOp::LongValue`] never happens for a change within its own bound.
     pub fn to_op(&self) -> Result<Op, BadOp> {
         let value = self.encode();
-        Op::put(&key_of(&value), &value)
+        Op::put(&self.key_of(&value), &value)
     }
 
-    /// Whether the change holds whoever carries it, so that no cut of its carrier removes it: a fall does.
+    /// The key at which this change, encoded, stands.
+    fn key_of(&self, value: &[u8]) -> String {
+        match self {
+            Self::Add(_) | Self::Revoke { .. } | Self::Fall { .. } => {
+                format!("{MEMBER_PREFIX}{}", crate::ids::ValueHash(sha256(&[value])))
+            }
+            Self::Certify(certificate) => certificate.key_of(value),
+        }
+    }
+
+    /// Whether the change holds whoever carries it, so that no cut of its carrier removes it: falls and certificates do.
     pub fn proves_itself(&self) -> bool {
         match self {
-            Self::Fall { .. } => true,
+            Self::Fall { .. } | Self::Certify(_) => true,
             Self::Add(_) | Self::Revoke { .. } => false,
         }
     }
@@ -137,8 +156,9 @@ fn expect_seq(last_seq: u64) -> Result<(), DecodeError> {
     Ok(())
 }
 
-fn key_of(value: &[u8]) -> String {
-    format!("{MEMBER_PREFIX}{}", crate::ids::ValueHash(sha256(&[value])))
+/// Whether what stands at this key decides whose commits count.
+pub fn is_change_key(key: &str) -> bool {
+    key.starts_with(MEMBER_PREFIX) || key.starts_with(SEAT_PREFIX)
 }
 
 /// Why a verified commit may not enter the state.
@@ -150,12 +170,14 @@ pub enum NotAdmitted {
         /// The author.
         author: AuthorId,
     },
-    /// The author was cut before this commit.
-    #[error("author {} was cut after its commit {last_seq}; commit {seq} does not count", author.short())]
+    /// The author was cut before this commit, or does not hold the seat in its term.
+    #[error("{} was cut after its commit {last_seq} of term {term}; commit {seq} does not count", author.short())]
     BeyondCut {
         /// The author.
         author: AuthorId,
-        /// Its last commit that counts.
+        /// The term.
+        term: u64,
+        /// Its last commit of that term that counts.
         last_seq: u64,
         /// The commit's number.
         seq: u64,
@@ -166,12 +188,23 @@ pub enum NotAdmitted {
         /// The prefix.
         prefix: String,
     },
-    /// A commit of a term, which only a seat's holder writes.
-    #[error("this version has no seats, so a commit of term {term} has no place")]
-    NoSeat {
+    /// A commit of a term of which no certificate has arrived (yet).
+    #[error("no certificate of term {term} is known to this node (yet)")]
+    UnknownTerm {
         /// The term.
         term: u64,
     },
+    /// A commit of a term that writes another key than the seat's.
+    #[error("a commit of term {term} writes nothing but the seat's keys, not {key:?}")]
+    OutsideSeat {
+        /// The term.
+        term: u64,
+        /// The key.
+        key: String,
+    },
+    /// A certificate that is worth nothing.
+    #[error("not a valid certificate: {0}")]
+    BadCertificate(#[from] NotWarranted),
     /// Membership changes and other operations in one commit.
     #[error("a commit that changes the membership must do nothing else")]
     MixedChange,
@@ -187,10 +220,15 @@ impl NotAdmitted {
     /// Honest nodes may know different members for a while; all else an honest sender would not send.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::UnknownAuthor { .. } | Self::BeyondCut { .. } | Self::NoSeat { .. } | Self::Reserved { .. } => {
+            // Operators may have settled a term anew: nodes that have not heard of it forward what does not count any more.
+            Self::UnknownAuthor { .. } | Self::BeyondCut { .. } | Self::UnknownTerm { .. } | Self::Reserved { .. } => {
                 Fault::Nobody
             }
-            Self::MixedChange | Self::BadChange(_) | Self::BadUrl(_) => Fault::Sender,
+            Self::MixedChange
+            | Self::BadChange(_)
+            | Self::BadUrl(_)
+            | Self::OutsideSeat { .. }
+            | Self::BadCertificate(_) => Fault::Sender,
         }
     }
 }
@@ -200,20 +238,30 @@ impl NotAdmitted {
 pub struct Membership {
     members: BTreeMap<AuthorId, Member>,
     cuts: BTreeMap<AuthorId, u64>,
+    seats: Seats,
 }
 
 impl Membership {
     /// The membership that `changes` give, in whatever order and however often.
     pub fn of(genesis: &Genesis, changes: impl IntoIterator<Item = Change>) -> Self {
         let members = genesis.members.iter().map(|member| (member.author, member.clone())).collect();
-        let mut membership = Self { members, cuts: BTreeMap::new() };
-        changes.into_iter().for_each(|change| membership.join(change));
+        let mut membership = Self { members, cuts: BTreeMap::new(), seats: Seats::default() };
+        let mut certificates = Vec::new();
+        for change in changes {
+            match change {
+                Change::Certify(certificate) => certificates.push(*certificate),
+                Change::Add(_) | Change::Revoke { .. } | Change::Fall { .. } => membership.join(change),
+            }
+        }
+        // All at once: each joining settles all terms.
+        membership.seats.join(certificates);
         membership
     }
 
     /// Adds one change. The result is the same in any order.
     pub fn join(&mut self, change: Change) {
         match change {
+            Change::Certify(certificate) => self.seats.join([*certificate]),
             Change::Add(member) => {
                 // Two additions of one author that differ: the smaller encoding stands, on every node.
                 let standing = self.members.entry(member.author).or_insert_with(|| member.clone());
@@ -238,14 +286,48 @@ impl Membership {
         self.members.get(author)
     }
 
-    /// Whether any author has been cut.
-    pub fn has_cuts(&self) -> bool {
-        !self.cuts.is_empty()
+    /// Who holds the seat when.
+    pub fn seats(&self) -> &Seats {
+        &self.seats
     }
 
-    /// The author's last sequence number that counts: `None` for a stranger, `u64::MAX` without a cut.
+    /// Whether any author has been cut, or any term has ended.
+    pub fn has_cuts(&self) -> bool {
+        !self.cuts.is_empty() || self.seats.terms().nth(1).is_some()
+    }
+
+    /// The author's last sequence number of term 0 that counts: `None` for a stranger, `u64::MAX` without a cut.
     pub fn last_seq(&self, author: &AuthorId) -> Option<u64> {
         self.members.get(author).map(|_| self.cuts.get(author).copied().unwrap_or(u64::MAX))
+    }
+
+    /// The author's last sequence number of a term that counts: `None` for a stranger, or a term not known.
+    pub fn last_seq_in(&self, author: &AuthorId, term: u64) -> Option<u64> {
+        if term == 0 { self.last_seq(author) } else { self.seats.last_seq(author, term) }
+    }
+
+    /// Whether `change` is why [`Membership::last_seq_in`] of an author is as low as it is.
+    pub fn is_cut_by(&self, change: &Change, author: &AuthorId, term: u64) -> bool {
+        match change {
+            Change::Revoke { author: cut, last_seq } | Change::Fall { admin: cut, last_seq, .. } => {
+                term == 0 && cut == author && self.last_seq(author) == Some(*last_seq)
+            }
+            Change::Certify(certificate) => term > 0 && self.seats.is_cut_by(&certificate.body, author, term),
+            Change::Add(_) => false,
+        }
+    }
+
+    /// Chains of `authors`, and of all terms, of which less counts than by the membership `before`: who, in which term, and
+    /// the last number that counts now.
+    pub fn lowered_since<'a>(
+        &self,
+        before: &Self,
+        authors: impl IntoIterator<Item = &'a AuthorId>,
+    ) -> Vec<(AuthorId, u64, u64)> {
+        let chains = authors.into_iter().map(|author| (*author, 0)).chain(before.seats.holders());
+        let last = |membership: &Self, author: &AuthorId, term| membership.last_seq_in(author, term).unwrap_or(0);
+        let now = chains.map(|(author, term)| (author, term, last(self, &author, term)));
+        now.filter(|(author, term, now)| *now < last(before, author, *term)).collect()
     }
 
     /// Whether this author is a member that no cut has touched.
@@ -257,35 +339,38 @@ impl Membership {
     ///
     /// # Errors
     ///
-    /// [`NotAdmitted`] for a stranger, a commit beyond a cut, or a term.
+    /// [`NotAdmitted`] for a stranger, a commit beyond a cut, or of a term that its author does not hold.
     pub fn admit_header(&self, header: &Header) -> Result<(), NotAdmitted> {
-        let (author, seq) = (header.author, header.seq);
-        match self.last_seq(&author) {
-            _ if header.term != 0 => Err(NotAdmitted::NoSeat { term: header.term }),
-            None => Err(NotAdmitted::UnknownAuthor { author }),
-            Some(last_seq) if seq > last_seq => Err(NotAdmitted::BeyondCut { author, last_seq, seq }),
+        let Header { author, term, seq, .. } = *header;
+        match self.last_seq_in(&author, term) {
+            None if term == 0 => Err(NotAdmitted::UnknownAuthor { author }),
+            None => Err(NotAdmitted::UnknownTerm { term }),
+            Some(last_seq) if seq > last_seq => Err(NotAdmitted::BeyondCut { author, term, last_seq, seq }),
             Some(_) => Ok(()),
         }
     }
 
     /// Whether a verified commit may enter the state.
     ///
-    /// A cut of the author does not stop a commit that brings nothing but falls: a fall is proven by the admins who
-    /// signed it, and if two admins brought each other down, each node would else keep the one that came first.
+    /// A cut of the author does not stop a commit that brings nothing but what proves itself: a fall is proven by the
+    /// admins who signed it, and if two admins brought each other down, each node would else keep the one that came first.
     ///
     /// # Errors
     ///
     /// [`NotAdmitted`] says why not, and who is at fault.
     pub fn admit(&self, genesis: &Genesis, lattice: LatticeId, commit: &VerifiedCommit) -> Result<(), NotAdmitted> {
         match self.admit_header(commit.header()) {
-            Err(NotAdmitted::BeyondCut { .. }) if carries_only_falls(commit) => {}
+            Err(NotAdmitted::BeyondCut { .. }) if proves_itself(commit) => {}
             judged => judged?,
+        }
+        if commit.header().term > 0 {
+            return admit_seat_ops(genesis, commit);
         }
         let mut changes = 0;
         let mut others = 0;
         for (_, op) in commit.live_ops() {
             let key = op.key().as_str();
-            if key.starts_with(MEMBER_PREFIX) {
+            if is_change_key(key) {
                 check_change(genesis, lattice, &commit.header().author, op)?;
                 changes += 1;
             } else if key.starts_with(URL_PREFIX) {
@@ -301,29 +386,41 @@ impl Membership {
     }
 }
 
-/// Whether every operation that is there is an admin's fall; not yet whether the falls are valid.
-fn carries_only_falls(commit: &VerifiedCommit) -> bool {
-    let is_fall = |op: &Op| {
-        op.key().as_str().starts_with(MEMBER_PREFIX)
-            && op.value().is_some_and(|value| Change::decode(value).is_ok_and(|change| change.proves_itself()))
-    };
-    commit.live_ops().next().is_some() && commit.live_ops().all(|(_, op)| is_fall(op))
+/// A commit of a term writes keys of the seat, nothing else.
+fn admit_seat_ops(genesis: &Genesis, commit: &VerifiedCommit) -> Result<(), NotAdmitted> {
+    let is_of_seat =
+        |key: &str| genesis.seat().is_some_and(|seat| key.strip_prefix(seat).is_some_and(|rest| rest.starts_with('/')));
+    match commit.live_ops().map(|(_, op)| op.key().as_str()).find(|key| !is_of_seat(key)) {
+        Some(key) => Err(NotAdmitted::OutsideSeat { term: commit.header().term, key: key.to_owned() }),
+        None => Ok(()),
+    }
 }
 
-/// The reserved prefix that `key` stands under, if no feature of this version owns it.
+/// Whether every operation that is there proves itself; not yet whether they are valid.
+fn proves_itself(commit: &VerifiedCommit) -> bool {
+    let proves_itself = |op: &Op| {
+        is_change_key(op.key().as_str())
+            && op.value().is_some_and(|value| Change::decode(value).is_ok_and(|change| change.proves_itself()))
+    };
+    commit.live_ops().next().is_some() && commit.live_ops().all(|(_, op)| proves_itself(op))
+}
+
+/// The reserved prefix that `key` stands under, if an ordinary commit may not write it.
 pub fn reserved_prefix(genesis: &Genesis, key: &str) -> Option<String> {
     let seat = genesis.seat_prefixes.iter().find(|prefix| key.starts_with(prefix.as_str()));
     seat.cloned().or_else(|| key.starts_with(RESERVED_PREFIX).then(|| RESERVED_PREFIX.to_owned()))
 }
 
-/// Reads a change out of an operation under `@member/`, checking its key and who made it.
+/// Reads a change out of an operation, checking its key and who made it.
 fn check_change(genesis: &Genesis, lattice: LatticeId, author: &AuthorId, op: &Op) -> Result<(), NotAdmitted> {
     let value = op.value().ok_or(NotAdmitted::BadChange("a membership change is never deleted"))?;
-    if op.key().as_str() != key_of(value) {
+    let change = Change::decode(value).map_err(|_| NotAdmitted::BadChange("its value does not decode"))?;
+    if op.key().as_str() != change.key_of(value) {
         return Err(NotAdmitted::BadChange("its key is not the hash of its value"));
     }
     let is_admin = |author: &AuthorId| genesis.admins.contains(author);
-    match Change::decode(value).map_err(|_| NotAdmitted::BadChange("its value does not decode"))? {
+    match change {
+        Change::Certify(certificate) => Ok(certificate.verify(genesis, lattice)?),
         Change::Add(_) if !is_admin(author) => Err(NotAdmitted::BadChange("only an admin adds members")),
         Change::Add(_) => Ok(()),
         Change::Revoke { .. } if !is_admin(author) => Err(NotAdmitted::BadChange("only an admin cuts an author")),

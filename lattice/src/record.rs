@@ -80,6 +80,21 @@ pub enum Event {
         /// Its log root.
         root: [u8; 32],
     },
+    /// Something about the seat, as this node saw it or did it.
+    Seat {
+        /// The term before.
+        old_term: u64,
+        /// The term that was stood for, or begins.
+        new_term: u64,
+        /// What happened, in one word.
+        step: String,
+        /// Why, in one line.
+        reason: String,
+        /// Votes that it got.
+        votes: u64,
+        /// Commits of the holder before that this node knew of and lacked, if that is known.
+        lag: Option<u64>,
+    },
     /// Entries were found damaged on this node's disk and left the state; they come back from other nodes.
     Damaged {
         /// How many.
@@ -101,6 +116,9 @@ impl Record {
             Event::Stated => (STATED, codec::encode::<[u64; 0]>(&[])),
             Event::Renamed { origin, size, root } => (RENAMED, codec::encode(&(origin, size, ByteArray::new(*root)))),
             Event::Damaged { dropped } => (DAMAGED, codec::encode(&[dropped])),
+            Event::Seat { old_term, new_term, step, reason, votes, lag } => {
+                (SEAT, codec::encode(&(old_term, new_term, step, reason, votes, lag)))
+            }
         };
         let Self { time_ms, before, after, entries, .. } = *self;
         codec::encode(&RecordWire(VERSION, kind, time_ms, before, after, entries, body.into()))
@@ -156,6 +174,10 @@ fn decode_event(kind: u64, body: &[u8]) -> Result<Event, DecodeError> {
             let [dropped]: [u64; 1] = codec::decode(body, RECORD_BYTES_MAX)?;
             Ok(Event::Damaged { dropped })
         }
+        SEAT => {
+            let (old_term, new_term, step, reason, votes, lag) = codec::decode(body, RECORD_BYTES_MAX)?;
+            Ok(Event::Seat { old_term, new_term, step, reason, votes, lag })
+        }
         _ => Err(DecodeError::Invalid("a record of unknown kind")),
     }
 }
@@ -168,6 +190,7 @@ const MEMBERSHIP: u64 = 4;
 const STATED: u64 = 5;
 const RENAMED: u64 = 6;
 const DAMAGED: u64 = 7;
+const SEAT: u64 = 8;
 
 #[derive(Serialize, Deserialize)]
 struct RecordWire(u64, u64, u64, StateRoot, StateRoot, u64, ByteBuf);
@@ -187,6 +210,7 @@ mod tests {
             Event::Stated,
             Event::Renamed { origin: "a/b".into(), size: 9, root: [8; 32] },
             Event::Damaged { dropped: 2 },
+            Event::Seat { old_term: 1, new_term: 2, step: "won".into(), reason: "why".into(), votes: 3, lag: Some(4) },
         ];
         for event in events {
             let (before, after) = (StateRoot([6; 32]), StateRoot([7; 32]));

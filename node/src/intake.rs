@@ -65,9 +65,9 @@ pub async fn take(
             Fate::Applied => intake.applied += 1,
             Fate::Known => {}
             Fate::Waits => intake.waiting += 1,
-            Fate::Refused(NotAdmitted::BeyondCut { author, last_seq, seq }) => {
-                let reason = NotAdmitted::BeyondCut { author, last_seq, seq }.to_string();
-                let evidence = cut_of(&published, reader, &author).await;
+            Fate::Refused(NotAdmitted::BeyondCut { author, term, last_seq, seq }) => {
+                let reason = NotAdmitted::BeyondCut { author, term, last_seq, seq }.to_string();
+                let evidence = cut_of(&published, reader, &author, term).await;
                 intake.refused.push(Refusal { evidence, ..refusal(commit, RefusedFor::BeyondCut, reason) });
             }
             Fate::Refused(why) => intake.refused.push(refusal(commit, RefusedFor::NotAdmitted, why.to_string())),
@@ -81,15 +81,9 @@ fn refusal(commit: CommitId, why: RefusedFor, reason: String) -> Refusal {
     Refusal { commit, why, reason, evidence: None }
 }
 
-/// The commit that states the lowest cut of an author.
-async fn cut_of(published: &Published, reader: &Reader, author: &lattice::ids::AuthorId) -> Option<Commit> {
-    let lowest = published.membership.last_seq(author);
-    let states_it = |change: &Change| match change {
-        Change::Revoke { author: cut, last_seq } | Change::Fall { admin: cut, last_seq, .. } => {
-            cut == author && Some(*last_seq) == lowest
-        }
-        Change::Add(_) => false,
-    };
+/// The commit that states the lowest cut of an author in a term.
+async fn cut_of(published: &Published, reader: &Reader, author: &lattice::ids::AuthorId, term: u64) -> Option<Commit> {
+    let states_it = |change: &Change| published.membership.is_cut_by(change, author, term);
     let key = published.changes.iter().find(|(_, change)| states_it(change)).map(|(key, _)| key)?;
     let row = published.tree.get(key)?.tag;
     let (commits, _) = reader.commits_of(&[row], usize::MAX).await.ok()?;

@@ -254,6 +254,7 @@ impl Bundle {
                     | Event::Membership { .. }
                     | Event::Stated
                     | Event::Renamed { .. }
+                    | Event::Seat { .. }
                     | Event::Damaged { .. } => return Err(NotShown::OtherRecord),
                 }
             }

@@ -34,6 +34,17 @@ pub fn origin(lattice: &LatticeId, author: &AuthorId, opening: u64) -> KeyName {
     name.parse().unwrap_or_else(|_| unreachable!("digits and slashes, 70 bytes at most"))
 }
 
+/// The name of a seat's log: the first 16 digits of the lattice id, a slash, and the seat. No node's log is called so: those
+/// have 32 digits there.
+pub fn seat_origin(lattice: &LatticeId, seat: &str) -> KeyName {
+    let mut name = lattice.to_string();
+    name.truncate(LATTICE_DIGITS);
+    name.push('/');
+    // A seat is a word of the genesis, which may hold what the name of a key can't.
+    name.extend(seat.chars().map(|char| if char.is_whitespace() || char == '+' { '-' } else { char }));
+    name.parse().unwrap_or_else(|_| unreachable!("no spaces and at most 80 bytes"))
+}
+
 /// Whether a log of this name is of a node of the lattice.
 pub fn is_of_lattice(origin: &str, lattice: &LatticeId) -> bool {
     origin.split_once('/').is_some_and(|(digits, _)| digits == &lattice.to_string()[..LATTICE_DIGITS])

@@ -26,6 +26,7 @@ fn change(change: &Change) -> Value {
                     .collect::<Vec<_>>(),
             })
         }
+        Change::Certify(_) => unreachable!("certificates have a file of their own"),
     }
 }
 

@@ -20,8 +20,8 @@ pub enum Admission {
 /// What a parked commit waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// A membership change that names its author.
-    Author,
+    /// A membership change that names its author, or the certificate of its term.
+    Change,
     /// This wall time, in milliseconds since 1970.
     Until(u64),
 }
@@ -37,7 +37,7 @@ pub fn judge(
     let max_drift_ms = genesis.limits.max_drift_ms;
     let time = commit.header().time;
     match membership.admit(genesis, lattice, commit) {
-        Err(NotAdmitted::UnknownAuthor { .. }) => Admission::Later(Wait::Author),
+        Err(NotAdmitted::UnknownAuthor { .. } | NotAdmitted::UnknownTerm { .. }) => Admission::Later(Wait::Change),
         Err(refused) => Admission::Never(refused),
         Ok(()) if time.ahead_of(now_ms) > max_drift_ms => Admission::Later(Wait::Until(time.millis() - max_drift_ms)),
         Ok(()) => Admission::Now,

@@ -181,7 +181,9 @@ fn not_admitted(refused: &NotAdmitted) -> &'static str {
         NotAdmitted::UnknownAuthor { .. } => "unknown-author",
         NotAdmitted::BeyondCut { .. } => "beyond-cut",
         NotAdmitted::Reserved { .. } => "reserved-key",
-        NotAdmitted::NoSeat { .. } => "no-seat",
+        NotAdmitted::UnknownTerm { .. } => "unknown-term",
+        NotAdmitted::OutsideSeat { .. } => "outside-seat",
+        NotAdmitted::BadCertificate(_) => "bad-certificate",
         NotAdmitted::MixedChange | NotAdmitted::BadChange(_) => "bad-membership-change",
         NotAdmitted::BadUrl(_) => "bad-url",
     }

@@ -81,8 +81,8 @@ impl Parking {
 
     /// Takes out the commits that waited for an author, in order of arrival, to be judged again after a membership
     /// change.
-    pub fn release_authors(&mut self) -> Vec<VerifiedCommit> {
-        let waits = |id: &CommitId| self.waiting.get(id).is_some_and(|waiting| waiting.wait == Wait::Author);
+    pub fn release_changes(&mut self) -> Vec<VerifiedCommit> {
+        let waits = |id: &CommitId| self.waiting.get(id).is_some_and(|waiting| waiting.wait == Wait::Change);
         let ids: Vec<_> = self.arrivals.values().filter(|id| waits(id)).copied().collect();
         ids.into_iter().filter_map(|id| self.take(id)).collect()
     }
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(parking.next_due_ms(), Some(10));
         assert_eq!(parking.release_due(20).len(), 2);
         assert_eq!(parking.next_due_ms(), Some(30));
-        assert!(parking.release_authors().is_empty());
+        assert!(parking.release_changes().is_empty());
     }
 
     #[test]
@@ -146,14 +146,14 @@ mod tests {
         let mut parking = Parking::default();
         let many = commits(300, 60_000);
         for commit in &many {
-            parking.park(commit.clone(), Wait::Author);
+            parking.park(commit.clone(), Wait::Change);
             assert!(parking.bytes <= PARKED_BYTES_MAX);
         }
         assert!(parking.len() < 300, "16 MiB hold fewer than 300 commits of 60 kB");
         let waiting = parking.len();
-        parking.park(many[299].clone(), Wait::Author);
+        parking.park(many[299].clone(), Wait::Change);
         assert_eq!(parking.len(), waiting, "it waits already");
-        let left: Vec<_> = parking.release_authors().iter().map(VerifiedCommit::id).collect();
+        let left: Vec<_> = parking.release_changes().iter().map(VerifiedCommit::id).collect();
         let last: Vec<_> = many[300 - left.len()..].iter().map(VerifiedCommit::id).collect();
         assert_eq!(left, last, "the last ones, in order of arrival");
         assert_eq!((parking.len(), parking.bytes, parking.arrivals.len()), (0, 0, 0));

@@ -85,6 +85,7 @@ async fn reconciles(node: &Node) -> Vec<(String, u64, u64)> {
         | Event::Membership { .. }
         | Event::Stated
         | Event::Renamed { .. }
+        | Event::Seat { .. }
         | Event::Damaged { .. } => None,
     };
     records.filter_map(told).collect()

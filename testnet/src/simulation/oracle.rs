@@ -6,7 +6,7 @@ use lattice::address::url_key;
 use lattice::commit::VerifiedCommit;
 use lattice::entry::Version;
 use lattice::ids::{AuthorId, CommitId, KeyHash};
-use lattice::membership::MEMBER_PREFIX;
+use lattice::membership::is_change_key;
 use lattice::tree::{Leaf, StateTree};
 
 use super::message::NodeIndex;
@@ -146,14 +146,14 @@ impl Oracle {
         let membership = &node.state.membership;
         for (_, entry, commit) in node.database.rows() {
             let (header, key) = (commit.signed.header(), entry.op.key().as_str());
-            if membership.last_seq(&header.author).is_none_or(|last_seq| header.seq > last_seq) {
+            if membership.last_seq_in(&header.author, header.term).is_none_or(|last_seq| header.seq > last_seq) {
                 return broken(format!(
                     "{index} holds {key:?} of commit {} (number {}), whose author has no right to it",
                     commit.signed.id().short(),
                     header.seq
                 ));
             }
-            let is_change = key.starts_with(MEMBER_PREFIX);
+            let is_change = is_change_key(key);
             let is_reserved = key.starts_with('@') || genesis.is_seat_key(key);
             let is_allowed = if is_change {
                 genesis.admins.contains(&header.author)

@@ -12,8 +12,8 @@ use ed25519_dalek::{Signer, SigningKey};
 
 pub use key::{BadKeyName, BadVerifierKey, KEY_NAME_BYTES_MAX, KeyKind, KeyName, VerifierKey};
 
+use crate::base64;
 use crate::keys::SIGNATURE_BYTES;
-use crate::log::line;
 use key::key_id;
 
 /// Bytes of a note: sixteen post-quantum signatures of 5 kB in base64, which signed-note wants read, or
@@ -69,7 +69,7 @@ impl SignatureLine {
     }
 
     /// Signs `text` and the time, in seconds since 1970, as a witness does. A time of 0 says nothing: it becomes 1.
-    pub(super) fn of_cosigner(text: &str, time_s: u64, name: &KeyName, key: &SigningKey) -> Self {
+    pub(crate) fn of_cosigner(text: &str, time_s: u64, name: &KeyName, key: &SigningKey) -> Self {
         let time_s = time_s.clamp(1, TIME_MAX_S);
         let signature = key.sign(cosigned_message(text, time_s).as_bytes()).to_bytes();
         let key_id = key_id(name, KeyKind::Cosigner, key.verifying_key().as_bytes());
@@ -83,7 +83,7 @@ impl SignatureLine {
         }
         let (name, signature) = line.strip_prefix(LINE_START)?.split_once(' ')?;
         let name = name.parse().ok()?;
-        let bytes = line::base64(signature)?;
+        let bytes = base64::decode(signature)?;
         let (key_id, signature) = bytes.split_first_chunk::<4>()?;
         let key_id = u32::from_be_bytes(*key_id);
         (!signature.is_empty()).then(|| Self { name, key_id, signature: signature.to_vec() })

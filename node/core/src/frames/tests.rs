@@ -186,7 +186,7 @@ fn commits_that_honest_nodes_may_judge_differently_are_handed_on_without_blame()
         (world.commit(3, 1, vec![put("a")]), "unknown-author"),
         (world.commit(2, 2, vec![put("a")]), "beyond-cut"),
         (world.commit(1, 1, vec![put("@later/feature")]), "reserved-key"),
-        (term, "no-seat"),
+        (term, "unknown-term"),
     ];
     for (commit, reason) in cases {
         let good = world.commit(1, 1, vec![put("good")]);

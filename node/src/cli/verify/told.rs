@@ -105,6 +105,9 @@ pub(in crate::cli) fn record_in_words(record: &Record) -> String {
         Event::Stated => "the state as it stands".to_owned(),
         Event::Renamed { origin, size, .. } => format!("the log goes on from {origin}, which had {size} records"),
         Event::Damaged { dropped } => format!("{dropped} entries were damaged on disk and dropped"),
+        Event::Seat { old_term, new_term, step, reason, votes, .. } => {
+            format!("seat, term {old_term} to {new_term}: {step}, {votes} votes: {reason}")
+        }
     };
     visible(&format!("{what}; state {} of {} entries", record.after, record.entries))
 }

@@ -137,22 +137,16 @@ impl Node {
 
     fn refused(&self, commit: CommitId, why: &NotAdmitted) -> Refusal {
         let reason = why.to_string();
-        if let NotAdmitted::BeyondCut { author, .. } = why {
-            Refusal { evidence: self.cut_of(author), ..refusal(commit, RefusedFor::BeyondCut, reason) }
+        if let NotAdmitted::BeyondCut { author, term, .. } = why {
+            Refusal { evidence: self.cut_of(author, *term), ..refusal(commit, RefusedFor::BeyondCut, reason) }
         } else {
             refusal(commit, RefusedFor::NotAdmitted, reason)
         }
     }
 
-    /// The commit that states the lowest cut of an author.
-    fn cut_of(&self, author: &AuthorId) -> Option<Commit> {
-        let lowest = self.state.membership.last_seq(author);
-        let states_it = |change: &Change| match change {
-            Change::Revoke { author: cut, last_seq } | Change::Fall { admin: cut, last_seq, .. } => {
-                cut == author && Some(*last_seq) == lowest
-            }
-            Change::Add(_) => false,
-        };
+    /// The commit that states the lowest cut of an author in a term.
+    fn cut_of(&self, author: &AuthorId, term: u64) -> Option<Commit> {
+        let states_it = |change: &Change| self.state.membership.is_cut_by(change, author, term);
         let key = self.state.changes.iter().find(|(_, change)| states_it(change)).map(|(key, _)| key)?;
         let row = row_at(&self.state.tree, key)?;
         self.database.commits_of(&[row], usize::MAX).0.pop()

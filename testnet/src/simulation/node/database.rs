@@ -128,8 +128,17 @@ impl Database {
 
     /// Removes what `author` wrote after `last_seq`, but for commits that hold one of the `kept` keys; gives the keys
     /// so emptied.
-    pub(crate) fn quarantine_beyond(&mut self, author: &AuthorId, last_seq: u64, kept: &[String]) -> Vec<KeyHash> {
-        let is_beyond = |signed: &SignedHeader| signed.header().author == *author && signed.header().seq > last_seq;
+    pub(crate) fn quarantine_beyond(
+        &mut self,
+        author: &AuthorId,
+        term: u64,
+        last_seq: u64,
+        kept: &[String],
+    ) -> Vec<KeyHash> {
+        let is_beyond = |signed: &SignedHeader| {
+            let header = signed.header();
+            (header.author, header.term) == (*author, term) && header.seq > last_seq
+        };
         let beyond = self.commits.iter().filter(|(_, commit)| is_beyond(&commit.signed)).map(|(row, _)| *row);
         let is_kept = |commit: &CommitRow| {
             let entries = self.live.get(commit).into_iter().flatten().filter_map(|row| self.entries.get(row));

@@ -6,7 +6,7 @@ use lattice::commit::VerifiedCommit;
 use lattice::equivocation::Equivocation;
 use lattice::frontier::Chain;
 use lattice::ids::{AuthorId, CommitId, StateRoot};
-use lattice::membership::{MEMBER_PREFIX, NotAdmitted};
+use lattice::membership::{NotAdmitted, is_change_key};
 use lattice::op::Op;
 use reconcile::message::ChainId;
 
@@ -190,5 +190,5 @@ impl Step {
 }
 
 fn changes_membership(op: &Op) -> bool {
-    op.key().as_str().starts_with(MEMBER_PREFIX)
+    is_change_key(op.key().as_str())
 }

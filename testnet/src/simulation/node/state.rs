@@ -10,7 +10,7 @@ use lattice::entry::Version;
 use lattice::equivocation::Equivocation;
 use lattice::frontier::{Chain, Frontier};
 use lattice::ids::{AuthorId, CommitId, KeyHash, StateRoot};
-use lattice::membership::{Change, MEMBER_PREFIX, Membership};
+use lattice::membership::{Change, Membership, is_change_key};
 use lattice::op::Op;
 use lattice::tree::{Leaf, StateTree};
 use node_core::apply::{EntryRow, NextRows, Plan, Standing, Tree, contested, plan};
@@ -142,11 +142,11 @@ impl State {
     pub(crate) fn raised(&self, identity: &Identity, database: &Database, chains: &[(ChainId, Chain)]) -> Next {
         let mut state = self.clone();
         let frontier = Arc::make_mut(&mut state.frontier);
-        for ((author, term), chain) in chains.iter().filter(|((_, term), _)| *term == 0) {
+        for ((author, term), chain) in chains {
             let mut joined = frontier.chain(author, *term);
             joined.raise_to(chain);
-            let is_member = self.membership.last_seq(author).is_some();
-            if joined != frontier.chain(author, *term) && is_member && is_chain_of(identity, chain, author) {
+            let is_known = self.membership.last_seq_in(author, *term).is_some();
+            if joined != frontier.chain(author, *term) && is_known && is_chain_of(identity, chain, author, *term) {
                 *frontier.chain_mut(author, *term) = joined;
             }
         }
@@ -201,15 +201,15 @@ impl State {
         Arc::make_mut(&mut self.changes).extend(changes);
         loop {
             let now = Membership::of(&identity.genesis, self.changes.values().cloned());
-            let cuts = lowered(&self.membership, &now, &database.authors);
+            let cuts = now.lowered_since(&self.membership, &database.authors);
             self.membership = Arc::new(now);
             if cuts.is_empty() || without == Some(SafetyRule::CutsRemove) {
                 break;
             }
             let falls = self.changes.values().filter(|change| change.proves_itself());
             let kept: Vec<_> = falls.filter_map(|change| change.to_op().ok()).map(|op| op.key().to_string()).collect();
-            for (author, last_seq) in cuts {
-                for key in database.quarantine_beyond(&author, last_seq, &kept) {
+            for (author, term, last_seq) in cuts {
+                for key in database.quarantine_beyond(&author, term, last_seq, &kept) {
                     self.tree.remove(&key);
                     Arc::make_mut(&mut self.changes).remove(&key);
                 }
@@ -221,7 +221,7 @@ impl State {
 
 /// The membership change that an operation makes, if it makes one.
 pub(crate) fn change_of(op: &Op) -> Option<Change> {
-    let value = op.value().filter(|_| op.key().as_str().starts_with(MEMBER_PREFIX))?;
+    let value = op.value().filter(|_| is_change_key(op.key().as_str()))?;
     Change::decode(value).ok()
 }
 
@@ -248,20 +248,13 @@ fn end_of(chain: &Chain) -> (u64, CommitId) {
     chain.beyond.last().map_or((chain.seq(), chain.tip_id()), |run| (run.last_seq(), run.last.id()))
 }
 
-/// Whether every header of a chain is of this lattice and author, of no term, and signed.
-fn is_chain_of(identity: &Identity, chain: &Chain, author: &AuthorId) -> bool {
+/// Whether every header of a chain is of this lattice, author and term, and signed.
+fn is_chain_of(identity: &Identity, chain: &Chain, author: &AuthorId, term: u64) -> bool {
     let mut ends = chain.tip.iter().chain(chain.beyond.iter().map(|run| &run.last));
     ends.all(|end| {
         let header = end.header();
-        (header.lattice, header.author, header.term) == (identity.lattice, *author, 0) && end.is_signed()
+        (header.lattice, header.author, header.term) == (identity.lattice, *author, term) && end.is_signed()
     })
-}
-
-/// Authors whose last commit that counts went down, with what it is now.
-fn lowered(before: &Membership, now: &Membership, authors: &BTreeSet<AuthorId>) -> Vec<(AuthorId, u64)> {
-    let last = |membership: &Membership, author| membership.last_seq(author).unwrap_or(0);
-    let lowered = authors.iter().filter(|author| last(now, author) < last(before, author));
-    lowered.map(|author| (*author, last(now, author))).collect()
 }
 
 fn members_of(tree: &Tree, changes: &BTreeMap<KeyHash, Change>) -> StateTree<EntryRow> {

@@ -160,7 +160,7 @@ impl Node {
         self.done(items, &evidence, &winning);
         if membership_changed {
             // Those that still wait are parked again.
-            for commit in self.parking.release_authors().into_iter().rev() {
+            for commit in self.parking.release_changes().into_iter().rev() {
                 self.writer.steps.push_front(Step::Commit { commit: Box::new(commit), place: None, publish: true });
             }
         }

@@ -35,11 +35,18 @@ impl PeerBook {
         if now_ms.saturating_sub(peer.heard_at_ms) >= SILENT_MS {
             return Some("silent for 15 s");
         }
-        if peer.unsubscribed_since_ms.is_some_and(|since| now_ms >= since + UNSUBSCRIBED_MS) {
+        let is_missing = peer.unsubscribed_since_ms.is_some_and(|since| now_ms >= since + UNSUBSCRIBED_MS);
+        if is_missing && !self.is_mirror(name, peer) {
             return Some("its gossip subscription is missing; connecting again");
         }
         let is_stranger = self.member_behind(name, peer).is_none();
         (is_stranger && now_ms.saturating_sub(peer.connected_at_ms) >= STRANGER_MS)
             .then_some("did not prove this lattice within 60 s")
+    }
+    /// Whether a peer is a mirror of the seat: those keep out of gossip on purpose.
+    fn is_mirror(&self, name: &PeerName, peer: &Peer) -> bool {
+        let current = self.membership.seats().current().map(|term| &term.certificate.body);
+        let author = self.member_behind(name, peer);
+        current.is_some_and(|body| body.mirrors().any(|mirror| Some(*mirror) == author))
     }
 }

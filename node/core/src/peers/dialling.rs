@@ -160,6 +160,13 @@ impl PeerBook {
         self.targets.iter().filter(move |(_, target)| !known(target)).map(|(address, target)| target.awaited(address))
     }
 
+    /// A peer that is wanted now is not kept waiting by earlier failures: it may not have listened then.
+    pub fn want(&mut self, name: &PeerName) {
+        if let Some(peer) = self.peers.get_mut(name).filter(|peer| peer.links.is_empty() && !peer.redial.dialling) {
+            peer.redial = Redial::default();
+        }
+    }
+
     /// Dials what is configured, then members as long as there is room; one dial per target at a time.
     pub(super) fn dial(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         self.dial_addresses(now_ms, actions);

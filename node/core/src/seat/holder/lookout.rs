@@ -1,0 +1,92 @@
+//! What the holder sees of its mirrors and voters.
+
+use std::collections::BTreeMap;
+
+use lattice::ids::AuthorId;
+
+use super::{Holder, Seen};
+use crate::seat::candidacy::Position;
+use crate::seat::named::NamedBody;
+use crate::seat::own::Own;
+use crate::seat::takeover::{Loss, Outlook, WhyNot, takeover_possible};
+use crate::seat::timing::BootMs;
+
+/// Renewals that a voter may leave unanswered before it counts as away.
+const ANSWERS_MISSED: u64 = 3;
+
+/// What a mirror said last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sight {
+    at: BootMs,
+    term: u64,
+    staged_seq: u64,
+    log_size: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Lookout {
+    since: BootMs,
+    mirrors: Seen,
+    voters: BTreeMap<AuthorId, BootMs>,
+    written: Option<Position>,
+}
+
+impl Lookout {
+    pub(super) fn new(now: BootMs) -> Self {
+        Self { since: now, mirrors: BTreeMap::new(), voters: BTreeMap::new(), written: None }
+    }
+
+    pub(super) fn fetched(&mut self, at: BootMs, mirror: AuthorId, term: u64, staged_seq: u64, log_size: u64) {
+        self.mirrors.insert(mirror, Sight { at, term, staged_seq, log_size });
+    }
+
+    pub(super) fn written(&mut self, position: Position) {
+        self.written = Some(position);
+    }
+
+    pub(super) fn answered(&mut self, at: BootMs, voter: AuthorId) {
+        self.voters.insert(voter, at);
+    }
+
+    /// Whether a mirror's copy has come into the term: it knows the certificate and has what the term began with.
+    pub(super) fn is_in_term(&self, mirror: &AuthorId, term: u64) -> bool {
+        self.mirrors.get(mirror).is_some_and(|sight| sight.term == term)
+    }
+
+    /// Milliseconds since the term began.
+    pub(super) fn age_ms(&self, now: BootMs) -> u64 {
+        now.since_ms(self.since)
+    }
+
+    /// Milliseconds since a mirror fetched, or since the term began.
+    pub(super) fn away_ms(&self, now: BootMs, mirror: &AuthorId) -> u64 {
+        now.since_ms(self.mirrors.get(mirror).map_or(self.since, |sight| sight.at))
+    }
+
+    /// The first spare that is there and copies this term.
+    pub(super) fn spare(&self, now: BootMs, silent_ms: u64, body: &NamedBody) -> Option<AuthorId> {
+        let is_there = |spare: &&AuthorId| self.is_in_term(spare, body.term) && self.away_ms(now, spare) <= silent_ms;
+        body.spares.iter().find(is_there).copied()
+    }
+
+    pub(super) fn takeover_possible(&self, own: &Own, body: &NamedBody, now: BootMs) -> Result<Loss, WhyNot> {
+        let shadow = body.shadow.unwrap_or_default();
+        let sight = self.mirrors.get(&shadow);
+        let lately = |at: &BootMs| now.since_ms(*at) <= ANSWERS_MISSED * own.timing().renew_ms;
+        let others = body.voters.iter().filter(|voter| **voter != own.me);
+        let answering = others.filter(|voter| self.voters.get(voter).is_some_and(lately)).count();
+        let written = self.written.map_or((0, 0), |position| (position.staged_seq, position.log_size));
+        let copied = sight.map_or((0, 0), |sight| (sight.staged_seq, sight.log_size));
+        let outlook = Outlook {
+            has_shadow: body.shadow.is_some(),
+            shadow_heard: sight.map(|sight| sight.at),
+            shadow_in_term: self.is_in_term(&shadow, body.term),
+            shadow_ill: own.other_health.first_cause(),
+            staged: (written.0, copied.0),
+            records: (written.1, copied.1),
+            voters: (answering, Holder::needed(body)),
+            paused: own.paused,
+        };
+        takeover_possible(now, own.timing().lease_ms, &outlook)
+    }
+}

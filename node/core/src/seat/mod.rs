@@ -1,0 +1,25 @@
+//! The seat's pure machines: votes, leases, who takes over when.
+//!
+//! # Reading order
+//!
+//! 1. [`timing`]: the clock and the intervals. [`named`]: a body with its name.
+//! 2. [`voter`]: what one node voted for and granted, and why it refuses ([`refusal`]).
+//! 3. [`lease`]: until when the holder may serve. [`candidacy`]: what a node may stand for.
+//! 4. [`controller`]: what a node does in the place that a certificate gives it: [`event`]s and orders in, [`effect`]s out.
+//! 5. [`health`]: how the other side looks. [`takeover`]: what would be lost if the holder died now.
+
+pub mod candidacy;
+mod candidate;
+pub mod controller;
+pub mod effect;
+pub mod event;
+pub mod health;
+mod holder;
+pub mod lease;
+pub mod named;
+pub mod own;
+pub mod refusal;
+mod standby;
+pub mod takeover;
+pub mod timing;
+pub mod voter;

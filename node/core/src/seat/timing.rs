@@ -1,0 +1,93 @@
+//! The clock that leases are measured on, and every interval of a seat in one place.
+
+/// Milliseconds since the machine started, suspend included (CLOCK_BOOTTIME). Never shown to another node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct BootMs(pub u64);
+
+impl BootMs {
+    /// The moment `ms` later.
+    #[must_use]
+    pub const fn after(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Milliseconds from now until this moment, 0 once it is there.
+    pub const fn remaining_ms(self, now: Self) -> u64 {
+        self.0.saturating_sub(now.0)
+    }
+
+    /// Milliseconds that have passed since `earlier`, 0 if it is yet to come.
+    pub const fn since_ms(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// The intervals of a seat. All nodes of a seat are configured alike: a voter's lease must not be shorter than its holder's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Timing {
+    /// How long a voter keeps to a lease, from the moment it granted it.
+    pub lease_ms: u64,
+    /// Between two renewals.
+    pub renew_ms: u64,
+    /// Most by which the rate of one clock strays from the true one, per mille. Quartz strays by 0.1; a guest's clock
+    /// that is being slewed by 0.5; 10 leaves room.
+    pub drift_per_mille: u64,
+    /// Between two probes of the other side of holder and shadow.
+    pub probe_ms: u64,
+    /// Between two rounds of questions to voters.
+    pub ask_ms: u64,
+    /// Longest stay of a candidate in its candidacy before it goes back to watching.
+    pub stand_ms: u64,
+    /// How long an incumbent that let go waits for the higher term, until it renews again.
+    pub yield_ms: u64,
+    /// How long a drain may take, until it is given up and writes go on.
+    pub drain_ms: u64,
+    /// How long a shadow may be away until a spare is named in its place.
+    pub shadow_gone_ms: u64,
+    /// Least time between two unplanned takeovers by one node, unless the lease was released.
+    pub cool_down_ms: u64,
+}
+
+impl Timing {
+    /// For nodes within 50 ms of each other. The lease, a probe's silence and a round of votes stay under 3 s together.
+    pub const LAN: Self = Self {
+        lease_ms: 1_500,
+        renew_ms: 300,
+        drift_per_mille: 10,
+        probe_ms: 100,
+        ask_ms: 200,
+        stand_ms: 5_000,
+        yield_ms: 3_000,
+        drain_ms: 2_000,
+        shadow_gone_ms: 10_000,
+        cool_down_ms: 30_000,
+    };
+
+    /// For nodes far apart, or on networks that lose packets for seconds.
+    pub const WAN: Self = Self {
+        lease_ms: 10_000,
+        renew_ms: 2_000,
+        drift_per_mille: 10,
+        probe_ms: 1_000,
+        ask_ms: 1_000,
+        stand_ms: 30_000,
+        yield_ms: 20_000,
+        drain_ms: 10_000,
+        shadow_gone_ms: 60_000,
+        cool_down_ms: 120_000,
+    };
+
+    /// How much of a lease its holder may use, on its own clock: with that clock slow by the drift and the voter's fast,
+    /// `lease_ms` have passed at the voter when the holder has seen `lease_ms · (1 − drift) / (1 + drift)`. The same bound
+    /// serves a voter that restarted and rests for `lease_ms`: it granted nothing after the moment it started.
+    pub const fn usable_ms(&self) -> u64 {
+        let drift = if self.drift_per_mille > 1_000 { 1_000 } else { self.drift_per_mille };
+        self.lease_ms.saturating_mul(1_000 - drift) / (1_000 + drift)
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self::LAN
+    }
+}

@@ -1,4 +1,4 @@
-//! The own log on disk: its records and the tiles over them.
+//! Logs on disk, the own and the seat's: their records and the tiles over them.
 //!
 //! Tiles can be thrown away: they are functions of the records. A start reads back the right edge, and hashes all
 //! records again if the tiles are not those of the records' number.
@@ -18,20 +18,20 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::read::Reader;
-use super::{OWN_LOG, StoreError};
+use super::{LogNumber, OWN_LOG, SEAT_LOG, StoreError};
 use crate::writer::witness::{Forks, WitnessedLogs};
 
-/// The right edge of the stored log of `size` records.
+/// The right edge of a stored log of `size` records.
 ///
 /// # Errors
 ///
 /// [`StoreError`].
-pub(super) async fn edge(connection: &mut SqliteConnection, size: u64) -> Result<Edge, StoreError> {
-    let mut partials = vec![leaves(connection, size - size % TILE_HASHES as u64, size).await?];
+pub(crate) async fn edge(connection: &mut SqliteConnection, log: LogNumber, size: u64) -> Result<Edge, StoreError> {
+    let mut partials = vec![leaves(connection, log, size - size % TILE_HASHES as u64, size).await?];
     for level in 1..TILE_LEVELS as u8 {
         let hashes = size >> (TILE_HEIGHT * u32::from(level));
         let width = hashes as usize % TILE_HASHES;
-        let stored = stored_hashes(connection, level, hashes / TILE_HASHES as u64).await?;
+        let stored = stored_hashes(connection, log, level, hashes / TILE_HASHES as u64).await?;
         // A tile that is full by now is no part of the edge, and none is stored of a width of zero.
         let mut partial = if width == 0 { Vec::new() } else { stored };
         partial.truncate(width);
@@ -41,13 +41,13 @@ pub(super) async fn edge(connection: &mut SqliteConnection, size: u64) -> Result
         return Ok(edge);
     }
     tracing::warn!(records = size, "the log's tiles are not those of its records; hashing all records again");
-    hash_again(connection, size).await
+    hash_again(connection, log, size).await
 }
 
 /// Writes all tiles anew, in one transaction.
-async fn hash_again(connection: &mut SqliteConnection, size: u64) -> Result<Edge, StoreError> {
+async fn hash_again(connection: &mut SqliteConnection, log: LogNumber, size: u64) -> Result<Edge, StoreError> {
     super::write::begin(connection).await?;
-    let done = write_all_tiles(connection, size).await;
+    let done = write_all_tiles(connection, log, size).await;
     match done {
         Ok(edge) => super::write::commit(connection).await.map(|()| edge),
         Err(error) => {
@@ -57,42 +57,52 @@ async fn hash_again(connection: &mut SqliteConnection, size: u64) -> Result<Edge
     }
 }
 
-async fn write_all_tiles(connection: &mut SqliteConnection, size: u64) -> Result<Edge, StoreError> {
-    sqlx::query("DELETE FROM tiles WHERE log = ?").bind(OWN_LOG).execute(&mut *connection).await?;
+pub(super) async fn write_all_tiles(
+    connection: &mut SqliteConnection,
+    log: LogNumber,
+    size: u64,
+) -> Result<Edge, StoreError> {
+    sqlx::query("DELETE FROM tiles WHERE log = ?").bind(log.0).execute(&mut *connection).await?;
     let mut edge = Edge::default();
     while edge.size() < size {
         let upto = size.min(edge.size() + TILE_HASHES as u64);
-        for leaf in leaves(connection, edge.size(), upto).await? {
-            append(connection, &mut edge, leaf).await?;
+        for leaf in leaves(connection, log, edge.size(), upto).await? {
+            append(connection, log, &mut edge, leaf).await?;
         }
     }
     Ok(edge)
 }
 
-/// Appends a record to the own log, its leaf to the edge. `last_entry` is the greatest entry number given out.
+/// Appends a record to a log, its leaf to the edge. `last_entry` is the greatest entry number given out.
 ///
 /// # Errors
 ///
 /// [`StoreError`]; the edge may be ahead of the log then.
 pub async fn append_record(
     connection: &mut SqliteConnection,
+    log: LogNumber,
     edge: &mut Edge,
     record: Vec<u8>,
     last_entry: EntryRow,
 ) -> Result<(), StoreError> {
     let leaf = leaf_hash(&record);
     sqlx::query("INSERT INTO records (log, position, record, last_entry) VALUES (?, ?, ?, ?)")
-        .bind(OWN_LOG)
+        .bind(log.0)
         .bind(edge.size() as i64)
         .bind(record)
         .bind(last_entry.0)
         .execute(&mut *connection)
         .await?;
-    append(connection, edge, leaf).await
+    append(connection, log, edge, leaf).await
 }
 
 /// Appends a leaf to the edge, and stores the tiles that it fills.
-async fn append(connection: &mut SqliteConnection, edge: &mut Edge, leaf: Digest) -> Result<(), StoreError> {
+async fn append(
+    connection: &mut SqliteConnection,
+    log: LogNumber,
+    edge: &mut Edge,
+    leaf: Digest,
+) -> Result<(), StoreError> {
     let full = edge.append(leaf);
     if full.is_empty() {
         return Ok(());
@@ -100,17 +110,17 @@ async fn append(connection: &mut SqliteConnection, edge: &mut Edge, leaf: Digest
     // The level above the last full one has got a hash.
     let above = edge.partial_tiles().into_iter().find(|tile| usize::from(tile.id().level()) == full.len());
     for tile in full.iter().chain(&above) {
-        write_tile(connection, tile).await?;
+        write_tile(connection, log, tile).await?;
     }
     Ok(())
 }
 
-async fn write_tile(connection: &mut SqliteConnection, tile: &Tile) -> Result<(), StoreError> {
+async fn write_tile(connection: &mut SqliteConnection, log: LogNumber, tile: &Tile) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO tiles (log, level, tile, hashes) VALUES (?, ?, ?, ?) \
          ON CONFLICT (log, level, tile) DO UPDATE SET hashes = excluded.hashes",
     )
-    .bind(OWN_LOG)
+    .bind(log.0)
     .bind(i64::from(tile.id().level()))
     .bind(tile.id().index() as i64)
     .bind(tile.encode())
@@ -120,10 +130,15 @@ async fn write_tile(connection: &mut SqliteConnection, tile: &Tile) -> Result<()
 }
 
 /// The leaf hashes of the records from `first` up to but not including `end`, all of which must be there.
-async fn leaves(connection: &mut SqliteConnection, first: u64, end: u64) -> Result<Vec<Digest>, StoreError> {
+async fn leaves(
+    connection: &mut SqliteConnection,
+    log: LogNumber,
+    first: u64,
+    end: u64,
+) -> Result<Vec<Digest>, StoreError> {
     let mut rows =
         sqlx::query("SELECT record FROM records WHERE log = ? AND position >= ? AND position < ? ORDER BY position")
-            .bind(OWN_LOG)
+            .bind(log.0)
             .bind(first as i64)
             .bind(end as i64)
             .fetch(connection);
@@ -138,10 +153,15 @@ async fn leaves(connection: &mut SqliteConnection, first: u64, end: u64) -> Resu
 }
 
 /// The hashes stored of a tile; none if it is not stored.
-async fn stored_hashes(connection: &mut SqliteConnection, level: u8, index: u64) -> Result<Vec<Digest>, StoreError> {
+async fn stored_hashes(
+    connection: &mut SqliteConnection,
+    log: LogNumber,
+    level: u8,
+    index: u64,
+) -> Result<Vec<Digest>, StoreError> {
     let bytes: Option<Vec<u8>> =
         sqlx::query_scalar("SELECT hashes FROM tiles WHERE log = ? AND level = ? AND tile = ?")
-            .bind(OWN_LOG)
+            .bind(log.0)
             .bind(i64::from(level))
             .bind(index as i64)
             .fetch_optional(connection)
@@ -150,13 +170,17 @@ async fn stored_hashes(connection: &mut SqliteConnection, level: u8, index: u64)
 }
 
 /// A tile out of tables; `None` if the log has not come as far.
-pub(super) async fn tile(connection: &mut SqliteConnection, id: TileId) -> Result<Option<Tile>, StoreError> {
-    let mut hashes = stored_hashes(connection, id.level(), id.index()).await?;
+pub(super) async fn tile(
+    connection: &mut SqliteConnection,
+    log: LogNumber,
+    id: TileId,
+) -> Result<Option<Tile>, StoreError> {
+    let mut hashes = stored_hashes(connection, log, id.level(), id.index()).await?;
     if hashes.is_empty() && id.level() == 0 {
         let first = id.index() * TILE_HASHES as u64;
         let end = first + u64::from(id.width());
-        if super::write::stored_log_size(connection).await? >= end {
-            hashes = leaves(connection, first, end).await?;
+        if super::write::stored_log_size(connection, log).await? >= end {
+            hashes = leaves(connection, log, first, end).await?;
         }
     }
     hashes.truncate(id.width().into());
@@ -168,7 +192,7 @@ pub(crate) async fn stored_checkpoint(
     connection: &mut SqliteConnection,
 ) -> Result<Option<SignedCheckpoint>, StoreError> {
     let note: Option<Vec<u8>> = sqlx::query_scalar("SELECT note FROM checkpoints WHERE log = ?")
-        .bind(OWN_LOG)
+        .bind(OWN_LOG.0)
         .fetch_optional(connection)
         .await?;
     note.map(|note| SignedCheckpoint::parse(&note).map_err(StoreError::damaged)).transpose()
@@ -180,7 +204,7 @@ pub(crate) async fn write_checkpoint(
     checkpoint: &SignedCheckpoint,
 ) -> Result<(), StoreError> {
     sqlx::query("INSERT OR REPLACE INTO checkpoints (log, size, note) VALUES (?, ?, ?)")
-        .bind(OWN_LOG)
+        .bind(OWN_LOG.0)
         .bind(checkpoint.checkpoint().size() as i64)
         .bind(checkpoint.to_string().into_bytes())
         .execute(connection)
@@ -242,18 +266,27 @@ pub(crate) async fn write_fork(
 pub(crate) async fn rename(connection: &mut SqliteConnection, origin: &KeyName) -> Result<(), StoreError> {
     sqlx::query("UPDATE logs SET origin = ? WHERE id = ?")
         .bind(origin.to_string())
-        .bind(OWN_LOG)
+        .bind(OWN_LOG.0)
         .execute(&mut *connection)
         .await?;
-    sqlx::query("DELETE FROM checkpoints WHERE log = ?").bind(OWN_LOG).execute(connection).await?;
+    sqlx::query("DELETE FROM checkpoints WHERE log = ?").bind(OWN_LOG.0).execute(connection).await?;
     Ok(())
 }
 
-/// The root of the first `size` records, from the stored tiles; `None` if there are not as many.
+/// The root of the first `size` records of the own log, from the stored tiles; `None` if there are not as many.
 pub(crate) async fn root_at(connection: &mut SqliteConnection, size: u64) -> Result<Option<Digest>, StoreError> {
+    root_of(connection, OWN_LOG, size).await
+}
+
+/// The root of the first `size` records of a log.
+pub(crate) async fn root_of(
+    connection: &mut SqliteConnection,
+    log: LogNumber,
+    size: u64,
+) -> Result<Option<Digest>, StoreError> {
     let mut tiles = TileSet::default();
     for id in tree::tiles_for_root(size).map_err(StoreError::damaged)? {
-        let Some(tile) = tile(connection, id).await? else { return Ok(None) };
+        let Some(tile) = tile(connection, log, id).await? else { return Ok(None) };
         tiles.insert(tile);
     }
     tree::root(size, &tiles).map(Some).map_err(StoreError::damaged)
@@ -262,7 +295,7 @@ pub(crate) async fn root_at(connection: &mut SqliteConnection, size: u64) -> Res
 /// One record of the own log.
 pub(crate) async fn record(connection: &mut SqliteConnection, position: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let record = sqlx::query_scalar("SELECT record FROM records WHERE log = ? AND position = ?")
-        .bind(OWN_LOG)
+        .bind(OWN_LOG.0)
         .bind(i64::try_from(position).unwrap_or(i64::MAX))
         .fetch_optional(connection)
         .await?;
@@ -289,7 +322,7 @@ impl Reader {
             "SELECT position, record FROM records WHERE log = ? AND position < ? AND position >= ? \
              AND instr(record, ?) > 0 ORDER BY position DESC",
         )
-        .bind(OWN_LOG)
+        .bind(OWN_LOG.0)
         .bind(size as i64)
         .bind(size.saturating_sub(searched) as i64)
         .bind(id.0.to_vec())
@@ -312,13 +345,34 @@ impl Reader {
         root_at(&mut *self.pool().acquire().await?, size).await
     }
 
+    /// The root of the first `size` records of the seat's log; `None` if there are not as many.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn seat_log_root(&self, size: u64) -> Result<Option<Digest>, StoreError> {
+        root_of(&mut *self.pool().acquire().await?, SEAT_LOG, size).await
+    }
+
+    /// Records of the seat's log from a position on, at most so many.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn seat_records(&self, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let records =
+            sqlx::query_scalar("SELECT record FROM records WHERE log = ? AND position >= ? ORDER BY position LIMIT ?");
+        let records = records.bind(SEAT_LOG.0).bind(from as i64).bind(limit as i64);
+        Ok(records.fetch_all(self.pool()).await?)
+    }
+
     /// A tile of the own log, full or as narrow as asked for; `None` if the log has not come as far.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     pub async fn tile(&self, id: TileId) -> Result<Option<Tile>, StoreError> {
-        tile(&mut *self.pool().acquire().await?, id).await
+        tile(&mut *self.pool().acquire().await?, OWN_LOG, id).await
     }
 
     /// The records of a bundle of the own log; `None` if the log has not come as far.
@@ -332,7 +386,7 @@ impl Reader {
         let records: Vec<Vec<u8>> = sqlx::query_scalar(
             "SELECT record FROM records WHERE log = ? AND position >= ? AND position < ? ORDER BY position",
         )
-        .bind(OWN_LOG)
+        .bind(OWN_LOG.0)
         .bind(first as i64)
         .bind(end as i64)
         .fetch_all(self.pool())

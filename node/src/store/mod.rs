@@ -7,6 +7,7 @@ pub mod log;
 pub mod open;
 pub mod read;
 pub mod rebuild;
+pub mod staged;
 pub mod transfer;
 pub mod write;
 
@@ -19,8 +20,15 @@ use lattice::tree::Leaf;
 /// Rows in one multi-row statement: on this engine 10 to 50 are fastest.
 pub(crate) const ROWS_PER_STATEMENT: usize = 32;
 
-/// The number of this node's own log.
-pub(crate) const OWN_LOG: i64 = 1;
+/// Which log a record is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogNumber(pub(crate) i64);
+
+/// The log of what this node did.
+pub const OWN_LOG: LogNumber = LogNumber(1);
+
+/// The seat's log, at its holder and those who copy it.
+pub(crate) const SEAT_LOG: LogNumber = LogNumber(2);
 
 /// An entry as clients see it; `value` is `None` for a tombstone.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -126,8 +126,8 @@ pub async fn open(
         return Err(OpenError::RootMismatch { found, found_entries, stored, stored_entries });
     }
     let frontier = Frontier::of(chains(&mut writer).await?);
-    let log_size = stored_log_size(&mut writer).await?;
-    let edge = super::log::edge(&mut writer, log_size).await?;
+    let log_size = stored_log_size(&mut writer, OWN_LOG).await?;
+    let edge = super::log::edge(&mut writer, OWN_LOG, log_size).await?;
     Ok(Opened { writer, readers, rebuilt, frontier, edge })
 }
 
@@ -191,7 +191,7 @@ async fn stored_state(writer: &mut SqliteConnection, lattice: LatticeId) -> Resu
 
 /// A database whose log another node's key signs would be continued under a wrong name.
 async fn expect_own_log(writer: &mut SqliteConnection, log_key: LogKey) -> Result<(), OpenError> {
-    let stored = sqlx::query_scalar::<_, Vec<u8>>("SELECT key FROM logs WHERE id = ?").bind(OWN_LOG);
+    let stored = sqlx::query_scalar::<_, Vec<u8>>("SELECT key FROM logs WHERE id = ?").bind(OWN_LOG.0);
     match stored.fetch_optional(writer).await.map_err(StoreError::from)? {
         Some(key) if key != log_key.as_bytes() => Err(OpenError::OtherNode),
         Some(_) | None => Ok(()),

@@ -97,7 +97,7 @@ impl Reader {
     pub async fn cursor_at(&self, position: u64) -> Result<Cursor, StoreError> {
         let last =
             sqlx::query_scalar::<_, Option<i64>>("SELECT MAX(last_entry) FROM records WHERE log = ? AND position < ?")
-                .bind(OWN_LOG)
+                .bind(OWN_LOG.0)
                 .bind(i64::try_from(position).unwrap_or(i64::MAX))
                 .fetch_one(&self.pool)
                 .await?;
@@ -127,7 +127,7 @@ impl Reader {
             "SELECT COALESCE(MAX(position) + 1, 0), COALESCE(MAX(last_entry), 0) FROM records \
              WHERE log = ? AND last_entry <= ?",
         )
-        .bind(OWN_LOG)
+        .bind(OWN_LOG.0)
         .bind(seen)
         .fetch_one(&mut *read)
         .await?;
@@ -188,12 +188,7 @@ impl Reader {
     ///
     /// [`StoreError`].
     pub async fn commit_of(&self, key: &Key) -> Result<Option<(Commit, u32)>, StoreError> {
-        let sql = AssertSqlSafe(format!("{PARTS} WHERE e.key = ?"));
-        let row = sqlx::query(sql).bind(key.as_str().to_owned()).fetch_optional(&self.pool).await?;
-        let Some(row) = row else { return Ok(None) };
-        let (signed, mut slots) = slots_of(&row)?;
-        fill_slot(&mut slots, &row)?;
-        Ok(Some((Commit::from_parts(signed, slots), row.get::<i64, _>(3) as u32)))
+        commit_at(&mut *self.pool.acquire().await?, key).await
     }
 
     /// The entries in these rows, in their order; `None` if one of them was replaced.
@@ -202,19 +197,7 @@ impl Reader {
     ///
     /// [`StoreError`].
     pub async fn entries_at(&self, rows: &[EntryRow]) -> Result<Option<Vec<Entry>>, StoreError> {
-        let mut read = self.pool.begin().await?;
-        let mut entries = Vec::with_capacity(rows.len());
-        for chunk in rows.chunks(ROWS_PER_STATEMENT) {
-            let found = entry_rows(&mut read, chunk).await?;
-            for row in chunk {
-                let Some(row) = found.get(&row.0) else { return Ok(None) };
-                let header = Header::decode(row.get(5)).map_err(StoreError::damaged)?;
-                let version = Version::of(&header, CommitId(sha2_of(row.get(5))), row.get::<i64, _>(3) as u32);
-                let key = Key::new(row.get(1)).map_err(StoreError::damaged)?;
-                entries.push(Entry { key, version, value: row.get::<Option<&[u8]>, _>(2).map(value_hash) });
-            }
-        }
-        Ok(Some(entries))
+        entries_in(&mut *self.pool.begin().await?, rows).await
     }
 
     /// The signed header of a commit that the record at `index` names, if one of its operations still stands.
@@ -228,7 +211,7 @@ impl Reader {
              WHERE e.id > COALESCE((SELECT last_entry FROM records WHERE log = ?1 AND position = ?2 - 1), 0) \
              AND e.id <= (SELECT last_entry FROM records WHERE log = ?1 AND position = ?2)",
         )
-        .bind(OWN_LOG)
+        .bind(OWN_LOG.0)
         .bind(index as i64)
         .fetch(&self.pool);
         while let Some(row) = rows.try_next().await? {
@@ -257,6 +240,38 @@ impl Reader {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// As [`Reader::commit_of`], by another connection.
+pub(crate) async fn commit_at(
+    connection: &mut SqliteConnection,
+    key: &Key,
+) -> Result<Option<(Commit, u32)>, StoreError> {
+    let sql = AssertSqlSafe(format!("{PARTS} WHERE e.key = ?"));
+    let row = sqlx::query(sql).bind(key.as_str().to_owned()).fetch_optional(connection).await?;
+    let Some(row) = row else { return Ok(None) };
+    let (signed, mut slots) = slots_of(&row)?;
+    fill_slot(&mut slots, &row)?;
+    Ok(Some((Commit::from_parts(signed, slots), row.get::<i64, _>(3) as u32)))
+}
+
+/// As [`Reader::entries_at`], by another connection.
+pub(crate) async fn entries_in(
+    connection: &mut SqliteConnection,
+    rows: &[EntryRow],
+) -> Result<Option<Vec<Entry>>, StoreError> {
+    let mut entries = Vec::with_capacity(rows.len());
+    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+        let found = entry_rows(&mut *connection, chunk).await?;
+        for row in chunk {
+            let Some(row) = found.get(&row.0) else { return Ok(None) };
+            let header = Header::decode(row.get(5)).map_err(StoreError::damaged)?;
+            let version = Version::of(&header, CommitId(sha2_of(row.get(5))), row.get::<i64, _>(3) as u32);
+            let key = Key::new(row.get(1)).map_err(StoreError::damaged)?;
+            entries.push(Entry { key, version, value: row.get::<Option<&[u8]>, _>(2).map(value_hash) });
+        }
+    }
+    Ok(Some(entries))
 }
 
 /// Columns of [`PARTS`].

@@ -9,7 +9,7 @@ use lattice::clock::Timestamp;
 use lattice::commit::Header;
 use lattice::entry::{Entry, Version};
 use lattice::ids::{AuthorId, CommitId, KeyHash};
-use lattice::membership::{Change, MEMBER_PREFIX};
+use lattice::membership::{Change, is_change_key};
 use lattice::op::{Key, value_hash};
 use lattice::tree::Leaf;
 use node_core::apply::{CommitRow, EntryRow, NextRows, Tree};
@@ -135,9 +135,7 @@ fn hash_row(row: &SqliteRow, header: &Header, commit: CommitId) -> Result<Hashed
     let value: Option<&[u8]> = row.get(2);
     let key = Key::new(text).map_err(|e| damaged_entry(row, &e))?;
     let change = match value {
-        Some(value) if text.starts_with(MEMBER_PREFIX) => {
-            Some(Change::decode(value).map_err(|e| damaged_entry(row, &e))?)
-        }
+        Some(value) if is_change_key(text) => Some(Change::decode(value).map_err(|e| damaged_entry(row, &e))?),
         _ => None,
     };
     let version = Version::of(header, commit, row.get::<i64, _>(3) as u32);
@@ -163,7 +161,7 @@ async fn next_rows(connection: &mut SqliteConnection) -> Result<NextRows, StoreE
                     (SELECT COALESCE(MAX(last_entry), 0) FROM records WHERE log = ?)) + 1, \
                 (SELECT COALESCE(MAX(id), 0) + 1 FROM commits)",
     )
-    .bind(OWN_LOG)
+    .bind(OWN_LOG.0)
     .fetch_one(connection)
     .await?;
     Ok(NextRows { entry: EntryRow(row.get(0)), commit: CommitRow(row.get(1)) })

@@ -60,7 +60,7 @@ impl Reader {
     /// [`StoreError`].
     pub async fn epoch(&self) -> Result<u64, StoreError> {
         let origin: String =
-            sqlx::query_scalar("SELECT origin FROM logs WHERE id = ?").bind(OWN_LOG).fetch_one(self.pool()).await?;
+            sqlx::query_scalar("SELECT origin FROM logs WHERE id = ?").bind(OWN_LOG.0).fetch_one(self.pool()).await?;
         let hash = sha2_of(origin.as_bytes());
         Ok(hash.iter().take(8).fold(0, |epoch, byte| epoch << 8 | u64::from(*byte)))
     }

@@ -7,13 +7,15 @@ use lattice::equivocation::Equivocation;
 use lattice::frontier::Chain;
 use lattice::ids::{AuthorId, KeyHash, LeafHash, StateRoot};
 use lattice::log::note::KeyName;
+use lattice::op::Key;
 use node_core::apply::{CommitRow, CommitWrite, EntryRow, EntryWrite, Plan, Standing};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::read::standing_of;
 use super::rebuild::{HASHED, leaf_of};
-use super::{OWN_LOG, ROWS_PER_STATEMENT, StoreError};
+use super::{LogNumber, OWN_LOG, ROWS_PER_STATEMENT, StoreError};
+use crate::writer::seat::EntryTag;
 
 /// Answers kept for repeated requests with an idempotency key (about a day of steady scripts; a guess).
 const ANSWERS_MAX: i64 = 100_000;
@@ -30,7 +32,7 @@ fn multi_row(head: &str, row: &str, rows: usize) -> AssertSqlSafe<String> {
 }
 
 /// `head (?, ?, …)` with `count` places.
-fn with_places(head: &str, count: usize) -> String {
+pub(super) fn with_places(head: &str, count: usize) -> String {
     let mut sql = multi_row(&format!("{head} ("), "?", count).0;
     sql.push(')');
     sql
@@ -73,6 +75,20 @@ pub(crate) async fn standing(
         }
     }
     Ok(standing)
+}
+
+/// Which operation stands in a row, unless it deleted the key.
+pub(crate) async fn standing_tag(
+    connection: &mut SqliteConnection,
+    row: EntryRow,
+) -> Result<Option<EntryTag>, StoreError> {
+    let has_value: Option<bool> = sqlx::query_scalar("SELECT value IS NOT NULL FROM entries WHERE id = ?")
+        .bind(row.0)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let standing = standing(connection, &[row]).await?;
+    let version = standing.get(&row).filter(|_| has_value == Some(true)).map(|standing| standing.version);
+    Ok(version.map(|version| EntryTag { commit: version.commit, op_index: version.op_index }))
 }
 
 /// Writes commits and entries of a plan. `authors` gets the numbers of authors seen for the first time.
@@ -214,6 +230,18 @@ pub(crate) async fn drop_entry(connection: &mut SqliteConnection, row: EntryRow)
     Ok(())
 }
 
+/// Deletes an entry that no transaction wrote. The commit that it names never counted it.
+pub(crate) async fn drop_stray(connection: &mut SqliteConnection, key: &Key) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM entries WHERE key = ?").bind(key.as_str().to_owned()).execute(connection).await?;
+    Ok(())
+}
+
+/// Whether there is an entry at this key.
+pub(crate) async fn has_entry(connection: &mut SqliteConnection, key: &Key) -> Result<bool, StoreError> {
+    let found = sqlx::query("SELECT 1 FROM entries WHERE key = ?").bind(key.as_str().to_owned());
+    Ok(found.fetch_optional(connection).await?.is_some())
+}
+
 /// Stores how far a chain is in.
 pub(crate) async fn write_chain(
     connection: &mut SqliteConnection,
@@ -230,10 +258,15 @@ pub(crate) async fn write_chain(
     Ok(())
 }
 
-/// Names the own log, before its first record.
-pub(crate) async fn name_log(connection: &mut SqliteConnection, origin: &str, key: &[u8]) -> Result<(), StoreError> {
+/// Names a log, before its first record.
+pub(crate) async fn name_log(
+    connection: &mut SqliteConnection,
+    log: LogNumber,
+    origin: &str,
+    key: &[u8],
+) -> Result<(), StoreError> {
     sqlx::query("INSERT OR IGNORE INTO logs (id, origin, key) VALUES (?, ?, ?)")
-        .bind(OWN_LOG)
+        .bind(log.0)
         .bind(origin.to_owned())
         .bind(key.to_vec())
         .execute(connection)
@@ -244,7 +277,7 @@ pub(crate) async fn name_log(connection: &mut SqliteConnection, origin: &str, ke
 /// The name of the own log.
 pub(crate) async fn log_name(connection: &mut SqliteConnection) -> Result<KeyName, StoreError> {
     let origin: String =
-        sqlx::query_scalar("SELECT origin FROM logs WHERE id = ?").bind(OWN_LOG).fetch_one(connection).await?;
+        sqlx::query_scalar("SELECT origin FROM logs WHERE id = ?").bind(OWN_LOG.0).fetch_one(connection).await?;
     origin.parse().map_err(StoreError::damaged)
 }
 
@@ -262,10 +295,10 @@ pub(crate) async fn write_state(
     Ok(())
 }
 
-/// Records in the own log: tells whether a commit that reported an error took place.
-pub(crate) async fn stored_log_size(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
+/// Records in a log. Of the own log it tells whether a commit that reported an error took place.
+pub(crate) async fn stored_log_size(connection: &mut SqliteConnection, log: LogNumber) -> Result<u64, StoreError> {
     let size: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(position) + 1, 0) FROM records WHERE log = ?")
-        .bind(OWN_LOG)
+        .bind(log.0)
         .fetch_one(connection)
         .await?;
     Ok(size as u64)
@@ -293,16 +326,17 @@ pub(crate) async fn keep_evidence(
     Ok(done.rows_affected() == 1)
 }
 
-/// Moves everything that `author` wrote after `last_seq` into quarantine, but for commits that hold one of the `kept`
+/// Moves everything that an author wrote in a term after `last_seq` into quarantine, but for commits that hold one of the `kept`
 /// keys; gives the keys so emptied.
 pub(crate) async fn quarantine_beyond(
     connection: &mut SqliteConnection,
-    author: i64,
+    (author, term): (i64, u64),
     last_seq: u64,
     kept: &[String],
 ) -> Result<Vec<String>, StoreError> {
     let kept_places = with_places("SELECT commit_id FROM entries WHERE key IN", kept.len());
-    let beyond = format!("SELECT id FROM commits WHERE author = ? AND seq > ? AND id NOT IN ({kept_places})");
+    let beyond =
+        format!("SELECT id FROM commits WHERE author = ? AND term = ? AND seq > ? AND id NOT IN ({kept_places})");
     let last_seq = i64::try_from(last_seq).unwrap_or(i64::MAX);
     let copy = AssertSqlSafe(format!(
         "INSERT INTO quarantine (key, value, op_index, header, signature, op_hashes) \
@@ -311,7 +345,9 @@ pub(crate) async fn quarantine_beyond(
     ));
     let delete = AssertSqlSafe(format!("DELETE FROM entries WHERE commit_id IN ({beyond}) RETURNING key"));
     let forget = AssertSqlSafe(format!("DELETE FROM commits WHERE id IN ({beyond})"));
-    let bound = |sql| kept.iter().fold(sqlx::query(sql).bind(author).bind(last_seq), |query, key| query.bind(key));
+    let bound = |sql| {
+        kept.iter().fold(sqlx::query(sql).bind(author).bind(term as i64).bind(last_seq), |query, key| query.bind(key))
+    };
     bound(copy).execute(&mut *connection).await?;
     let keys = bound(delete).fetch_all(&mut *connection).await?;
     bound(forget).execute(connection).await?;

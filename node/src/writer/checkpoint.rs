@@ -9,7 +9,7 @@ use node_core::apply::{EntryRow, Tree};
 
 use super::Identity;
 use super::state::State;
-use crate::store::{StoreError, log, write};
+use crate::store::{OWN_LOG, StoreError, log, write};
 
 /// Bytes of a checkpoint's last record from which on a short one is written behind it: proofs show that record whole.
 const SHOWN_RECORD_BYTES: usize = 512;
@@ -77,7 +77,7 @@ impl State {
             let (root, entries) = (self.tree.root(), self.tree.len());
             last = Record { time_ms: now_ms, before: root, after: root, entries, event: Event::Stated }.encode();
             let last_entry = EntryRow(self.next.entry.0 - 1);
-            log::append_record(&mut self.connection, edge, last.clone(), last_entry).await?;
+            log::append_record(&mut self.connection, OWN_LOG, edge, last.clone(), last_entry).await?;
         }
         let signed = SignedCheckpoint::sign(&self.origin, edge.size(), edge.root(), &identity.keys.log);
         log::write_checkpoint(&mut self.connection, &signed).await?;

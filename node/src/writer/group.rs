@@ -2,7 +2,7 @@
 
 use lattice::commit::VerifiedCommit;
 use lattice::ids::{AuthorId, CommitId};
-use lattice::membership::MEMBER_PREFIX;
+use lattice::membership::is_change_key;
 use lattice::op::Op;
 use tokio::sync::oneshot;
 
@@ -20,7 +20,7 @@ pub(super) struct Own {
 
 impl Own {
     pub(super) fn changes_membership(&self) -> bool {
-        self.ops.iter().any(|op| op.key().as_str().starts_with(MEMBER_PREFIX))
+        self.ops.iter().any(|op| is_change_key(op.key().as_str()))
     }
 }
 
@@ -28,6 +28,8 @@ pub(super) enum Task {
     Own(Own),
     /// The place in a job's answer, if the commit came with a job.
     Foreign(Option<Place>),
+    /// A commit of the seat that was staged, and the client's name for it.
+    Staged(Option<IdempotencyKey>),
 }
 
 /// Where a commit's fate goes: which open job, and which of its commits.
@@ -58,7 +60,7 @@ pub(super) struct Group {
 }
 
 pub(super) fn changes_membership(commit: &VerifiedCommit) -> bool {
-    commit.live_ops().any(|(_, op)| op.key().as_str().starts_with(MEMBER_PREFIX))
+    commit.live_ops().any(|(_, op)| is_change_key(op.key().as_str()))
 }
 
 impl Group {
@@ -76,7 +78,7 @@ impl Group {
     pub(super) fn holds_name(&self, name: Option<&IdempotencyKey>) -> bool {
         let own = |item: &Item| match &item.task {
             Task::Own(own) => own.idempotency.clone(),
-            Task::Foreign(_) => None,
+            Task::Foreign(_) | Task::Staged(_) => None,
         };
         name.is_some_and(|name| self.items.iter().any(|item| own(item).as_ref() == Some(name)))
     }
@@ -122,6 +124,8 @@ impl Group {
             match item.task {
                 Task::Foreign(place) => self.settle(place, item.commit.id(), fate(item.commit.id())),
                 Task::Own(own) => own.reply.finish(answer(&item.commit)),
+                // Whoever waits is kept where it is staged.
+                Task::Staged(_) => {}
             }
         }
     }

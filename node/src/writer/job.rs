@@ -12,11 +12,13 @@ use lattice::log::evidence::ForkEvidence;
 use lattice::log::note::{SignatureLine, VerifierKey};
 use lattice::log::witness::AddCheckpoint;
 use lattice::membership::NotAdmitted;
-use lattice::op::{BadOp, Op};
+use lattice::op::{BadOp, Key, Op};
 use lattice::record::Event;
 use tokio::sync::oneshot;
 
 use super::Reply;
+use super::caught::{Caught, NotCaught};
+use super::seat::{EntryTag, SeatJob};
 use super::witness::Witnessed;
 use crate::store::StoreError;
 
@@ -75,6 +77,13 @@ pub enum Job {
     },
     /// Sign the own log as it is now, if that was not done.
     Checkpoint,
+    /// Say what stands at a key in the state of the next checkpoint, or of the last one if nothing has changed since.
+    Catch {
+        /// The key.
+        key: Key,
+        /// Where the answer goes. A checkpoint may be long in coming.
+        reply: oneshot::Sender<Result<Caught, NotCaught>>,
+    },
     /// Add cosignatures to the last checkpoint.
     Cosigned {
         /// Signature lines with the keys that they are by. Those over an older checkpoint are left out.
@@ -107,9 +116,13 @@ pub enum Job {
     Recheck {
         /// Hashes of the keys.
         keys: Vec<KeyHash>,
+        /// Keys among them that were read though the state has no entry there.
+        strays: Vec<Key>,
         /// Tells how many were dropped.
         reply: oneshot::Sender<Result<u64, StoreError>>,
     },
+    /// What the seat's task wants done.
+    Seat(SeatJob),
     /// Keep evidence that a peer sent.
     Evidence {
         /// Both signatures were checked.
@@ -218,6 +231,23 @@ pub enum WriteError {
     /// The disk.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A write of the seat at a node that does not hold it (any more).
+    #[error("this node does not hold the seat")]
+    NotHolder,
+    /// The condition of a write of the seat does not hold.
+    #[error("the entry is not what the request says it must be; read it again")]
+    ConditionFailed {
+        /// What stands there; `None` without a value.
+        found: Option<EntryTag>,
+    },
+    /// Too much is staged.
+    #[error("as many writes as this node can stage wait for the shadow; come again in a moment")]
+    SeatBusy,
+    /// A takeover cut the write off before the shadow had it.
+    #[error(
+        "another node took the seat over before the shadow had this write; it is kept in quarantine at this node and          counts nowhere: write it again if it is still wanted"
+    )]
+    Deposed,
     /// The node is about to end.
     #[error("this node is stopping")]
     Stopping,
@@ -231,7 +261,14 @@ impl WriteError {
             Self::Verify(error) => error.fault(),
             // A client that asks for a reserved key is at fault, whatever a gossiping peer would be.
             Self::NotAdmitted(_) => Fault::Sender,
-            Self::NotYetMember | Self::CatchingUp | Self::Clock(_) | Self::Stopping => Fault::Us,
+            Self::ConditionFailed { .. } => Fault::Sender,
+            Self::NotYetMember
+            | Self::CatchingUp
+            | Self::Clock(_)
+            | Self::NotHolder
+            | Self::SeatBusy
+            | Self::Deposed
+            | Self::Stopping => Fault::Us,
             Self::Store(error) => error.fault(),
         }
     }

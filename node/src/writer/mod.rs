@@ -5,16 +5,18 @@
 //! told to others. If the transaction fails nothing of it happened: the tree is persistent, so the old one stands.
 
 mod answers;
+pub mod caught;
 mod checkpoint;
 mod evidence;
 mod group;
 pub mod job;
 mod repair;
+pub mod seat;
 mod state;
 mod transaction;
 pub mod witness;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lattice::commit::VerifiedCommit;
@@ -33,6 +35,7 @@ use crate::store::open::Opened;
 pub use checkpoint::{Checkpointed, log_key};
 use group::{Group, Item, Own, Place, Task};
 use job::{Fate, Invitation, Job, Taken, WriteError, Written};
+use seat::Outbox;
 pub use state::Published;
 use state::State;
 
@@ -62,6 +65,7 @@ pub struct Identity {
 pub struct WriterHandle {
     jobs: mpsc::Sender<Job>,
     published: watch::Receiver<Arc<Published>>,
+    outbox: Arc<Mutex<Outbox>>,
 }
 
 impl WriterHandle {
@@ -73,6 +77,11 @@ impl WriterHandle {
     /// Changes with every durable transaction.
     pub fn watch(&self) -> watch::Receiver<Arc<Published>> {
         self.published.clone()
+    }
+
+    /// Looks at what mirrors of the seat may fetch.
+    pub fn with_outbox<T>(&self, look: impl FnOnce(&Outbox) -> T) -> T {
+        look(&self.outbox.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Hands in a job, waiting for room; `false` if the writer has stopped.
@@ -120,8 +129,9 @@ pub async fn writer(
     let (jobs_in, jobs) = mpsc::channel(JOBS_MAX);
     let (frames, frames_out) = mpsc::channel(FRAMES_MAX);
     let (publisher, published) = watch::channel(Arc::new(state.publish(0, None)));
+    let outbox = state.seat.outbox.clone();
     let writer = Writer { identity, state, parking: Parking::default(), jobs, frames, publisher };
-    Ok((writer, WriterHandle { jobs: jobs_in, published }, frames_out))
+    Ok((writer, WriterHandle { jobs: jobs_in, published, outbox }, frames_out))
 }
 
 impl Writer {
@@ -152,6 +162,7 @@ impl Writer {
         for job in jobs {
             self.start(&mut group, job).await;
         }
+        self.flush_staging(&mut group).await;
         self.finish(&mut group).await;
     }
 
@@ -192,6 +203,11 @@ impl Writer {
                 self.finish(group).await;
                 let signed = self.state.checkpoint(&self.identity, now_ms()).await;
                 self.publish_after(signed);
+                self.state.catch_wanted().await;
+            }
+            Job::Catch { key, reply } => {
+                self.finish(group).await;
+                self.state.want(key, reply).await;
             }
             Job::Cosigned { lines, reply } => {
                 let kept = self.state.cosigned(lines).await;
@@ -218,13 +234,14 @@ impl Writer {
                 self.publish_after(kept.as_ref().map(Option::is_some).map_err(Clone::clone));
                 let _ = reply.send(kept);
             }
-            Job::Recheck { keys, reply } => {
+            Job::Recheck { keys, strays, reply } => {
                 self.finish(group).await;
-                let dropped = self.state.drop_damaged(&keys, now_ms()).await;
+                let dropped = self.state.drop_damaged(&keys, &strays, now_ms()).await;
                 self.publish_after(dropped.as_ref().map(|dropped| *dropped > 0).map_err(Clone::clone));
                 // Whoever looked may be gone; what is dropped is dropped.
                 let _ = reply.send(dropped);
             }
+            Job::Seat(job) => Box::pin(self.start_seat(group, job)).await,
             Job::Evidence { pair } => {
                 let kept = self.state.keep_evidence(&pair).await;
                 self.publish(kept.err());
@@ -298,7 +315,7 @@ impl Writer {
         let mut changed_membership = self.store(group).await;
         while changed_membership {
             // Those that still wait are parked again.
-            for commit in self.parking.release_authors() {
+            for commit in self.parking.release_changes() {
                 Box::pin(self.take(group, commit, None, true)).await;
             }
             changed_membership = self.store(group).await;
@@ -315,7 +332,9 @@ impl Writer {
         let stored = self.state.apply(&self.identity, &items, now_ms()).await;
         match stored {
             Ok(done) => {
+                let answers = self.leave_staging(&items);
                 self.publish(None);
+                seat::answer(answers);
                 self.gossip(&items, &done.evidence);
                 let fate = |id| if done.winning.contains(&id) { Fate::Applied } else { Fate::Known };
                 group.settle_items(items, fate, |commit| Ok(self.state.written(commit)));
@@ -326,6 +345,7 @@ impl Writer {
                     tracing::error!(%error, "a transaction failed, nothing of it happened; refusing writes until one succeeds");
                 }
                 self.publish(Some(error.clone()));
+                self.stay_staged(&items);
                 let failed = WriteError::from(error);
                 group.settle_items(items, |_| Fate::Failed(failed.clone()), |_| Err(failed.clone()));
                 false

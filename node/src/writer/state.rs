@@ -21,13 +21,15 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::Identity;
 use super::answers::written;
+use super::caught::Wanted;
 use super::checkpoint::Checkpointed;
 use super::group::{Group, Item, Task};
 use super::job::{WriteError, Written};
+use super::seat::{Copying, Seat, SeatPublished};
 use super::transaction::{Batch, Next};
 use super::witness::{Forks, WitnessedLogs};
 use crate::store::open::Opened;
-use crate::store::{StoreError, log, write};
+use crate::store::{OWN_LOG, StoreError, log, write};
 
 /// Operations in a group from which on the planning leaves the async threads.
 const BLOCKING_OPS: usize = 64;
@@ -60,6 +62,8 @@ pub struct Published {
     pub witnessed: Arc<WitnessedLogs>,
     /// Evidence against logs that forked.
     pub forks: Arc<Forks>,
+    /// The seat, as far as it is here.
+    pub seat: SeatPublished,
     /// Commits that wait.
     pub waiting: usize,
     /// Evidence kept.
@@ -95,16 +99,34 @@ pub(super) struct State {
     pub(super) edge: Edge,
     pub(super) checkpointed: Option<Arc<Checkpointed>>,
     pub(super) may_sign: bool,
+    /// Keys that wait for the next checkpoint.
+    pub(super) wanted: Vec<Wanted>,
     pub(super) witnessed: Arc<WitnessedLogs>,
     pub(super) forks: Arc<Forks>,
     pub(super) clock: Clock,
     pub(super) damaged: u64,
+    pub(super) seat: Seat,
     /// Keys whose entries were dropped as damaged, and counted; they are not counted again when they come back.
     pub(super) dropped: BTreeSet<KeyHash>,
     /// Whether the last transaction may or may not be on disk.
     is_uncertain: bool,
     /// Whether this node lost its database and must not sign before it knows what it signed.
     is_catching_up: bool,
+}
+
+/// Why a transaction did not happen.
+#[derive(Debug)]
+pub(super) enum NotApplied {
+    /// It would make other records than the holder's.
+    Differs,
+    /// The disk.
+    Store(StoreError),
+}
+
+impl From<StoreError> for NotApplied {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// What a transaction did.
@@ -142,10 +164,12 @@ impl State {
             edge: opened.edge,
             checkpointed: None,
             may_sign: false,
+            wanted: Vec::new(),
             witnessed: Arc::default(),
             forks: Arc::default(),
             clock: Clock::resuming_at(rebuilt.latest.max(tips.unwrap_or_default())),
             damaged: 0,
+            seat: Seat::default(),
             dropped: BTreeSet::new(),
             is_uncertain: false,
             is_catching_up,
@@ -157,7 +181,7 @@ impl State {
             let opening = if is_catching_up { now_ms } else { 1 };
             state.origin = origin(&identity.lattice, &author, opening);
             let key = identity.keys.log_key();
-            write::name_log(&mut state.connection, state.origin.as_str(), key.as_bytes()).await?;
+            write::name_log(&mut state.connection, OWN_LOG, state.origin.as_str(), key.as_bytes()).await?;
             state.note(now_ms, Event::Opened { lattice: identity.lattice, author }).await?;
             // Nobody can hold anything of a log that begins now.
             state.may_sign = true;
@@ -166,6 +190,7 @@ impl State {
             state.take_up_checkpoint(identity).await?;
         }
         state.take_up_witnessed().await?;
+        state.take_up_seat(identity).await?;
         Ok(state)
     }
 
@@ -184,6 +209,7 @@ impl State {
             may_sign: self.may_sign,
             witnessed: self.witnessed.clone(),
             forks: self.forks.clone(),
+            seat: self.seat_published(),
             waiting,
             equivocations: self.equivocations.clone(),
             damaged: self.damaged,
@@ -218,6 +244,21 @@ impl State {
 
     /// Joins the items into the state in one transaction. On an error nothing has changed, here or on disk.
     pub(super) async fn apply(&mut self, identity: &Identity, items: &[Item], now_ms: u64) -> Result<Done, StoreError> {
+        match self.join(identity, items, now_ms, self.seat.copying()).await {
+            Ok(done) => Ok(done),
+            Err(NotApplied::Store(error)) => Err(error),
+            Err(NotApplied::Differs) => unreachable!("only a mirror's records are compared"),
+        }
+    }
+
+    /// As [`State::apply`], and says what goes to the seat's log.
+    pub(super) async fn join(
+        &mut self,
+        identity: &Identity,
+        items: &[Item],
+        now_ms: u64,
+        copying: Copying<'_>,
+    ) -> Result<Done, NotApplied> {
         let batch: Vec<&VerifiedCommit> = items.iter().map(|item| &item.commit).collect();
         let evidence = self.find_equivocations(&batch).await?;
         let rows: Vec<EntryRow> = contested(&self.tree, &batch).into_iter().collect();
@@ -232,7 +273,11 @@ impl State {
         let plan = if ops >= BLOCKING_OPS { tokio::task::block_in_place(make) } else { make() };
         let mut frontier = self.frontier.clone();
         let chains = advance(&mut frontier, &batch);
-        if plan.entries.is_empty() && chains.is_empty() && evidence.is_empty() && !items.iter().any(redeems) {
+        let changes_nothing = plan.entries.is_empty() && chains.is_empty() && evidence.is_empty();
+        // What was staged has to leave staging, and a mirror makes a record wherever the holder made one.
+        let must_be_told =
+            !matches!(copying, Copying::Nothing | Copying::Made) || items.iter().any(is_staged_or_redeems);
+        if changes_nothing && !must_be_told {
             return Ok(Done::default());
         }
         let next = Next {
@@ -244,20 +289,28 @@ impl State {
             evidence,
             next: plan.next,
             edge: self.edge.clone(),
+            seat_edge: self.seat.edge.clone(),
+            made: Vec::new(),
         };
         let damaged = self.count_damage(&plan, &next.evidence).await?;
-        let what = Batch { identity, items, plan: &plan, chains: &chains, before: self.tree.root(), time_ms: now_ms };
+        let what =
+            Batch { identity, items, plan: &plan, chains: &chains, before: self.tree.root(), time_ms: now_ms, copying };
         let next = self.transact(next, &what).await?;
+        self.seat.tell(&next.made, items);
         self.damaged += damaged;
         let winning = plan.commits.iter().map(|write| write.commit.id()).collect();
         Ok(Done { winning, ..self.adopt(next, &batch) })
     }
 
     /// All or nothing, on disk and in what it gives back.
-    async fn transact(&mut self, next: Next, what: &Batch<'_>) -> Result<Next, StoreError> {
+    async fn transact(&mut self, next: Next, what: &Batch<'_>) -> Result<Next, NotApplied> {
         self.expect_certain()?;
         write::begin(&mut self.connection).await?;
         let (next, error) = match next.write(&mut self.connection, what).await {
+            Ok(next) if what.copying.differs(&next.made) => {
+                write::roll_back(&mut self.connection).await;
+                return Err(NotApplied::Differs);
+            }
             Ok(next) => match write::commit(&mut self.connection).await {
                 Ok(()) => return Ok(next),
                 Err(error) => (Some(next), error),
@@ -265,16 +318,16 @@ impl State {
             Err(error) => (None, error),
         };
         write::roll_back(&mut self.connection).await;
-        let Some(next) = next else { return Err(error) };
+        let Some(next) = next else { return Err(error.into()) };
         // A commit that reports an error may still have taken place. Every transaction appends to the log, so its size
         // on disk tells.
-        if self.took_place(next.edge.size()).await? { Ok(next) } else { Err(error) }
+        if self.took_place(next.edge.size()).await? { Ok(next) } else { Err(error.into()) }
     }
 
     /// Whether the log on disk has reached this size. If even that can't be read, nobody knows what is durable, and
     /// going on could sign a second commit for one place: the writer refuses everything until a restart.
     pub(super) async fn took_place(&mut self, log_size: u64) -> Result<bool, StoreError> {
-        let stored = write::stored_log_size(&mut self.connection).await;
+        let stored = write::stored_log_size(&mut self.connection, OWN_LOG).await;
         self.is_uncertain = stored.is_err();
         Ok(stored? == log_size)
     }
@@ -302,6 +355,7 @@ impl State {
         self.authors = next.authors;
         self.next = next.next;
         self.edge = next.edge;
+        self.seat.edge = next.seat_edge;
         batch.iter().for_each(|commit| self.clock.observe(commit.header().time));
         Done { membership_changed, winning: BTreeSet::new(), evidence: next.evidence }
     }
@@ -347,13 +401,12 @@ impl State {
         chains: &[((AuthorId, u64), Chain)],
     ) -> Vec<(AuthorId, u64)> {
         let mut touched = Vec::new();
-        // Terms belong to seats, which this version does not have.
-        for ((author, term), chain) in chains.iter().filter(|((_, term), _)| *term == 0) {
+        for ((author, term), chain) in chains {
             let ours = raised.chain(author, *term);
             let mut joined = ours.clone();
             joined.raise_to(chain);
-            let is_member = self.membership.last_seq(author).is_some();
-            if joined != ours && is_member && is_chain_of(chain, lattice, author, *term) {
+            let is_known = self.membership.last_seq_in(author, *term).is_some();
+            if joined != ours && is_known && is_chain_of(chain, lattice, author, *term) {
                 *raised.chain_mut(author, *term) = joined;
                 touched.push((*author, *term));
             }
@@ -369,7 +422,7 @@ impl State {
         self.expect_certain()?;
         let mut edge = self.edge.clone();
         write::begin(&mut self.connection).await?;
-        let appended = log::append_record(&mut self.connection, &mut edge, record.encode(), last_entry).await;
+        let appended = log::append_record(&mut self.connection, OWN_LOG, &mut edge, record.encode(), last_entry).await;
         let written = match appended {
             Ok(()) => write::commit(&mut self.connection).await,
             Err(error) => Err(error),
@@ -409,7 +462,7 @@ fn advance(frontier: &mut Arc<Frontier>, batch: &[&VerifiedCommit]) -> BTreeSet<
     touched
 }
 
-fn end_of(chain: &Chain) -> (u64, CommitId) {
+pub(super) fn end_of(chain: &Chain) -> (u64, CommitId) {
     chain.beyond.last().map_or((chain.seq(), chain.tip_id()), |run| (run.last_seq(), run.last.id()))
 }
 
@@ -430,6 +483,10 @@ fn members_of(tree: &Tree, changes: &BTreeMap<KeyHash, Change>) -> StateTree<Ent
     members
 }
 
-fn redeems(item: &Item) -> bool {
-    matches!(&item.task, Task::Own(own) if own.redeems.is_some())
+fn is_staged_or_redeems(item: &Item) -> bool {
+    match &item.task {
+        Task::Own(own) => own.redeems.is_some(),
+        Task::Staged(_) => true,
+        Task::Foreign(_) => false,
+    }
 }

@@ -1,5 +1,7 @@
 //! The writer over a real database: what is acknowledged is there, what is refused changes nothing.
 
+mod caught;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -7,7 +7,7 @@ use lattice::equivocation::Equivocation;
 use lattice::frontier::Frontier;
 use lattice::ids::{AuthorId, KeyHash, StateRoot, ValueHash};
 use lattice::log::edge::Edge;
-use lattice::membership::{Change, MEMBER_PREFIX, Membership};
+use lattice::membership::{Change, Membership, is_change_key};
 use lattice::op::{Key, value_hash};
 use lattice::record::{Event, Record};
 use node_core::apply::{EntryRow, NextRows, Plan, Tree};
@@ -16,7 +16,8 @@ use sqlx::sqlite::SqliteConnection;
 use super::Identity;
 use super::answers::{encode_written, request_hash, written};
 use super::group::{Item, Task};
-use crate::store::{StoreError, log, write};
+use super::seat::Copying;
+use crate::store::{OWN_LOG, StoreError, log, staged, write};
 
 /// What a transaction is about.
 pub(super) struct Batch<'a> {
@@ -28,6 +29,8 @@ pub(super) struct Batch<'a> {
     /// The state root that it starts from.
     pub(super) before: StateRoot,
     pub(super) time_ms: u64,
+    /// What goes to the seat's log with it.
+    pub(super) copying: Copying<'a>,
 }
 
 /// What a transaction will leave, before it is durable.
@@ -40,6 +43,10 @@ pub(super) struct Next {
     pub(super) evidence: Vec<Equivocation>,
     pub(super) next: NextRows,
     pub(super) edge: Edge,
+    /// Where the seat's log goes on, if this node has it.
+    pub(super) seat_edge: Option<Edge>,
+    /// The records made so far.
+    pub(super) made: Vec<Vec<u8>>,
 }
 
 impl Next {
@@ -68,12 +75,19 @@ impl Next {
         let (root, entries) = (self.tree.root(), self.tree.len());
         write::write_state(connection, root, entries).await?;
         keep_answers(connection, items, root, entries, self.edge.size()).await?;
+        let seated = items.iter().filter(|item| item.commit.header().term > 0);
+        let seated: Vec<_> = seated.map(|item| item.commit.id()).collect();
+        staged::unstage(connection, &seated).await?;
+        what.copying.append(connection, &mut self.seat_edge, &self.made, EntryRow(self.next.entry.0 - 1)).await?;
         Ok(self)
     }
 
     async fn append(&mut self, connection: &mut SqliteConnection, record: Record) -> Result<(), StoreError> {
         let last_entry = EntryRow(self.next.entry.0 - 1);
-        log::append_record(connection, &mut self.edge, record.encode(), last_entry).await
+        let record = record.encode();
+        log::append_record(connection, OWN_LOG, &mut self.edge, record.clone(), last_entry).await?;
+        self.made.push(record);
+        Ok(())
     }
 
     /// Lets membership changes of the plan take effect: whoever lost a right loses what lies beyond the cut, and so
@@ -91,14 +105,15 @@ impl Next {
         let mut removed = 0;
         loop {
             let now = Membership::of(&identity.genesis, self.changes.values().cloned());
-            let cuts = lowered(&self.membership, &now, self.authors.keys());
+            let cuts = now.lowered_since(&self.membership, self.authors.keys());
             self.membership = Arc::new(now);
             if cuts.is_empty() {
                 return Ok(Some(Event::Membership { changes: hashes, removed }));
             }
-            for (author, last_seq) in cuts {
-                let row = self.authors[&author];
-                for key in write::quarantine_beyond(connection, row, last_seq, &self.standing_falls()).await? {
+            for (author, term, last_seq) in cuts {
+                // A holder that has written nothing has no number.
+                let Some(row) = self.authors.get(&author) else { continue };
+                for key in write::quarantine_beyond(connection, (*row, term), last_seq, &self.standing_falls()).await? {
                     let key = Key::new(&key).map_err(StoreError::damaged)?.hash();
                     self.tree.remove(&key);
                     Arc::make_mut(&mut self.changes).remove(&key);
@@ -116,7 +131,7 @@ impl Next {
 
     fn take_changes(&mut self, plan: &Plan<'_>) -> Result<Vec<ValueHash>, StoreError> {
         let mut hashes = Vec::new();
-        for write in plan.entries.iter().filter(|write| write.op.key().as_str().starts_with(MEMBER_PREFIX)) {
+        for write in plan.entries.iter().filter(|write| is_change_key(write.op.key().as_str())) {
             let Some(value) = write.op.value() else { continue };
             let change = Change::decode(value).map_err(StoreError::damaged)?;
             Arc::make_mut(&mut self.changes).insert(write.op.key().hash(), change);
@@ -124,19 +139,6 @@ impl Next {
         }
         Ok(hashes)
     }
-}
-
-/// Authors whose last commit that counts went down, with what it is now.
-fn lowered<'a>(
-    before: &Membership,
-    now: &Membership,
-    authors: impl Iterator<Item = &'a AuthorId>,
-) -> Vec<(AuthorId, u64)> {
-    let last = |membership: &Membership, author| membership.last_seq(author).unwrap_or(0);
-    authors
-        .filter(|author| last(now, author) < last(before, author))
-        .map(|author| (*author, last(now, author)))
-        .collect()
 }
 
 /// In the same transaction: answers for repeated requests, and invitations used up.
@@ -148,12 +150,16 @@ async fn keep_answers(
     log_size: u64,
 ) -> Result<(), StoreError> {
     for item in items {
-        let Task::Own(own) = &item.task else { continue };
-        if let Some(key) = &own.idempotency {
+        let (name, ops, redeems) = match &item.task {
+            Task::Own(own) => (own.idempotency.as_ref(), own.ops.clone(), own.redeems),
+            Task::Staged(name) => (name.as_ref(), item.commit.live_ops().map(|(_, op)| op.clone()).collect(), None),
+            Task::Foreign(_) => continue,
+        };
+        if let Some(name) = name {
             let answer = encode_written(&written(&item.commit, log_size, root, entries));
-            write::keep_answer(connection, key.as_str(), &request_hash(&own.ops), answer).await?;
+            write::keep_answer(connection, name.as_str(), &request_hash(&ops), answer).await?;
         }
-        if let Some((secret_hash, author)) = own.redeems {
+        if let Some((secret_hash, author)) = redeems {
             write::redeem_invitation(connection, secret_hash, author).await?;
         }
     }

@@ -1,0 +1,148 @@
+//! Commits of the seat on their way into the state, those that lost their place there, and this node's vote.
+
+use std::collections::BTreeSet;
+
+use lattice::commit::{Commit, VerifiedCommit};
+use lattice::ids::{AuthorId, CommitId};
+use lattice::keys::{SIGNATURE_BYTES, is_signed_by};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Row};
+
+use super::read::Reader;
+use super::write::with_places;
+use super::{LogNumber, ROWS_PER_STATEMENT, SEAT_LOG, StoreError, log};
+use crate::writer::job::IdempotencyKey;
+use crate::writer::seat::BALLOT_DOMAIN;
+
+/// All staged commits by term and number, with the clients' names for them.
+pub(crate) async fn staged(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<(Commit, Option<IdempotencyKey>)>, StoreError> {
+    let rows = sqlx::query("SELECT bytes, name FROM staged ORDER BY term, seq").fetch_all(connection).await?;
+    let read = |row: &SqliteRow| {
+        let name: Option<&str> = row.get(1);
+        Ok((Commit::decode(row.get(0)).map_err(StoreError::damaged)?, name.and_then(IdempotencyKey::new)))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Stages commits. One that is staged at its place already stays.
+pub(crate) async fn stage(
+    connection: &mut SqliteConnection,
+    commits: &[(&VerifiedCommit, Option<&IdempotencyKey>)],
+) -> Result<(), StoreError> {
+    for (commit, name) in commits {
+        sqlx::query("INSERT OR IGNORE INTO staged (term, seq, id, bytes, name) VALUES (?, ?, ?, ?, ?)")
+            .bind(commit.header().term as i64)
+            .bind(commit.header().seq as i64)
+            .bind(commit.id().0.to_vec())
+            .bind(commit.commit().encode())
+            .bind(name.map(|name| name.as_str().to_owned()))
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Whether a commit is staged at this place.
+pub(crate) async fn is_staged(connection: &mut SqliteConnection, (term, seq): (u64, u64)) -> Result<bool, StoreError> {
+    let found = sqlx::query("SELECT 1 FROM staged WHERE term = ? AND seq = ?").bind(term as i64).bind(seq as i64);
+    Ok(found.fetch_optional(connection).await?.is_some())
+}
+
+/// Forgets staged commits that have entered the state.
+pub(crate) async fn unstage(connection: &mut SqliteConnection, ids: &[CommitId]) -> Result<(), StoreError> {
+    for chunk in ids.chunks(ROWS_PER_STATEMENT) {
+        let sql = AssertSqlSafe(with_places("DELETE FROM staged WHERE id IN", chunk.len()));
+        let query = chunk.iter().fold(sqlx::query(sql), |query, id| query.bind(id.0.to_vec()));
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Moves staged commits that are beyond their term's cut to where people find them.
+pub(crate) async fn depose(connection: &mut SqliteConnection, ids: &BTreeSet<CommitId>) -> Result<(), StoreError> {
+    for id in ids {
+        let copy = "INSERT OR IGNORE INTO deposed SELECT term, seq, id, bytes FROM staged WHERE id = ?";
+        sqlx::query(copy).bind(id.0.to_vec()).execute(&mut *connection).await?;
+        sqlx::query("DELETE FROM staged WHERE id = ?").bind(id.0.to_vec()).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Commits that lost their place.
+pub(crate) async fn deposed(connection: &mut SqliteConnection) -> Result<Vec<Commit>, StoreError> {
+    commits(connection, "SELECT bytes FROM deposed ORDER BY term, seq").await
+}
+
+async fn commits(connection: &mut SqliteConnection, sql: &'static str) -> Result<Vec<Commit>, StoreError> {
+    let rows: Vec<Vec<u8>> = sqlx::query_scalar(sql).fetch_all(connection).await?;
+    rows.iter().map(|bytes| Commit::decode(bytes).map_err(StoreError::damaged)).collect()
+}
+
+/// Forgets a commit that lost its place; tells whether it was there.
+pub(crate) async fn drop_deposed(connection: &mut SqliteConnection, id: CommitId) -> Result<bool, StoreError> {
+    let done = sqlx::query("DELETE FROM deposed WHERE id = ?").bind(id.0.to_vec()).execute(connection).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// What this node voted or stood for last, with its signature; neither is checked.
+pub(crate) async fn ballot(connection: &mut SqliteConnection) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+    let row: Option<(Vec<u8>, Vec<u8>)> =
+        sqlx::query_as("SELECT ballot, signature FROM ballot").fetch_optional(connection).await?;
+    Ok(row)
+}
+
+/// Stores what this node is about to vote or stand for.
+pub(crate) async fn write_ballot(
+    connection: &mut SqliteConnection,
+    ballot: &[u8],
+    signature: &[u8; SIGNATURE_BYTES],
+) -> Result<(), StoreError> {
+    sqlx::query("INSERT OR REPLACE INTO ballot (id, ballot, signature) VALUES (1, ?, ?)")
+        .bind(ballot.to_vec())
+        .bind(signature.to_vec())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Cuts the seat's log to `size` records, in the open transaction.
+pub(crate) async fn cut_log(
+    connection: &mut SqliteConnection,
+    size: u64,
+) -> Result<lattice::log::edge::Edge, StoreError> {
+    let LogNumber(number) = SEAT_LOG;
+    sqlx::query("DELETE FROM records WHERE log = ? AND position >= ?")
+        .bind(number)
+        .bind(size as i64)
+        .execute(&mut *connection)
+        .await?;
+    log::write_all_tiles(connection, SEAT_LOG, size).await
+}
+
+impl Reader {
+    /// What this node voted or stood for last, as it was stored.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], also if the row does not bear this node's signature: it may have promised anything then.
+    pub async fn ballot(&self, own: &AuthorId) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some((ballot, signature)) = ballot(&mut *self.pool().acquire().await?).await? else { return Ok(None) };
+        let signature: Option<[u8; SIGNATURE_BYTES]> = signature.try_into().ok();
+        if signature.is_some_and(|signature| is_signed_by(own, BALLOT_DOMAIN, &ballot, &signature)) {
+            Ok(Some(ballot))
+        } else {
+            Err(StoreError::damaged("this node's ballot does not bear its signature"))
+        }
+    }
+
+    /// Commits of the seat that were staged here and lost their place.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn deposed(&self) -> Result<Vec<Commit>, StoreError> {
+        deposed(&mut *self.pool().acquire().await?).await
+    }
+}

@@ -1,0 +1,76 @@
+//! The seat in the writer: commits staged on their way into the state, and the seat's log at its holder and mirrors.
+//!
+//! At the holder a commit of the seat is signed and staged first, and enters the state only when its shadow has staged it
+//! too: what a takeover may cut off was never in a state, nor gossiped. Every record of a transaction at the holder goes to
+//! the seat's log as well, and from there, with its commits, through the [`Outbox`] to the mirrors, which make the same
+//! records of the same commits and compare them byte by byte.
+
+pub mod job;
+mod log;
+mod mirroring;
+pub mod outbox;
+mod staging;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lattice::log::edge::Edge;
+use lattice::merkle::Digest;
+
+pub use job::{Condition, EntryTag, Fidelity, MirrorBatch, MirrorError, Mirrored, SeatJob, Staging};
+pub(super) use log::Copying;
+pub use outbox::Outbox;
+pub(crate) use staging::BALLOT_DOMAIN;
+pub(super) use staging::{Staged, answer};
+
+/// What a node does with the seat's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Part {
+    /// Nothing.
+    #[default]
+    None,
+    /// It holds the seat in this term: every record goes to the seat's log.
+    Holder(u64),
+    /// It copies the holder of this term.
+    Mirror(u64),
+}
+
+/// What everybody but the writer sees of the seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SeatPublished {
+    /// What this node does.
+    pub part: Part,
+    /// Records in the seat's log here.
+    pub log_size: u64,
+    /// Its root at that size.
+    pub log_root: Digest,
+    /// Commits staged here.
+    pub staged: usize,
+    /// The highest term of which a commit is staged or in the state here, and the last number of it.
+    pub last: (u64, u64),
+}
+
+/// The writer's picture of the seat.
+#[derive(Default)]
+pub(super) struct Seat {
+    pub(super) part: Part,
+    /// Whether writes are held back because the seat is about to move.
+    pub(super) is_held: bool,
+    /// Right edge of the seat's log, once it was opened or copied here.
+    pub(super) edge: Option<Edge>,
+    pub(super) staged: Staged,
+    pub(super) outbox: Arc<Mutex<Outbox>>,
+}
+
+impl Seat {
+    /// Changes what mirrors may fetch.
+    pub(super) fn with_outbox<T>(&self, change: impl FnOnce(&mut Outbox) -> T) -> T {
+        change(&mut self.outbox.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn is_holder(&self) -> bool {
+        matches!(self.part, Part::Holder(_))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,423 @@
+//! Commits of the seat between their signature and the state.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lattice::commit::{Draft, VerifiedCommit};
+use lattice::ids::{AuthorId, CommitId};
+use lattice::log::edge::Edge;
+use lattice::op::{Key, Op};
+
+use super::job::{Condition, EntryTag, SeatJob, Staging};
+use super::outbox::{Carried, Recent};
+use super::{Part, SeatPublished};
+use crate::store::{StoreError, staged as table, write};
+use crate::writer::answers::request_hash;
+use crate::writer::group::{Group, Item, Task};
+use crate::writer::job::{IdempotencyKey, WriteError, Written};
+use crate::writer::state::State;
+use crate::writer::{GROUP_BYTES_MAX, GROUP_COMMITS_MAX, Identity, Reply, Writer};
+
+/// Commits, and bytes of values, that may be staged: some seconds of the fastest writer. Further writes are refused
+/// until the shadow has caught up.
+const STAGED_COMMITS_MAX: usize = 4096;
+const STAGED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A ballot changed on disk would make a voter forget what it promised, so it bears a signature.
+pub(crate) const BALLOT_DOMAIN: &[u8] = b"lattice/seat-ballot/v1\0";
+
+/// A commit that is staged here, or about to be.
+pub(in crate::writer) struct StagedCommit {
+    pub(in crate::writer) commit: VerifiedCommit,
+    pub(in crate::writer) name: Option<IdempotencyKey>,
+    /// Who is answered when it is in the state.
+    pub(in crate::writer) waiting: Vec<Reply>,
+    /// Whether it is on its way into the state.
+    is_released: bool,
+}
+
+impl StagedCommit {
+    pub(in crate::writer) fn new(commit: VerifiedCommit, name: Option<IdempotencyKey>) -> Self {
+        Self { commit, name, waiting: Vec::new(), is_released: false }
+    }
+
+    fn bytes(&self) -> usize {
+        self.commit.live_ops().map(|(_, op)| op.key().as_str().len() + op.value().map_or(0, <[u8]>::len)).sum()
+    }
+
+    fn carried(&self) -> Carried {
+        let header = self.commit.header();
+        let bytes = self.commit.commit().encode().into();
+        Carried { id: self.commit.id(), place: (header.term, header.seq), bytes, name: self.name.clone() }
+    }
+}
+
+/// All staged commits by term and number, durable ones first, and then those of the write that is being gathered.
+#[derive(Default)]
+pub(in crate::writer) struct Staged {
+    commits: BTreeMap<(u64, u64), StagedCommit>,
+    bytes: usize,
+    /// Those that are not durable yet, each with whom to answer once it is, if not later.
+    gathered: Vec<((u64, u64), Option<Reply>)>,
+}
+
+impl Staged {
+    pub(in crate::writer) fn len(&self) -> usize {
+        self.commits.len()
+    }
+
+    /// The last place that is durable.
+    pub(in crate::writer) fn last(&self) -> Option<(u64, u64)> {
+        let is_durable = |place: &&(u64, u64)| !self.gathered.iter().any(|(gathered, _)| gathered == *place);
+        self.commits.keys().rev().find(is_durable).copied()
+    }
+
+    pub(in crate::writer) fn insert(&mut self, commit: StagedCommit) {
+        self.bytes += commit.bytes();
+        let header = commit.commit.header();
+        self.commits.insert((header.term, header.seq), commit);
+    }
+
+    pub(in crate::writer) fn take(&mut self, place: (u64, u64)) -> Option<StagedCommit> {
+        let taken = self.commits.remove(&place)?;
+        self.bytes -= taken.bytes();
+        Some(taken)
+    }
+
+    pub(in crate::writer) fn of_id(&self, id: &CommitId) -> Option<&StagedCommit> {
+        self.commits.values().find(|staged| staged.commit.id() == *id)
+    }
+
+    fn is_full(&self) -> bool {
+        self.commits.len() >= STAGED_COMMITS_MAX || self.bytes >= STAGED_BYTES_MAX
+    }
+
+    /// The entry that stands at a key once all of this is in the state, if any of it writes the key.
+    fn standing(&self, key: &Key) -> Option<Option<EntryTag>> {
+        let of_commit = |staged: &StagedCommit| {
+            let commit = staged.commit.id();
+            let mut ops = staged.commit.live_ops();
+            let found = ops.find(|(_, op)| op.key() == key);
+            found.map(|(op_index, op)| op.value().is_some().then_some(EntryTag { commit, op_index }))
+        };
+        self.commits.values().rev().find_map(of_commit)
+    }
+}
+
+impl Writer {
+    /// Carries out a request of the seat's task.
+    pub(in crate::writer) async fn start_seat(&mut self, group: &mut Group, job: SeatJob) {
+        // Reply channels: whoever asked may be gone; what is done is done.
+        match job {
+            SeatJob::Stage(staging) => return self.stage(staging).await,
+            SeatJob::Release { term, upto } => {
+                self.flush_staging(group).await;
+                return self.release(group, (term, upto)).await;
+            }
+            SeatJob::Serve { term, reply } => {
+                self.finish(group).await;
+                let _ = reply.send(self.serve(group, term).await);
+            }
+            SeatJob::Copy { term, size, root, reply } => {
+                self.finish(group).await;
+                let _ = reply.send(self.copy(term, size, root).await);
+            }
+            SeatJob::Hold { reply } => {
+                self.flush_staging(group).await;
+                self.state.seat.is_held = true;
+                let _ = reply.send(());
+            }
+            SeatJob::Resume => self.state.seat.is_held = false,
+            SeatJob::Rest { term } => {
+                self.finish(group).await;
+                self.state.seat.part = Part::None;
+                if let Err(error) = self.settle_older(term).await {
+                    tracing::error!(%error, "what was staged here can't be moved into quarantine; a restart tries again");
+                }
+            }
+            SeatJob::Mirror { batch, reply } => {
+                self.finish(group).await;
+                let _ = reply.send(self.mirror(*batch).await);
+            }
+            SeatJob::Vote { ballot, reply } => {
+                let signature = self.identity.keys.author.sign(BALLOT_DOMAIN, &ballot);
+                let _ = reply.send(table::write_ballot(&mut self.state.connection, &ballot, &signature).await);
+            }
+            SeatJob::Drop { commit, reply } => {
+                let _ = reply.send(table::drop_deposed(&mut self.state.connection, commit).await);
+            }
+        }
+        self.publish_after(Ok(false));
+    }
+
+    /// Judges and signs a write of the seat; it is stored with those gathered beside it.
+    async fn stage(&mut self, staging: Staging) {
+        let Staging { ops, condition, idempotency, is_local, reply } = staging;
+        match self.state.kept_answer(idempotency.as_ref(), &ops).await {
+            Ok(None) => {}
+            Ok(Some(written)) => return reply.finish(Ok(written)),
+            Err(error) => return reply.finish(Err(error)),
+        }
+        if let Some(again) = self.state.seat.staged.named(idempotency.as_ref()) {
+            if request_hash(&ops_of(&again.commit)) != request_hash(&ops) {
+                return reply.finish(Err(WriteError::KeyReused));
+            }
+            return again.waiting.push(reply);
+        }
+        let commit = match self.state.draft_for_seat(&self.identity, condition, ops).await {
+            Ok(commit) => commit,
+            Err(error) => return reply.finish(Err(error)),
+        };
+        let place = (commit.header().term, commit.header().seq);
+        let mut staged = StagedCommit::new(commit, idempotency);
+        let on_staged = if is_local {
+            Some(reply)
+        } else {
+            staged.waiting.push(reply);
+            None
+        };
+        self.state.seat.staged.insert(staged);
+        self.state.seat.staged.gathered.push((place, on_staged));
+    }
+
+    /// Stores what was gathered in one transaction. Without a shadow it enters the state at once.
+    pub(in crate::writer) async fn flush_staging(&mut self, group: &mut Group) {
+        let gathered = std::mem::take(&mut self.state.seat.staged.gathered);
+        let Some((last, _)) = gathered.last() else { return };
+        let last = *last;
+        let stored = self.state.store_staged(&gathered).await;
+        if stored.is_ok() {
+            let commits = gathered.iter().filter_map(|(place, _)| self.state.seat.staged.commits.get(place));
+            let carried: Vec<_> = commits.map(StagedCommit::carried).collect();
+            self.state.seat.with_outbox(|outbox| carried.into_iter().for_each(|commit| outbox.staged(commit)));
+        }
+        // Whoever is answered finds it published.
+        self.publish_after(stored.clone().map(|()| true));
+        for (place, on_staged) in gathered {
+            if let Err(error) = &stored {
+                let waiting = self.state.seat.staged.take(place).map(|taken| taken.waiting).unwrap_or_default();
+                waiting.into_iter().chain(on_staged).for_each(|reply| reply.finish(Err(error.clone().into())));
+            } else if let (Some(reply), Some(staged)) = (on_staged, self.state.seat.staged.commits.get(&place)) {
+                reply.finish(Ok(self.state.written(&staged.commit)));
+            }
+        }
+        let is_alone =
+            self.state.membership.seats().current().is_some_and(|term| term.certificate.body.shadow.is_none());
+        if stored.is_ok() && is_alone {
+            self.release(group, last).await;
+            self.finish(group).await;
+        }
+    }
+
+    /// Lets staged commits up to a place into the state.
+    async fn release(&mut self, group: &mut Group, upto: (u64, u64)) {
+        let is_due = |place: &(u64, u64)| place.0 == upto.0 && *place <= upto;
+        let due: Vec<_> = self.state.seat.staged.commits.keys().filter(|place| is_due(place)).copied().collect();
+        for place in due {
+            if group.is_full(GROUP_COMMITS_MAX, GROUP_BYTES_MAX) {
+                self.finish(group).await;
+            }
+            let Some(staged) = self.state.seat.staged.commits.get_mut(&place) else { continue };
+            if !std::mem::replace(&mut staged.is_released, true) {
+                let task = Task::Staged(staged.name.clone());
+                group.push(Item { commit: staged.commit.clone(), task, publish: true });
+            }
+        }
+    }
+
+    /// Takes the seat of a term over.
+    async fn serve(&mut self, group: &mut Group, term: u64) -> Result<SeatPublished, StoreError> {
+        let size = self.state.seat.edge.as_ref().map_or(0, Edge::size);
+        let record = self.state.state_in_seat_log(&self.identity, crate::clock::now_ms()).await?;
+        let was_holder = self.state.seat.is_holder();
+        self.state.seat.with_outbox(|outbox| {
+            // The mirrors of a holder that goes on do so where they are.
+            if !was_holder {
+                outbox.restart(size);
+            }
+            outbox.record(Recent { record: record.into(), commits: Vec::new() });
+        });
+        self.state.seat.part = Part::Holder(term);
+        self.state.seat.is_held = false;
+        self.settle_older(term).await?;
+        let older: BTreeSet<u64> = self.state.seat.staged.commits.keys().map(|(term, _)| *term).collect();
+        for older in older.into_iter().filter(|older| *older < term) {
+            self.release(group, (older, u64::MAX)).await;
+        }
+        self.finish(group).await;
+        Ok(self.state.seat_published())
+    }
+
+    /// Moves what is staged of terms before `term` and beyond their cuts into quarantine.
+    pub(in crate::writer) async fn settle_older(&mut self, term: u64) -> Result<(), StoreError> {
+        let membership = self.state.membership.clone();
+        let is_beyond = |commit: &VerifiedCommit| {
+            let header = commit.header();
+            header.term < term
+                && membership.last_seq_in(&header.author, header.term).is_none_or(|last| header.seq > last)
+        };
+        let staged = &self.state.seat.staged.commits;
+        let beyond: Vec<_> = staged.iter().filter(|(_, staged)| is_beyond(&staged.commit)).map(|(at, _)| *at).collect();
+        if beyond.is_empty() {
+            return Ok(());
+        }
+        let ids = beyond.iter().filter_map(|at| staged.get(at)).map(|staged| staged.commit.id()).collect();
+        self.state.depose(&ids).await?;
+        tracing::warn!(commits = beyond.len(), "what was written here beyond the cut of its term is in quarantine");
+        for place in beyond {
+            let waiting = self.state.seat.staged.take(place).map(|taken| taken.waiting).unwrap_or_default();
+            waiting.into_iter().for_each(|reply| reply.finish(Err(WriteError::Deposed)));
+        }
+        Ok(())
+    }
+
+    /// After a transaction that is stored: its commits leave staging. Gives who waits for them, to be answered once that is
+    /// published.
+    pub(in crate::writer) fn leave_staging(&mut self, items: &[Item]) -> Vec<(Reply, Written)> {
+        let mut answers = Vec::new();
+        for place in places_of(items) {
+            let Some(taken) = self.state.seat.staged.take(place) else { continue };
+            let written = self.state.written(&taken.commit);
+            answers.extend(taken.waiting.into_iter().map(|reply| (reply, written)));
+            self.state.seat.with_outbox(|outbox| outbox.unstaged(place));
+        }
+        answers
+    }
+
+    /// After a transaction that failed: its commits can be released again.
+    pub(in crate::writer) fn stay_staged(&mut self, items: &[Item]) {
+        for place in places_of(items) {
+            if let Some(staged) = self.state.seat.staged.commits.get_mut(&place) {
+                staged.is_released = false;
+            }
+        }
+    }
+}
+
+/// Places of the seat's commits among the items of a transaction.
+fn places_of(items: &[Item]) -> impl Iterator<Item = (u64, u64)> {
+    let places = items.iter().map(|item| (item.commit.header().term, item.commit.header().seq));
+    places.filter(|(term, _)| *term > 0)
+}
+
+/// Answers those that waited for their commits.
+pub(in crate::writer) fn answer(answers: Vec<(Reply, Written)>) {
+    answers.into_iter().for_each(|(reply, written)| reply.finish(Ok(written)));
+}
+
+impl Staged {
+    fn named(&mut self, name: Option<&IdempotencyKey>) -> Option<&mut StagedCommit> {
+        let name = name?;
+        self.commits.values_mut().find(|staged| staged.name.as_ref() == Some(name))
+    }
+
+    /// The last commit of an author in a term.
+    fn last_of(&self, author: &AuthorId, term: u64) -> Option<(u64, CommitId)> {
+        let mut of_term = self.commits.range((term, 0)..=(term, u64::MAX)).rev();
+        let last = of_term.find(|(_, staged)| staged.commit.header().author == *author);
+        last.map(|((_, seq), staged)| (*seq, staged.commit.id()))
+    }
+}
+
+impl State {
+    /// Signs the next commit of the seat, if it may be written and its condition holds.
+    async fn draft_for_seat(
+        &mut self,
+        identity: &Identity,
+        condition: Condition,
+        ops: Vec<Op>,
+    ) -> Result<VerifiedCommit, WriteError> {
+        let Part::Holder(term) = self.seat.part else { return Err(WriteError::NotHolder) };
+        if self.seat.is_held {
+            return Err(WriteError::NotHolder);
+        }
+        let Some(first) = ops.first() else { return Err(WriteError::Empty) };
+        if self.seat.staged.is_full() {
+            return Err(WriteError::SeatBusy);
+        }
+        self.expect_certain()?;
+        let found = self.seat_entry(first.key()).await?;
+        let holds = match condition {
+            Condition::Always => true,
+            Condition::Absent => found.is_none(),
+            Condition::Present => found.is_some(),
+            Condition::Is(tag) => found == Some(tag),
+        };
+        if !holds {
+            return Err(WriteError::ConditionFailed { found });
+        }
+        let author = identity.keys.author.id();
+        let stored = super::super::state::end_of(&self.frontier.chain(&author, term));
+        let (seq, prev) = self.seat.staged.last_of(&author, term).unwrap_or((0, CommitId::ZERO)).max(stored);
+        let time = self.clock.tick(crate::clock::now_ms(), identity.genesis.limits.max_drift_ms)?;
+        let draft = Draft { lattice: identity.lattice, term, seq: seq + 1, prev, time };
+        let commit = draft.sign(&identity.keys.author, ops).verify_for(&identity.genesis, identity.lattice)?;
+        self.membership.admit(&identity.genesis, identity.lattice, &commit)?;
+        Ok(commit)
+    }
+
+    /// The entry with a value that stands at a key, what is staged included.
+    async fn seat_entry(&mut self, key: &Key) -> Result<Option<EntryTag>, StoreError> {
+        if let Some(staged) = self.seat.staged.standing(key) {
+            return Ok(staged);
+        }
+        let Some(row) = self.tree.get(&key.hash()).map(|leaf| leaf.tag) else { return Ok(None) };
+        write::standing_tag(&mut self.connection, row).await
+    }
+
+    async fn store_staged(&mut self, gathered: &[((u64, u64), Option<Reply>)]) -> Result<(), StoreError> {
+        let staged = &self.seat.staged.commits;
+        let rows: Vec<_> = gathered.iter().filter_map(|(place, _)| staged.get(place)).collect();
+        let rows: Vec<_> = rows.iter().map(|staged| (&staged.commit, staged.name.as_ref())).collect();
+        write::begin(&mut self.connection).await?;
+        let written = async {
+            table::stage(&mut self.connection, &rows).await?;
+            write::commit(&mut self.connection).await
+        };
+        if let Err(error) = written.await {
+            write::roll_back(&mut self.connection).await;
+            // Whether a failed COMMIT took place is read back: a number must never be given to two commits.
+            let last = gathered.last().map_or((0, 0), |(place, _)| *place);
+            if !self.is_staged(last).await? {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn depose(&mut self, ids: &BTreeSet<CommitId>) -> Result<(), StoreError> {
+        write::begin(&mut self.connection).await?;
+        let written = async {
+            table::depose(&mut self.connection, ids).await?;
+            write::commit(&mut self.connection).await
+        };
+        if let Err(error) = written.await {
+            write::roll_back(&mut self.connection).await;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// What everybody may see of the seat.
+    pub(in crate::writer) fn seat_published(&self) -> SeatPublished {
+        let edge = self.seat.edge.as_ref();
+        let in_state = self.seat_tip();
+        SeatPublished {
+            part: self.seat.part,
+            log_size: edge.map_or(0, Edge::size),
+            log_root: edge.map_or_else(|| Edge::default().root(), Edge::root),
+            staged: self.seat.staged.len(),
+            last: self.seat.staged.last().unwrap_or_default().max(in_state),
+        }
+    }
+
+    /// The highest term of which a commit is in the state, and the last number of its chain.
+    fn seat_tip(&self) -> (u64, u64) {
+        let seats = self.membership.seats();
+        let tip = |(holder, term): (AuthorId, u64)| (term, self.frontier.chain(&holder, term).seq());
+        seats.holders().map(tip).filter(|(_, seq)| *seq > 0).max().unwrap_or_default()
+    }
+}
+
+fn ops_of(commit: &VerifiedCommit) -> Vec<Op> {
+    commit.live_ops().map(|(_, op)| op.clone()).collect()
+}

@@ -1,0 +1,372 @@
+//! A holder and its mirror, without a network: what is staged, released, copied, cut off.
+
+use std::path::Path;
+
+use lattice::genesis::{Genesis, Member};
+use lattice::keys::NodeKeys;
+use lattice::membership::Change;
+use lattice::seat::{Approvals, Body, Certificate, Warrant};
+use tempfile::TempDir;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::store::open::{Synchronous, open};
+use crate::writer::job::{IdempotencyKey, Job, WriteError, Written};
+use crate::writer::{Identity, Reply, WriterHandle, writer};
+use lattice::commit::Commit;
+use lattice::op::Op;
+
+/// A node of the seat: its writer over a database.
+struct Local {
+    identity: Arc<Identity>,
+    handle: WriterHandle,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+    _frames: mpsc::Receiver<Vec<u8>>,
+}
+
+fn keys(n: u8) -> NodeKeys {
+    NodeKeys::from_seed([n + 60; 32])
+}
+
+/// Nodes 0, 1 and 2; 0 founded.
+fn genesis() -> Genesis {
+    let mut genesis = Genesis::founded_by("test", "0", &keys(0), vec![0; 38]);
+    genesis.members = (0..3u8)
+        .map(|n| Member {
+            name: n.to_string(),
+            author: keys(n).author.id(),
+            log_key: keys(n).log_key(),
+            peer_id: vec![n; 38],
+            roles: [].into(),
+        })
+        .collect();
+    genesis.members.sort_by_key(|member| member.author);
+    genesis
+}
+
+/// Term 1: 0 holds, 1 is its shadow if there is one.
+fn first(shadow: Option<u8>) -> Body {
+    let mut voters: Vec<_> = (0..3).map(|n| keys(n).author.id()).collect();
+    voters.sort_unstable();
+    Body {
+        lattice: genesis().id(),
+        seat: "green".to_owned(),
+        term: 1,
+        holder: keys(0).author.id(),
+        shadow: shadow.map(|n| keys(n).author.id()),
+        spares: Vec::new(),
+        voters,
+        electors: Vec::new(),
+        follows: None,
+        cut: 0,
+        log_size: 0,
+        log_root: [0; 32],
+        time_ms: 1,
+        reason: "created".to_owned(),
+    }
+}
+
+/// Term 2: 1 takes over from 0, of whom `cut` commits count.
+fn takeover(before: &Body, cut: u64, seat: &SeatPublished) -> Body {
+    Body {
+        term: before.term + 1,
+        holder: keys(1).author.id(),
+        shadow: Some(keys(0).author.id()),
+        electors: before.voters.clone(),
+        follows: Some(before.hash()),
+        cut,
+        log_size: seat.log_size,
+        log_root: seat.log_root,
+        ..before.clone()
+    }
+}
+
+fn certified(body: &Body) -> Vec<Op> {
+    let warrant = if body.follows.is_none() {
+        Warrant::Operators(Approvals::by(body, &keys(0), 1))
+    } else {
+        Warrant::Votes((0..3).map(|n| (keys(n).author.id(), body.vote(&keys(n).author))).collect())
+    };
+    vec![Certificate { body: body.clone(), warrant }.to_op().expect("small")]
+}
+
+async fn start(dir: &Path, n: u8) -> Local {
+    let identity = Arc::new(Identity { lattice: genesis().id(), genesis: genesis(), keys: keys(n) });
+    let path = dir.join("state.db");
+    let opened = open(&path, identity.lattice, identity.keys.log_key(), Synchronous::Normal, |_| {});
+    let (task, handle, frames) = writer(identity.clone(), opened.await.expect("opens"), false).await.expect("starts");
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(task.run(stop.clone()));
+    Local { identity, handle, stop, task, _frames: frames }
+}
+
+impl Local {
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> T {
+        let (reply, answer) = oneshot::channel();
+        assert!(self.handle.send(job(reply)).await);
+        answer.await.expect("an answer")
+    }
+
+    async fn write(&self, ops: Vec<Op>) -> Commit {
+        let written = self.ask(|reply| Job::Write { ops: ops.clone(), idempotency: None, reply: Reply(reply) }).await;
+        let written = written.expect("durable");
+        let reader = self.recent();
+        reader.into_iter().find(|commit| commit.id() == written.commit).unwrap_or_else(|| {
+            let draft = lattice::commit::Draft {
+                lattice: self.identity.lattice,
+                term: 0,
+                seq: written.seq,
+                prev: lattice::ids::CommitId::ZERO,
+                time: lattice::clock::Timestamp::from_millis(written.time_ms),
+            };
+            draft.sign(&self.identity.keys.author, ops)
+        })
+    }
+
+    /// Applies what another wrote.
+    async fn settle(&self, by: &NodeKeys, ops: Vec<Op>) {
+        let draft = lattice::commit::Draft {
+            lattice: self.identity.lattice,
+            term: 0,
+            seq: 1,
+            prev: lattice::ids::CommitId::ZERO,
+            time: lattice::clock::Timestamp::from_millis(5),
+        };
+        let commit = draft.sign(&by.author, ops).verify(&self.identity.genesis).expect("signed");
+        self.handle.take(vec![commit], false).await.expect("running");
+    }
+
+    fn recent(&self) -> Vec<Commit> {
+        let records = self.handle.with_outbox(|outbox| outbox.records_from(0, usize::MAX)).unwrap_or_default();
+        let bytes = records.into_iter().flat_map(|recent| recent.commits);
+        bytes.map(|carried| Commit::decode(&carried.bytes).expect("canonical")).collect()
+    }
+
+    async fn serve(&self, term: u64) -> SeatPublished {
+        self.ask(|reply| Job::Seat(SeatJob::Serve { term, reply })).await.expect("serves")
+    }
+
+    async fn copy(&self, body: &Body) -> SeatPublished {
+        let (term, size, root) = (body.term, body.log_size, body.log_root);
+        self.ask(|reply| Job::Seat(SeatJob::Copy { term, size, root, reply })).await.expect("copies")
+    }
+
+    /// Begins a write of the seat; the answer comes later.
+    async fn stage(&self, staging: Staging) {
+        assert!(self.handle.send(Job::Seat(SeatJob::Stage(staging))).await);
+    }
+
+    async fn release(&self, term: u64, upto: u64) {
+        assert!(self.handle.send(Job::Seat(SeatJob::Release { term, upto })).await);
+    }
+
+    /// Fetches once from `holder`: what came into the log, and what is staged.
+    async fn fetch(&self, holder: &Self) -> Result<SeatPublished, MirrorError> {
+        let published = self.handle.published().seat;
+        let (records, staged) = holder.handle.with_outbox(|outbox| {
+            (outbox.records_from(published.log_size, usize::MAX), outbox.staged_behind(published.last, usize::MAX))
+        });
+        let verified =
+            |bytes: &[u8]| Commit::decode(bytes).expect("canonical").verify(&self.identity.genesis).expect("signed");
+        let mirrored = |recent: super::outbox::Recent| Mirrored {
+            record: recent.record.to_vec(),
+            // What is staged here needs not come again.
+            commits: recent
+                .commits
+                .iter()
+                .filter(|commit| commit.place.0 == 0 || commit.place > published.last)
+                .map(|commit| verified(&commit.bytes))
+                .collect(),
+        };
+        let batch = MirrorBatch {
+            from: published.log_size,
+            records: records.expect("kept").into_iter().map(mirrored).collect(),
+            staged: staged.iter().map(|commit| (verified(&commit.bytes), commit.name.clone())).collect(),
+            fidelity: Fidelity::Twin,
+        };
+        self.ask(|reply| Job::Seat(SeatJob::Mirror { batch: Box::new(batch), reply })).await
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("no panic");
+    }
+}
+
+fn put(key: &str, value: &[u8]) -> Op {
+    Op::put(key, value).expect("small")
+}
+
+type Answer = oneshot::Receiver<Result<Written, WriteError>>;
+
+fn staging(key: &str, condition: Condition, name: Option<&str>, is_local: bool) -> (Staging, Answer) {
+    let (reply, answer) = oneshot::channel();
+    let idempotency = name.and_then(IdempotencyKey::new);
+    let ops = vec![put(key, b"v")];
+    (Staging { ops, condition, idempotency, is_local, reply: Reply(reply) }, answer)
+}
+
+/// A holder with its shadow, equal states and logs.
+async fn pair() -> (TempDir, Local, TempDir, Local) {
+    let (first_dir, second_dir) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
+    let (holder, shadow) = (start(first_dir.path(), 0).await, start(second_dir.path(), 1).await);
+    for node in [&holder, &shadow] {
+        node.settle(&keys(2), certified(&first(Some(1)))).await;
+    }
+    holder.serve(1).await;
+    shadow.copy(&first(Some(1))).await;
+    shadow.fetch(&holder).await.expect("the first record");
+    (first_dir, holder, second_dir, shadow)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_of_the_seat_enters_no_state_before_the_shadow_has_it() {
+    let (_a, holder, _b, shadow) = pair().await;
+    let before = holder.handle.published().root;
+    let (write, answer) = staging("green/k", Condition::Always, Some("once"), false);
+    holder.stage(write).await;
+    // The answer of a write at level `local` says that what came before it is staged as well.
+    let (local, staged) = staging("green/l", Condition::Always, None, true);
+    holder.stage(local).await;
+    assert_eq!(staged.await.expect("an answer").expect("staged").seq, 2);
+    assert_eq!((holder.handle.published().root, holder.handle.published().seat.last), (before, (1, 2)));
+
+    let fetched = shadow.fetch(&holder).await.expect("staged there");
+    assert_eq!((fetched.last, fetched.staged), ((1, 2), 2));
+    holder.release(1, 2).await;
+    let written = answer.await.expect("an answer").expect("in the state");
+    let after = holder.handle.published();
+    assert_eq!((after.root, after.seat.staged), (written.root, 0));
+
+    let fetched = shadow.fetch(&holder).await.expect("the same record");
+    assert_eq!((fetched.log_size, fetched.log_root, fetched.staged), (after.seat.log_size, after.seat.log_root, 0));
+    assert_eq!(shadow.handle.published().root, after.root);
+    // The name of the write went with it: repeated at the next holder, it is the same write.
+    shadow.settle(&keys(2), certified(&takeover(&first(Some(1)), 2, &fetched))).await;
+    shadow.serve(2).await;
+    let (again, answer) = staging("green/k", Condition::Always, Some("once"), false);
+    shadow.stage(again).await;
+    assert_eq!(answer.await.expect("an answer").expect("known").commit, written.commit);
+    holder.stop().await;
+    shadow.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ordinary_commits_and_membership_changes_come_out_the_same_at_the_mirror() {
+    let (_a, holder, _b, shadow) = pair().await;
+    for n in 0..20u8 {
+        holder.write(vec![put(&format!("k{}", n % 7), &[n])]).await;
+    }
+    let cut = Change::Revoke { author: keys(2).author.id(), last_seq: 1 };
+    holder.write(vec![cut.to_op().expect("small")]).await;
+    let fetched = shadow.fetch(&holder).await.expect("the same records");
+    let (held, copied) = (holder.handle.published(), shadow.handle.published());
+    assert_eq!((fetched.log_size, fetched.log_root), (held.seat.log_size, held.seat.log_root));
+    assert_eq!((held.root, held.seat.log_size), (copied.root, copied.seat.log_size));
+    assert!(held.seat.log_size > 21, "the cut took effect in a record of its own");
+    holder.stop().await;
+    shadow.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_whose_state_differs_stops_before_it_copies_the_record() {
+    let (_a, holder, _b, shadow) = pair().await;
+    shadow.write(vec![put("only/here", b"v")]).await;
+    holder.write(vec![put("k", b"v")]).await;
+    let before = shadow.handle.published();
+    let refused = shadow.fetch(&holder).await.expect_err("another root");
+    assert!(matches!(refused, MirrorError::Differs { position: 1 }), "{refused}");
+    assert_eq!(shadow.handle.published().seat.log_size, before.seat.log_size);
+    holder.stop().await;
+    shadow.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conditions_look_at_what_is_staged() {
+    let (_a, holder, _b, shadow) = pair().await;
+    let (create, created) = staging("green/k", Condition::Absent, None, true);
+    holder.stage(create).await;
+    let written = created.await.expect("an answer").expect("absent");
+    let tag = EntryTag { commit: written.commit, op_index: 0 };
+    for (condition, holds) in [
+        (Condition::Absent, false),
+        (Condition::Is(EntryTag { commit: lattice::ids::CommitId([9; 32]), op_index: 0 }), false),
+        (Condition::Present, true),
+    ] {
+        let (write, answer) = staging("green/k", condition, None, true);
+        holder.stage(write).await;
+        match answer.await.expect("an answer") {
+            Ok(_) => assert!(holds, "{condition:?}"),
+            Err(WriteError::ConditionFailed { found }) => assert_eq!((found, holds), (Some(tag), false)),
+            Err(other) => panic!("{condition:?}: {other}"),
+        }
+    }
+    holder.stop().await;
+    shadow.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_beyond_the_cut_goes_into_quarantine_and_what_is_within_enters_the_state() {
+    let (dir, holder, _b, shadow) = pair().await;
+    let (known, kept) = staging("green/kept", Condition::Always, None, false);
+    holder.stage(known).await;
+    let (flush, staged) = staging("green/also", Condition::Always, None, true);
+    holder.stage(flush).await;
+    staged.await.expect("an answer").expect("staged");
+    let position = shadow.fetch(&holder).await.expect("staged there");
+    // What comes now reaches nobody.
+    let (late, lost) = staging("green/late", Condition::Always, None, false);
+    holder.stage(late).await;
+    let body = takeover(&first(Some(1)), position.last.1, &position);
+    for node in [&holder, &shadow] {
+        node.settle(&keys(1), certified(&body)).await;
+    }
+    let served = shadow.serve(2).await;
+    assert_eq!((served.staged, shadow.handle.published().tree.len()), (0, 4), "two certificates and two entries");
+    holder.copy(&body).await;
+    assert_eq!(lost.await.expect("an answer"), Err(WriteError::Deposed));
+    holder.fetch(&shadow).await.expect("the new holder's records");
+    assert!(kept.await.expect("an answer").is_ok(), "the shadow had it");
+    let (old, new) = (holder.handle.published(), shadow.handle.published());
+    assert_eq!((old.root, old.seat.log_root), (new.root, new.seat.log_root));
+    holder.stop().await;
+    shadow.stop().await;
+    let holder = start(dir.path(), 0).await;
+    assert_eq!(holder.handle.published().root, new.root);
+    holder.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn staged_writes_and_their_names_survive_a_restart() {
+    let (dir, holder, _b, shadow) = pair().await;
+    let (write, staged) = staging("green/k", Condition::Always, Some("once"), true);
+    holder.stage(write).await;
+    let written = staged.await.expect("an answer").expect("staged");
+    holder.stop().await;
+    let holder = start(dir.path(), 0).await;
+    assert_eq!(holder.handle.published().seat.part, Part::Holder(1), "its log has no gaps");
+    let (again, answer) = staging("green/k", Condition::Always, Some("once"), false);
+    holder.stage(again).await;
+    holder.release(1, 1).await;
+    assert_eq!(answer.await.expect("an answer").expect("in the state").commit, written.commit);
+    holder.stop().await;
+    shadow.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_shadow_a_write_is_in_the_state_when_it_is_answered() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let holder = start(dir.path(), 0).await;
+    holder.settle(&keys(2), certified(&first(None))).await;
+    let (early, refused) = staging("green/k", Condition::Always, None, false);
+    holder.stage(early).await;
+    assert_eq!(refused.await.expect("an answer"), Err(WriteError::NotHolder));
+    holder.serve(1).await;
+    let (write, answer) = staging("green/k", Condition::Always, None, false);
+    holder.stage(write).await;
+    let written = answer.await.expect("an answer").expect("written");
+    assert_eq!(written.root, holder.handle.published().root);
+    holder.stop().await;
+}

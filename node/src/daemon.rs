@@ -36,6 +36,9 @@ use crate::net::address::{listen_hint, split, with_peer};
 use crate::net::swarm::{NetConfig, keypair, name};
 use crate::net::{Command, NetHandle};
 use crate::scrub::Scrubber;
+use crate::seat::admin::Admin;
+use crate::seat::driver::{Driver, Parts};
+use crate::seat::{self, Seat, Serving};
 use crate::service::{Inner, Service, WriteError};
 use crate::settings::Settings;
 use crate::store::open::{Opened, open};
@@ -171,6 +174,7 @@ impl Node {
             logs: audit::Board::default(),
             confirmations: Mutex::default(),
             started: Instant::now(),
+            seat: OnceLock::new(),
             join_refusal: OnceLock::new(),
             stop: stop.clone(),
         };
@@ -179,6 +183,7 @@ impl Node {
             .map_err(|why| anyhow::anyhow!("can't make an HTTP client: {why}"))?;
         let audit = Audit { service: service.clone(), board: service.inner.logs.clone(), client };
         let (notes, notes_out) = mpsc::channel(NOTES_MAX);
+        let (hidden, hidden_out) = watch::channel(false);
         let sync = Sync {
             identity: identity.clone(),
             writer: writer.clone(),
@@ -190,6 +195,7 @@ impl Node {
             alarmed: Arc::default(),
             turns: Arc::default(),
             crossing: Arc::new(Crossing::new(notes)),
+            hidden: hidden_out.clone(),
         };
         let (heads, heads_out) = mpsc::channel(HEADS_MAX);
         let (nudges, nudges_out) = mpsc::channel(1);
@@ -203,7 +209,7 @@ impl Node {
         tasks.spawn(sync.clone().tell_heads(stop.clone()));
         tasks.spawn(sync.clone().tell_membership(stop.clone()));
         tasks.spawn(sync.clone().run(heads_out, nudges_out, notes_out, stop.clone()));
-        tasks.spawn(audit.clone().gather_cosignatures(stop.clone()));
+        tasks.spawn(audit.clone().gather_cosignatures(hidden_out.clone(), stop.clone()));
         let scrubber = Scrubber {
             writer: service.inner.writer.clone(),
             reader: reader.clone(),
@@ -214,15 +220,54 @@ impl Node {
         let interval = Duration::from_millis(settings.checkpoint_ms);
         tasks.spawn(audit::keep_signed(service.inner.writer.clone(), interval, stop.clone()));
         tasks.spawn(tell_frames(net.clone(), frames, stop.clone()));
+        tasks.spawn(hide(net.clone(), hidden_out.clone(), stop.clone()));
         tasks.spawn(addressbook::keep(home.clone(), net.clone(), stop.clone()));
         if is_catching_up {
             tasks.spawn(forget_catching_up(home.clone(), service.states(), stop.clone()));
         }
         let read_token = home.read_token()?;
+        let mut session = [0; 8];
+        getrandom::fill(&mut session).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+        let parts = Parts {
+            identity: service.inner.identity.clone(),
+            service: service.clone(),
+            journal: service.inner.journal.clone(),
+            requests: streams.seat_requests,
+            settings: node_core::seat::own::Settings {
+                timing: settings.seat.timing,
+                no_shadow: settings.seat.no_shadow,
+                session: u64::from_le_bytes(session),
+            },
+            hidden,
+            on_change: settings.seat.on_change.clone(),
+        };
+        let (driver, seat, seat_handle) = Driver::start(
+            Seat {
+                identity: service.inner.identity.clone(),
+                writer: service.inner.writer.clone(),
+                reader: reader.clone(),
+                net: net.clone(),
+                sync: sync.clone(),
+                timing: settings.seat.timing,
+                serving: watch::channel(Serving::default()).1,
+                carrier: Arc::default(),
+                dir: settings.dir.as_path().into(),
+            },
+            parts,
+        )
+        .await?;
+        tasks.spawn(driver.run(stop.clone()));
+        // Set once: this is the only start.
+        let _ = service.inner.seat.set(seat_handle.watch());
+        let admin = Admin { seat: seat.clone(), handle: seat_handle, service: service.clone() };
+        let admin = seat::admin::serve(admin, &settings.dir, stop.clone());
+        let admin =
+            admin.map_err(|error| anyhow::anyhow!("can't make the admin socket in the data directory: {error}"))?;
+        tasks.spawn(admin);
         let fallback = Fallback::start(service.clone(), sync, settings, read_token, board, &tasks, &stop)?;
         let beside = lattice_listeners.is_empty().then(|| fallback.clone() as Arc<dyn Source>);
-        let http = serve(&home, audit.clone(), beside, listeners, &tasks, &stop)?;
-        let lattice_http = serve_nodes(fallback, lattice_listeners, &tasks, &stop)?;
+        let http = serve(&home, audit.clone(), seat, beside, listeners, &hidden_out, &tasks, &stop)?;
+        let lattice_http = serve_nodes(fallback, lattice_listeners, &hidden_out, &tasks, &stop)?;
         let node = Self {
             service,
             http,
@@ -322,6 +367,18 @@ impl Node {
     }
 }
 
+/// Tells the swarm when this node hides, and when it is shown again.
+async fn hide(net: NetHandle, mut hidden: watch::Receiver<bool>, stop: CancellationToken) {
+    loop {
+        let is_hidden = *hidden.borrow_and_update();
+        net.command(Command::Hide(is_hidden)).await;
+        tokio::select! {
+            Ok(()) = hidden.changed() => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
 /// Listens for requests of `whom`, as the option `flag` says.
 async fn bind(addresses: &[SocketAddr], whom: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
@@ -337,8 +394,10 @@ async fn bind(addresses: &[SocketAddr], whom: &str, flag: &str) -> anyhow::Resul
 fn serve(
     home: &Home,
     audit: Audit,
+    seat: Seat,
     between_nodes: Option<Arc<dyn Source>>,
     listeners: Vec<TcpListener>,
+    hidden: &watch::Receiver<bool>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> anyhow::Result<Vec<SocketAddr>> {
@@ -349,10 +408,10 @@ fn serve(
     if is_new {
         tracing::warn!(file = %home.path("api.token").display(), "the API token was lost; clients need this new one");
     }
-    let router = api::router(audit, token, between_nodes);
+    let router = api::router(audit, seat, token, between_nodes);
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     for listener in listeners {
-        tasks.spawn(api::serve::serve(listener, router.clone(), stop.clone()));
+        tasks.spawn(api::serve::serve_while_shown(listener, router.clone(), hidden.clone(), stop.clone()));
     }
     Ok(addresses)
 }
@@ -361,13 +420,14 @@ fn serve(
 fn serve_nodes(
     source: Arc<dyn Source>,
     listeners: Vec<TcpListener>,
+    hidden: &watch::Receiver<bool>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> anyhow::Result<Vec<SocketAddr>> {
     let router = api::router_between_nodes(source);
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     for listener in listeners {
-        tasks.spawn(api::serve::serve(listener, router.clone(), stop.clone()));
+        tasks.spawn(api::serve::serve_while_shown(listener, router.clone(), hidden.clone(), stop.clone()));
     }
     Ok(addresses)
 }

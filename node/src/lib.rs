@@ -52,6 +52,7 @@ pub mod counters;
 
 pub mod cli;
 
+pub mod seat;
 pub mod settings;
 
 pub mod clock;

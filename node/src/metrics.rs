@@ -33,6 +33,11 @@ struct AtPeer {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AtMirror {
+    mirror: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Beat {
     peer: String,
     result: String,
@@ -94,10 +99,46 @@ pub fn text(status: &Status, counters: &Counters) -> String {
     }
     registry.register("reconciles", "Reconcile sessions started here, by outcome", reconciles);
     register_fallback(&mut registry, status, counters);
+    register_seat(&mut registry, status);
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = encode(&mut text, &registry);
     text
+}
+
+/// The seat's figures.
+fn register_seat(registry: &mut Registry, status: &Status) {
+    let seat = &status.seat;
+    let gauges = [
+        ("seat_term", "The highest term of the seat that is known here, 0 without a seat", seat.term),
+        ("seat_holder", "Whether this node holds the seat", u64::from(seat.role == "holder")),
+        ("seat_serving", "Whether this node serves the seat under a lease now", u64::from(seat.is_serving)),
+        ("seat_staged_commits", "Commits of the seat staged here and not in the state", seat.staged),
+        ("seat_log_records", "Records in the seat's log here", seat.log_size),
+        (
+            "seat_takeover_possible",
+            "Whether the shadow could take over now; only the holder knows, others say 0",
+            u64::from(seat.is_takeover_possible == Some(true)),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
+    }
+    let [records, bytes, behind] = [(); 3].map(|()| Family::<AtMirror, Gauge>::default());
+    for lag in &seat.lag {
+        let at = AtMirror { mirror: lag.mirror.clone() };
+        let set = |family: &Family<AtMirror, Gauge>, value: u64| {
+            family.get_or_create(&at).set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(&records, lag.records);
+        set(&bytes, lag.bytes);
+        set(&behind, lag.behind_ms / 1000);
+    }
+    registry.register("seat_lag_records", "Records that a mirror of the seat lacks", records);
+    registry.register("seat_lag_bytes", "Bytes of those records and their commits, as far as they are kept", bytes);
+    registry.register("seat_lag_seconds", "Seconds since a mirror of the seat last had everything", behind);
 }
 
 /// The second road's figures.

@@ -14,7 +14,6 @@ use lattice::hello::INVITATION_SECRET_BYTES;
 use lattice::ids::CommitId;
 use lattice::op::{Key, Op};
 use lattice::ticket::Ticket;
-use lattice::tree::Leaf;
 use libp2p::PeerId;
 use node_core::confirmed::Confirmations;
 use node_core::peers::Awaited;
@@ -30,6 +29,7 @@ use crate::journal::{Happening, Journal};
 use crate::net::swarm::public_addresses;
 use crate::net::{NetHandle, address::with_peer};
 use crate::scrub;
+use crate::seat::status::SeatStatus;
 use crate::store::StoreError;
 use crate::store::read::Reader;
 use crate::sync::signed_head;
@@ -92,6 +92,8 @@ pub(crate) struct Inner {
     /// What members state of their states.
     pub(crate) confirmations: Mutex<Confirmations>,
     pub(crate) started: Instant,
+    /// What the seat looks like from here, once its driver runs.
+    pub(crate) seat: OnceLock<watch::Receiver<SeatStatus>>,
     /// Why the inviting node did not let this one in, if it said so since start.
     pub(crate) join_refusal: OnceLock<JoinRefused>,
     pub(crate) stop: CancellationToken,
@@ -161,7 +163,7 @@ impl Service {
     /// [`ReadError`].
     pub async fn get(&self, key: &Key) -> Result<Option<StoredEntry>, ReadError> {
         let entry = self.inner.reader.entry(key).await?;
-        self.expect_as_stored(entry.iter()).await?;
+        self.expect_as_stored(entry.as_slice(), entry.is_none().then_some(key)).await?;
         Ok(entry)
     }
 
@@ -172,19 +174,29 @@ impl Service {
     /// [`ReadError`].
     pub async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<StoredEntry>, ReadError> {
         let entries = self.inner.reader.list(prefix, after, limit).await?;
-        self.expect_as_stored(entries.iter()).await?;
+        self.expect_as_stored(&entries, None).await?;
         Ok(entries)
     }
 
-    /// Refuses entries that are not those of the state tree: the disk has changed them. They are dropped, and other
-    /// nodes are asked for them.
-    async fn expect_as_stored(&self, entries: impl Iterator<Item = &StoredEntry>) -> Result<(), ReadError> {
+    /// Refuses entries that are not those of the state tree, and a `missing` one that is there: the disk has changed. What
+    /// is wrong is dropped, and other nodes are asked for it.
+    async fn expect_as_stored(&self, entries: &[StoredEntry], missing: Option<&Key>) -> Result<(), ReadError> {
         let published = self.inner.writer.published();
-        let leaves = entries.map(StoredEntry::leaf);
-        let is_as_stored = |leaf: &Leaf<()>| published.tree.get(&leaf.key).is_some_and(|held| held.leaf == leaf.leaf);
+        let missing = missing.map(Key::hash).filter(|key| published.tree.get(key).is_some());
+        let (mut suspects, mut strays) = (Vec::from_iter(missing), Vec::new());
         // One written this moment is not published yet. The writer, asked next, knows.
-        let suspects: Vec<_> = leaves.filter(|leaf| !is_as_stored(leaf)).map(|leaf| leaf.key).collect();
-        match scrub::recheck(&self.inner.writer, &self.inner.journal, suspects).await? {
+        for entry in entries {
+            let leaf = entry.leaf();
+            match published.tree.get(&leaf.key) {
+                Some(held) if held.leaf == leaf.leaf => {}
+                Some(_) => suspects.push(leaf.key),
+                None => {
+                    suspects.push(leaf.key);
+                    strays.push(entry.key.clone());
+                }
+            }
+        }
+        match scrub::recheck(&self.inner.writer, &self.inner.journal, suspects, strays).await? {
             0 => Ok(()),
             _dropped => Err(StoreError::Dropped),
         }
@@ -310,11 +322,17 @@ impl Service {
             checkpoint: checkpoint_view(&published),
             confirmed_root: self.confirmed_root(),
             forks: published.forks.keys().cloned().collect(),
+            seat: self.seat(),
             divergences: inner.counters.divergences() + published.damaged,
             last_reconcile: inner.counters.last_reconcile(),
             addresses: net.listening.iter().map(|address| with_peer(address, inner.net.own).to_string()).collect(),
             refusals: inner.counters.refusals().into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect(),
         }
+    }
+
+    /// What the seat looks like from here.
+    pub fn seat(&self) -> SeatStatus {
+        self.inner.seat.get().map(|status| status.borrow().clone()).unwrap_or_default()
     }
 
     /// The last root that more than half of the members have stated.

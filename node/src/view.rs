@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::seat::status::SeatStatus;
+
 /// Five numbers about peers that are never mixed up, see `lattice status`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PeerCounts {
@@ -16,6 +18,35 @@ pub struct PeerCounts {
     pub mesh: u64,
     /// Lattice peers with an equal root, or reconciled to an explained rest, within the last 30 seconds.
     pub in_sync: u64,
+}
+
+/// One term of the seat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SeatTermView {
+    /// The term.
+    pub term: u64,
+    /// Who holds the seat in it.
+    pub holder: String,
+    /// Its shadow.
+    pub shadow: Option<String>,
+    /// Further mirrors.
+    pub spares: Vec<String>,
+    /// The last number in the chain of the holder before that counts.
+    pub cut: u64,
+    /// Records of the seat's log at which it took over.
+    pub log_size: u64,
+    /// Why the term changed.
+    pub reason: String,
+    /// When it was drafted, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// By whose word: `voters` or `operators`.
+    pub warrant: String,
+    /// How many signed.
+    pub signatures: u64,
+    /// Whether the certificate holds, and follows the one before.
+    pub holds: bool,
+    /// The key at which the certificate stands, for `lattice proof entry`.
+    pub key: String,
 }
 
 /// What a node says of itself.
@@ -43,6 +74,8 @@ pub struct Status {
     pub confirmed_root: Option<ConfirmedRoot>,
     /// Logs caught with two checkpoints that contradict each other; the evidence is at `/api/v1/forks`.
     pub forks: Vec<String>,
+    /// The seat, as this node knows it.
+    pub seat: SeatStatus,
     /// Records in the node's log.
     pub log_size: u64,
     /// Road to other nodes: `p2p` or `http`.

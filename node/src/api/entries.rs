@@ -18,7 +18,7 @@ use super::auth::Authorized;
 use super::body::{self, Body};
 use super::parameters::{KeyInPath, Parameters, idempotency_key};
 use super::problem::{Kind, Problem, ProblemView};
-use super::shown;
+use super::{seat, shown};
 use crate::service::{Service, StoredEntry};
 use crate::view::{Entry, Receipt};
 
@@ -73,16 +73,17 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 
 /// One entry.
 #[utoipa::path(get, path = "/api/v1/entries/{*key}", tag = "entries",
-    params(("key" = String, Path, description = "The key, percent-encoded; slashes may stay")),
-    responses((status = OK, body = Entry), (status = NOT_FOUND, body = ProblemView),
+    params(("key" = String, Path, description = "The key, percent-encoded; slashes may stay"),
+        ("consistency" = Option<String>, Query, description = "`seat`: as the seat's holder has it under its lease")),
+    responses((status = OK, body = Entry, description = "The entry; its version is the ETag"), (status = NOT_FOUND, body = ProblemView),
         (status = "default", body = ProblemView)))]
 async fn get_by_path(
-    State(service): State<Service>,
+    State(state): State<ApiState>,
     RawQuery(query): RawQuery,
     KeyInPath(key): KeyInPath,
-) -> Result<Json<Entry>, Problem> {
-    Parameters::parse(query.as_deref(), &[])?;
-    get(&service, &key).await
+) -> Result<Response, Problem> {
+    let mut parameters = Parameters::parse(query.as_deref(), &["consistency"])?;
+    get(&state, &key, parameters.text("consistency")).await
 }
 
 /// Sets an entry. JSON bodies hold the value as text or base64; any other body is the value.
@@ -93,14 +94,14 @@ async fn get_by_path(
     responses((status = OK, body = Receipt), (status = "default", body = ProblemView)))]
 async fn put_by_path(
     _: Authorized,
-    State(service): State<Service>,
+    State(state): State<ApiState>,
     RawQuery(query): RawQuery,
     KeyInPath(key): KeyInPath,
     headers: HeaderMap,
     Body(body): Body,
-) -> Result<Json<Receipt>, Problem> {
-    Parameters::parse(query.as_deref(), &[])?;
-    put(&service, &key, &headers, &body).await
+) -> Result<Response, Problem> {
+    let op = put_op(&key, &headers, &body)?;
+    write(&state, op, &headers, query.as_deref()).await
 }
 
 /// Deletes an entry; a tombstone stays.
@@ -110,13 +111,12 @@ async fn put_by_path(
     responses((status = OK, body = Receipt), (status = "default", body = ProblemView)))]
 async fn delete_by_path(
     _: Authorized,
-    State(service): State<Service>,
+    State(state): State<ApiState>,
     RawQuery(query): RawQuery,
     KeyInPath(key): KeyInPath,
     headers: HeaderMap,
-) -> Result<Json<Receipt>, Problem> {
-    Parameters::parse(query.as_deref(), &[])?;
-    delete(&service, &key, &headers).await
+) -> Result<Response, Problem> {
+    write(&state, Op::delete(&key)?, &headers, query.as_deref()).await
 }
 
 /// Entries in key order, a page at a time; or, with `key`, that one entry.
@@ -126,11 +126,16 @@ async fn delete_by_path(
         ("after" = Option<String>, Query, description = "Keys greater than this one"),
         ("limit" = Option<u64>, Query, description = "Entries in the page, 1 to 1000, by default 100")),
     responses((status = OK, body = Answer), (status = "default", body = ProblemView)))]
-async fn list_or_get(State(service): State<Service>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let mut parameters = Parameters::parse(query.as_deref(), &["key", "prefix", "after", "limit"])?;
+async fn list_or_get(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let known = ["key", "prefix", "after", "limit", "consistency"];
+    let mut parameters = Parameters::parse(query.as_deref(), &known)?;
     if let Some(key) = parameters.text("key") {
+        let consistency = parameters.text("consistency");
         parameters.expect_none_beside("key")?;
-        return get(&service, &key).await.map(IntoResponse::into_response);
+        return get(&state, &key, consistency).await;
+    }
+    if parameters.text("consistency").is_some() {
+        return Err(Problem::new(Kind::BadRequest, "query parameter \"consistency\" means nothing without \"key\""));
     }
     let prefix = parameters.text("prefix").unwrap_or_default();
     let after = parameters.text("after");
@@ -141,7 +146,7 @@ async fn list_or_get(State(service): State<Service>, RawQuery(query): RawQuery) 
             return Err(Problem::new(Kind::BadRequest, detail));
         }
     };
-    let page = list(&service, &prefix, after, limit).await?;
+    let page = list(&state.service, &prefix, after, limit).await?;
     Ok(Json(page).into_response())
 }
 
@@ -153,12 +158,13 @@ async fn list_or_get(State(service): State<Service>, RawQuery(query): RawQuery) 
     responses((status = OK, body = Receipt), (status = "default", body = ProblemView)))]
 async fn put_by_query(
     _: Authorized,
-    State(service): State<Service>,
+    State(state): State<ApiState>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     Body(body): Body,
-) -> Result<Json<Receipt>, Problem> {
-    put(&service, &key_in_query(query.as_deref())?, &headers, &body).await
+) -> Result<Response, Problem> {
+    let op = put_op(&key_in_query(query.as_deref())?, &headers, &body)?;
+    write(&state, op, &headers, query.as_deref()).await
 }
 
 /// Deletes the entry named by the query; a tombstone stays.
@@ -168,47 +174,64 @@ async fn put_by_query(
     responses((status = OK, body = Receipt), (status = "default", body = ProblemView)))]
 async fn delete_by_query(
     _: Authorized,
-    State(service): State<Service>,
+    State(state): State<ApiState>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Json<Receipt>, Problem> {
-    delete(&service, &key_in_query(query.as_deref())?, &headers).await
+) -> Result<Response, Problem> {
+    write(&state, Op::delete(&key_in_query(query.as_deref())?)?, &headers, query.as_deref()).await
 }
 
 fn key_in_query(query: Option<&str>) -> Result<String, Problem> {
-    Parameters::parse(query, &["key"])?.text("key").ok_or_else(|| {
+    Parameters::parse(query, &["key", "level", "forward"])?.text("key").ok_or_else(|| {
         let detail = "name the key: /api/v1/entries/KEY, or /api/v1/entries?key=KEY";
         Problem::new(Kind::BadRequest, detail)
     })
 }
 
-async fn get(service: &Service, key: &str) -> Result<Json<Entry>, Problem> {
-    let stored = service.get(&Key::new(key)?).await?;
+async fn get(state: &ApiState, key: &str, consistency: Option<String>) -> Result<Response, Problem> {
+    match consistency.as_deref() {
+        None => {}
+        Some("seat") if seat::is_seat_key(state, key) => return seat::read(state, key).await,
+        Some("seat") => {
+            let detail = "only the seat's keys have a holder to read them from";
+            return Err(Problem::new(Kind::Unprocessable, detail));
+        }
+        Some(other) => {
+            return Err(Problem::new(Kind::BadRequest, format!("\"consistency\" can be seat, not {other:?}")));
+        }
+    }
+    let stored = state.service.get(&Key::new(key)?).await?;
     match stored.filter(|entry| entry.value.is_some()) {
-        Some(entry) => Ok(Json(shown::entry(entry))),
+        Some(entry) => Ok(seat::with_etag(shown::entry(entry))),
         None => Err(Problem::new(Kind::NoSuchEntry, format!("there is no entry {key:?}"))),
     }
 }
 
-async fn put(service: &Service, key: &str, headers: &HeaderMap, body: &[u8]) -> Result<Json<Receipt>, Problem> {
+fn put_op(key: &str, headers: &HeaderMap, body: &[u8]) -> Result<Op, Problem> {
     if body::is_form(headers) {
         let detail = "a form is no value: send it with \"Content-Type: application/octet-stream\", or JSON as \
             \"application/json\" (curl -d says that it sends a form; curl -T FILE, or -H with one of the two, does not)";
         return Err(Problem::new(Kind::UnsupportedMediaType, detail));
     }
-    let op = if body::is_json(headers) {
+    if body::is_json(headers) {
         let NewValue { value, value_base64 } = body::json(body)?;
-        Op::put(key, &body::value_bytes(value, value_base64)?)?
+        Ok(Op::put(key, &body::value_bytes(value, value_base64)?)?)
     } else {
-        Op::put(key, body)?
-    };
-    let written = service.write(vec![op], idempotency_key(headers)?).await?;
-    Ok(Json(shown::receipt(written)))
+        Ok(Op::put(key, body)?)
+    }
 }
 
-async fn delete(service: &Service, key: &str, headers: &HeaderMap) -> Result<Json<Receipt>, Problem> {
-    let written = service.write(vec![Op::delete(key)?], idempotency_key(headers)?).await?;
-    Ok(Json(shown::receipt(written)))
+/// Writes one operation: at this node, or, of the seat, at its holder.
+async fn write(state: &ApiState, op: Op, headers: &HeaderMap, query: Option<&str>) -> Result<Response, Problem> {
+    if seat::is_seat_key(state, op.key().as_str()) {
+        let mut parameters = Parameters::parse(query, &[&["key"][..], &seat::WRITE_PARAMETERS].concat())?;
+        parameters.text("key");
+        return seat::write(state, op, headers, parameters).await;
+    }
+    Parameters::parse(query, &["key"])?;
+    seat::expect_no_condition(headers)?;
+    let written = state.service.write(vec![op], idempotency_key(headers)?).await?;
+    Ok(Json(shown::receipt(written)).into_response())
 }
 
 /// Collects a page in chunks, so that it can end by its bytes too, and looks one entry further to know the

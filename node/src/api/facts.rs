@@ -13,6 +13,7 @@ use super::ApiState;
 use super::parameters::Parameters;
 use super::problem::{Kind, Problem, ProblemView};
 use crate::journal::{HAPPENINGS_MAX, Happening};
+use crate::seat::status::SeatStatus;
 use crate::service::Service;
 use crate::view::{Fallback, Peer, Status, Unanswered};
 
@@ -46,6 +47,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(status))
         .routes(routes!(peers))
+        .routes(routes!(seat))
         .routes(routes!(fallback))
         .routes(routes!(events))
         .routes(routes!(health))
@@ -57,6 +59,12 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 #[utoipa::path(get, path = "/api/v1/status", tag = "facts", responses((status = OK, body = Status)))]
 async fn status(State(service): State<Service>) -> Json<Status> {
     Json(service.status())
+}
+
+/// The seat: who holds it, how far its mirrors are, and what would be lost if the holder died now.
+#[utoipa::path(get, path = "/api/v1/seat", tag = "facts", responses((status = OK, body = SeatStatus)))]
+async fn seat(State(service): State<Service>) -> Json<SeatStatus> {
+    Json(service.seat())
 }
 
 /// Each peer as this node sees it.

@@ -6,7 +6,7 @@
 //! # Reading order
 //!
 //! 1. [`serve`], `slots`, `lingering`: connections, what bounds them and how they end. [`auth`]: who may write.
-//! 2. [`entries`], [`commits`], [`watch`], [`facts`], [`invitations`], [`log`], [`proofs`], [`policy`]: the routes, one
+//! 2. [`entries`], `seat`, [`commits`], [`watch`], [`facts`], [`invitations`], [`log`], [`proofs`], [`policy`]: the routes, one
 //!    file per concern.
 //! 3. [`parameters`], [`body`], [`shown`]: how requests are read and entries are shown.
 //! 4. [`problem`]: the one place where an error becomes an answer. [`openapi`]: what the API says of itself.
@@ -32,6 +32,8 @@ mod slots;
 pub mod auth;
 
 pub mod entries;
+
+mod seat;
 
 pub mod commits;
 
@@ -61,6 +63,7 @@ use auth::ApiToken;
 use problem::{Kind, Problem};
 
 use crate::audit::Audit;
+use crate::seat::Seat;
 use crate::service::Service;
 
 /// Time that one request may take until its answer begins. A write waits for at most a few transactions; ten
@@ -75,6 +78,7 @@ struct ApiState {
     watch_slots: Arc<Semaphore>,
     audit: Audit,
     witness_slots: Arc<Semaphore>,
+    seat: Seat,
 }
 
 /// Checkpoints cosigned at once for whoever asks by the standard route; each is a transaction.
@@ -87,13 +91,14 @@ impl FromRef<ApiState> for Service {
 }
 
 /// All routes of a node for clients, and with `between_nodes` those for other nodes. Whoever shows `token` may write.
-pub fn router(audit: Audit, token: ApiToken, between_nodes: Option<Arc<dyn Source>>) -> Router {
+pub fn router(audit: Audit, seat: Seat, token: ApiToken, between_nodes: Option<Arc<dyn Source>>) -> Router {
     let state = ApiState {
         service: audit.service.clone(),
         token: Arc::new(token),
         watch_slots: Arc::new(Semaphore::new(watch::STREAMS_MAX)),
         audit,
         witness_slots: Arc::new(Semaphore::new(WITNESS_SLOTS)),
+        seat,
     };
     bounded(openapi::documented(state, between_nodes))
 }

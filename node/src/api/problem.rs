@@ -117,8 +117,12 @@ impl From<&NotAdmitted> for Kind {
     fn from(error: &NotAdmitted) -> Self {
         match error {
             NotAdmitted::Reserved { .. } | NotAdmitted::BeyondCut { .. } => Self::Forbidden,
-            NotAdmitted::UnknownAuthor { .. } | NotAdmitted::NoSeat { .. } => Self::Conflict,
-            NotAdmitted::MixedChange | NotAdmitted::BadChange(_) | NotAdmitted::BadUrl(_) => Self::Unprocessable,
+            NotAdmitted::UnknownAuthor { .. } | NotAdmitted::UnknownTerm { .. } => Self::Conflict,
+            NotAdmitted::MixedChange
+            | NotAdmitted::BadChange(_)
+            | NotAdmitted::BadUrl(_)
+            | NotAdmitted::OutsideSeat { .. }
+            | NotAdmitted::BadCertificate(_) => Self::Unprocessable,
         }
     }
 }
@@ -135,7 +139,9 @@ impl From<WriteError> for Problem {
             WriteError::Clock(_) => Kind::Clock,
             WriteError::KeyReused => Kind::IdempotencyKeyReused,
             WriteError::NoInvitation | WriteError::NotAdmin => Kind::Forbidden,
-            WriteError::Stopping => Kind::Busy,
+            WriteError::ConditionFailed { .. } => Kind::PreconditionFailed,
+            WriteError::NotHolder | WriteError::Deposed => Kind::NoHolder,
+            WriteError::SeatBusy | WriteError::Stopping => Kind::Busy,
         };
         Self::new(kind, error.to_string())
     }

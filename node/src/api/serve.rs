@@ -15,6 +15,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,52 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Pause after a failed accept, which fails at once again while the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `router` on `listener` until `shutdown`, but for the times at which this node is hidden: then nobody listens.
+pub async fn serve_while_shown(
+    listener: TcpListener,
+    router: Router,
+    mut hidden: watch::Receiver<bool>,
+    shutdown: CancellationToken,
+) {
+    let address = listener.local_addr();
+    let mut listener = Some(listener);
+    while !shutdown.is_cancelled() {
+        let shown = tokio::select! {
+            shown = becomes(&mut hidden, false) => shown,
+            () = shutdown.cancelled() => return,
+        };
+        let again = match (listener.take(), &address) {
+            (Some(listener), _) => Ok(listener),
+            (None, Ok(address)) => TcpListener::bind(address).await,
+            (None, Err(error)) => Err(std::io::Error::new(error.kind(), error.to_string())),
+        };
+        let until = shutdown.child_token();
+        match again {
+            Ok(again) if shown => {
+                let serving = serve(again, router.clone(), until.clone());
+                tokio::pin!(serving);
+                tokio::select! {
+                    () = &mut serving => {}
+                    _ = becomes(&mut hidden, true) => {
+                        until.cancel();
+                        serving.await;
+                    }
+                }
+            }
+            Ok(_) => return,
+            Err(error) => {
+                tracing::error!(%error, "the API can't be served again where it was");
+                tokio::time::sleep(ACCEPT_PAUSE * 10).await;
+            }
+        }
+    }
+}
+
+/// Waits until a switch stands so; `false` if nobody can turn it any more.
+async fn becomes(switch: &mut watch::Receiver<bool>, wanted: bool) -> bool {
+    switch.wait_for(|is_so| *is_so == wanted).await.is_ok()
+}
 
 /// Serves `router` on `listener` until `shutdown`; then lets running requests end, and returns once all are
 /// closed.

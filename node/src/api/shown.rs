@@ -6,7 +6,7 @@ use crate::service::{StoredEntry, Written};
 use crate::view::{Entry, Receipt};
 
 /// An entry as clients see it: text where the value is text, else base64.
-pub(super) fn entry(stored: StoredEntry) -> Entry {
+pub(crate) fn entry(stored: StoredEntry) -> Entry {
     let version = stored.version;
     let deleted = stored.value.is_none();
     let (value, value_base64) = match stored.value.map(String::from_utf8) {

@@ -7,6 +7,7 @@ use lattice::fault::Fault;
 use lattice::ids::{AuthorId, CommitId, LatticeId};
 use lattice::membership::NotAdmitted;
 use lattice::op::BadOp;
+use lattice::seat::NotWarranted;
 
 use super::problem::{MEDIA_TYPE, Problem};
 use super::*;
@@ -25,9 +26,11 @@ fn write_errors() -> Vec<(WriteError, u16)> {
         (verify(VerifyError::BeyondLimit { what: "a key's length", found: 9, limit: 8 }), 413),
         (verify(VerifyError::RepeatedKey("k".into())), 422),
         (refused(NotAdmitted::UnknownAuthor { author }), 409),
-        (refused(NotAdmitted::BeyondCut { author, last_seq: 1, seq: 2 }), 403),
+        (refused(NotAdmitted::BeyondCut { author, term: 0, last_seq: 1, seq: 2 }), 403),
         (refused(NotAdmitted::Reserved { prefix: "@".into() }), 403),
-        (refused(NotAdmitted::NoSeat { term: 1 }), 409),
+        (refused(NotAdmitted::UnknownTerm { term: 1 }), 409),
+        (refused(NotAdmitted::OutsideSeat { term: 1, key: "k".into() }), 422),
+        (refused(NotAdmitted::BadCertificate(NotWarranted::OtherLattice)), 422),
         (refused(NotAdmitted::MixedChange), 422),
         (refused(NotAdmitted::BadChange("why")), 422),
         (refused(NotAdmitted::BadUrl("why")), 422),

@@ -16,7 +16,7 @@ use lattice::log::tree::verify_consistency;
 use lattice::log::witness::{AddCheckpoint, parse_conflict, parse_cosignatures};
 use libp2p::PeerId;
 use node_core::logs::{cosigner_of, log_of, told_enough};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -74,7 +74,7 @@ struct Memory {
 
 impl Audit {
     /// Works until `stop` fires.
-    pub async fn gather_cosignatures(self, stop: CancellationToken) {
+    pub async fn gather_cosignatures(self, hidden: watch::Receiver<bool>, stop: CancellationToken) {
         let mut memory = Memory::default();
         let mut states = self.writer().watch();
         let mut tick = tokio::time::interval(TICK);
@@ -86,6 +86,9 @@ impl Audit {
                 Ok(state) = signed => shown = state.checkpoint_size(),
                 _ = tick.tick() => {}
                 () = stop.cancelled() => return,
+            }
+            if *hidden.borrow() {
+                continue;
             }
             let round = async {
                 if !self.writer().published().may_sign {

@@ -37,6 +37,7 @@ mod policy;
 mod proof;
 mod put;
 mod run;
+mod seat;
 mod status;
 mod verify;
 mod watch;
@@ -90,6 +91,10 @@ enum Command {
     Policy(policy::Args),
     /// Follows nodes from outside, or looks through a stopped node's files, and believes neither.
     Audit(audit::Args),
+    /// The seat: who holds it, and orders to the node of a directory.
+    Seat(seat::Args),
+    /// Writes of the seat that a takeover cut off here.
+    Quarantine(seat::QuarantineArgs),
     /// Lattices of several processes on this machine.
     #[command(subcommand)]
     Testnet(testnet::cli::Args),
@@ -122,6 +127,8 @@ async fn do_command(command: Command) -> Result<ExitCode, Failure> {
         Command::Verify(args) => return verify::run(&args),
         Command::Policy(args) => policy::run(args).await?,
         Command::Audit(args) => return audit::run(args).await,
+        Command::Seat(args) => return seat::run(args).await,
+        Command::Quarantine(args) => return seat::run_quarantine(args).await,
         Command::Testnet(args) => {
             return testnet::cli::run(args).await.map_err(|error| Failure::No(format!("{error:#}")));
         }

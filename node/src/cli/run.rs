@@ -11,6 +11,7 @@ use crate::daemon;
 use crate::settings::address::{DialAddress, HttpListen, P2pListen};
 use crate::settings::environment::UnknownVariable;
 use crate::settings::heartbeat::{AloneMs, BeatMs, JitterPercent, Mismatches, NodeUrl, OwnUrl, TimeoutMs};
+use crate::settings::seat::{SeatNoShadow, SeatTiming};
 use crate::settings::typed::{NodeName, Synchronous, Typed};
 use crate::settings::within::CheckpointMs;
 use crate::settings::{Settings, environment, file};
@@ -73,6 +74,15 @@ pub(super) struct Args {
     /// Milliseconds between two signed checkpoints of a log that grows, 100 to 3600000 [default: 1000]
     #[arg(long, value_name = "MS")]
     checkpoint_ms: Option<CheckpointMs>,
+    /// How fast a seat moves: lan or wan; all nodes alike [default: lan]
+    #[arg(long, value_name = "PRESET")]
+    seat_timing: Option<SeatTiming>,
+    /// What happens to writes of the seat while its shadow is away: block or degrade [default: block]
+    #[arg(long, value_name = "POLICY")]
+    seat_no_shadow: Option<SeatNoShadow>,
+    /// Runs this when the seat moves: a command, and its arguments by repeating the option
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
+    on_seat_change: Vec<String>,
     /// Looks for nodes of this lattice on the local network
     #[arg(long, overrides_with = "no_mdns")]
     mdns: bool,
@@ -108,6 +118,9 @@ impl Args {
             heartbeat_timeout_ms: self.heartbeat_timeout_ms,
             heartbeat_mismatches: self.heartbeat_mismatches,
             http_mode_after_ms: self.http_mode_after_ms,
+            seat_timing: self.seat_timing,
+            seat_no_shadow: self.seat_no_shadow,
+            on_seat_change: given(self.on_seat_change),
             mdns: some(self.mdns, true).or(some(self.no_mdns, false)),
             synchronous: self.synchronous,
             log_json: some(self.log_json, true),

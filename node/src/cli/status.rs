@@ -45,6 +45,7 @@ fn facts(status: &Status) -> Vec<Line> {
         ("mode", mode(status)),
         ("log", log(status)),
         ("confirmed", confirmed(status)),
+        ("seat", seat(status)),
         ("own commits", grouped(status.seq)),
         ("author", visible(&status.author)),
         ("peer id", visible(&status.peer_id)),
@@ -80,6 +81,20 @@ fn confirmed(status: &Status) -> String {
         }
         None => "no root yet that more than half of the members stated".to_owned(),
     }
+}
+
+/// Who holds the seat, and what would be lost now.
+fn seat(status: &Status) -> String {
+    let seat = &status.seat;
+    let (Some(name), Some(holder)) = (&seat.seat, &seat.holder) else { return "none".to_owned() };
+    let mut parts = vec![format!("{name}, term {}, held by {}", seat.term, short(holder))];
+    match &seat.shadow {
+        Some(shadow) => parts.push(format!("shadow {}", short(shadow))),
+        None => parts.push("no shadow".to_owned()),
+    }
+    parts.push(format!("here {}", seat.role));
+    parts.extend(seat.takeover.clone());
+    visible(&parts.join(", "))
 }
 
 /// Which road, since when and why.
@@ -137,7 +152,8 @@ fn troubles(status: &Status) -> Vec<Line> {
     }
     if status.divergences > 0 {
         let count = counted(status.divergences, "time", "times");
-        lines.push(("DIVERGENCE", format!("{count} a peer's root differed at equal frontiers")));
+        let text = format!("{count} a peer's root differed at equal frontiers, or an entry here was damaged");
+        lines.push(("DIVERGENCE", text));
     }
     lines.extend(status.equivocations.iter().map(|evidence| ("EQUIVOCATION", equivocation(evidence))));
     let forked =
@@ -177,6 +193,7 @@ mod tests {
                 withheld: None,
             },
             confirmed_root: None,
+            seat: crate::seat::status::SeatStatus::default(),
             forks: vec![],
             mode: "p2p".into(),
             mode_since_ms: 0,

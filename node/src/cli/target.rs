@@ -19,7 +19,7 @@ pub const TOKEN_FILE: &str = "api.token";
 #[derive(Debug, Clone, clap::Args)]
 pub struct Directory {
     /// The node's directory [default: ~/.lattice]
-    #[arg(long, value_name = "DIR", env = "LATTICE_DIR")]
+    #[arg(long, value_name = "DIR", env = "LATTICE_DIR", global = true)]
     dir: Option<PathBuf>,
 }
 

@@ -30,6 +30,9 @@ impl Node for Fallback {
     fn targets(&self) -> BoxFuture<'static, Option<Vec<Target>>> {
         let (sync, configured) = (self.sync.clone(), self.heartbeat.nodes.clone());
         let own_url = self.heartbeat.own_url.clone();
+        if *sync.hidden.borrow() {
+            return Box::pin(async { Some(Vec::new()) });
+        }
         Box::pin(async move { urls::targets(&sync, configured, own_url).await })
     }
 

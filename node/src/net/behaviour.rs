@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lattice::ids::LatticeId;
 use lattice::limits::{FRAME_BYTES_MAX, HELLO_BYTES_MAX};
+use lattice::seat::message::SEAT_MESSAGE_BYTES_MAX;
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::gossipsub::{
     self, IdentTopic, MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds, ValidationMode,
@@ -46,6 +47,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Streams of one request protocol open at once per connection.
 const REQUEST_STREAMS_MAX: usize = 8;
 
+/// The same for the seat: writes that clients made elsewhere are forwarded one by one.
+pub(crate) const SEAT_STREAMS_MAX: usize = 64;
+
 /// How often Kademlia looks for peers it does not know.
 const FIND_PEERS_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -62,6 +66,7 @@ pub(super) struct Behaviour {
     pub(super) join: request_response::Behaviour<WholeMessages>,
     pub(super) reconcile: request_response::Behaviour<WholeMessages>,
     pub(super) witness: request_response::Behaviour<WholeMessages>,
+    pub(super) seat: request_response::Behaviour<WholeMessages>,
 }
 
 /// The topic of all frames of a lattice.
@@ -105,10 +110,11 @@ fn behaviour(keypair: &Keypair, lattice: LatticeId, with_mdns: bool) -> anyhow::
         gossip: gossip(lattice)?,
         kademlia: kademlia(own, lattice)?,
         mdns: mdns.into(),
-        hello: exchange("/lattice/hello/1", HELLO_BYTES_MAX),
-        join: exchange("/lattice/join/1", HELLO_BYTES_MAX),
-        reconcile: exchange("/lattice/reconcile/1", reconcile::limits::MESSAGE_BYTES_MAX),
-        witness: exchange("/lattice/witness/1", WITNESS_BYTES_MAX),
+        hello: exchange("/lattice/hello/1", HELLO_BYTES_MAX, REQUEST_STREAMS_MAX),
+        join: exchange("/lattice/join/1", HELLO_BYTES_MAX, REQUEST_STREAMS_MAX),
+        reconcile: exchange("/lattice/reconcile/1", reconcile::limits::MESSAGE_BYTES_MAX, REQUEST_STREAMS_MAX),
+        witness: exchange("/lattice/witness/1", WITNESS_BYTES_MAX, REQUEST_STREAMS_MAX),
+        seat: exchange("/lattice/seat/1", SEAT_MESSAGE_BYTES_MAX, SEAT_STREAMS_MAX),
     })
 }
 
@@ -176,10 +182,9 @@ fn kademlia(own: PeerId, lattice: LatticeId) -> anyhow::Result<kad::Behaviour<Me
     Ok(kademlia)
 }
 
-fn exchange(protocol: &'static str, limit: usize) -> request_response::Behaviour<WholeMessages> {
-    let config = request_response::Config::default()
-        .with_request_timeout(REQUEST_TIMEOUT)
-        .with_max_concurrent_streams(REQUEST_STREAMS_MAX);
+fn exchange(protocol: &'static str, limit: usize, streams: usize) -> request_response::Behaviour<WholeMessages> {
+    let config =
+        request_response::Config::default().with_request_timeout(REQUEST_TIMEOUT).with_max_concurrent_streams(streams);
     let protocols = [(StreamProtocol::new(protocol), ProtocolSupport::Full)];
     request_response::Behaviour::with_codec(WholeMessages { limit }, protocols, config)
 }

@@ -90,6 +90,7 @@ impl SwarmTask {
             BehaviourEvent::Join(event) => self.on_exchange(Protocol::Join, event),
             BehaviourEvent::Reconcile(event) => self.on_exchange(Protocol::Reconcile, event),
             BehaviourEvent::Witness(event) => self.on_exchange(Protocol::Witness, event),
+            BehaviourEvent::Seat(event) => self.on_exchange(Protocol::Seat, event),
             _ => {}
         }
     }
@@ -155,7 +156,8 @@ impl SwarmTask {
                     Message::Request { request, channel, .. } => {
                         let author = self.book.author(&name(&peer));
                         // Dropping the channel fails the request at the asker, which comes again.
-                        let _ = self.requests.try_send(Request { peer, author, protocol, bytes: request, channel });
+                        let queue = if protocol == Protocol::Seat { &self.seat_requests } else { &self.requests };
+                        let _ = queue.try_send(Request { peer, author, protocol, bytes: request, channel });
                     }
                     Message::Response { request_id, response } => self.settle(protocol, request_id, Ok(response)),
                 }

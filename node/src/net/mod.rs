@@ -44,6 +44,8 @@ pub enum Protocol {
     Reconcile,
     /// A log's checkpoint is shown, or asked for.
     Witness,
+    /// The nodes of a seat ask each other.
+    Seat,
 }
 
 /// What other tasks ask of the swarm.
@@ -99,6 +101,10 @@ pub enum Command {
     Strike(PeerId),
     /// The membership changed.
     Membership(Arc<Membership>),
+    /// Dial this peer at once if it is not connected.
+    Want(PeerId),
+    /// Keep out of gossip and listen nowhere, as a mirror of the seat does; or the opposite.
+    Hide(bool),
 }
 
 /// A gossip message that waits for a verdict.
@@ -151,6 +157,8 @@ pub struct NetStreams {
     pub gossip: mpsc::Receiver<Gossip>,
     /// Requests to be answered.
     pub requests: mpsc::Receiver<Request>,
+    /// Requests about the seat: a lease must not wait behind a reconcile.
+    pub seat_requests: mpsc::Receiver<Request>,
 }
 
 impl NetHandle {

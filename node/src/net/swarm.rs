@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use lattice::hello::Hello;
+use libp2p::core::transport::ListenerId;
 use libp2p::gossipsub::{IdentTopic, MessageAcceptance, PublishError};
+use libp2p::kad::Mode;
 use libp2p::request_response::{OutboundRequestId, ResponseChannel};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
@@ -56,7 +58,12 @@ pub struct SwarmTask {
     pub(super) checked: mpsc::Sender<Command>,
     pub(super) gossip: mpsc::Sender<Gossip>,
     pub(super) requests: mpsc::Sender<Request>,
+    pub(super) seat_requests: mpsc::Sender<Request>,
     pub(super) view: watch::Sender<NetView>,
+    /// Where this node listened when it was not hidden.
+    listened: Vec<Multiaddr>,
+    listeners: Vec<ListenerId>,
+    is_hidden: bool,
     pub(super) waiting: HashMap<(Protocol, OutboundRequestId), Reply>,
     pub(super) dials: HashMap<ConnectionId, Dialled>,
     /// Peers whose hello was answered within the last second.
@@ -102,16 +109,18 @@ pub async fn start(
     let keypair = keypair(&identity);
     let own = keypair.public().to_peer_id();
     let mut swarm = swarm(keypair, identity.lattice, config.mdns)?;
-    let listening = listen(&mut swarm, &config.listen).await?;
+    let (listeners, listening) = listen(&mut swarm, &config.listen).await?;
+    let listened = listening.clone();
     for address in config.external {
         swarm.add_external_address(address);
     }
     let (commands_in, commands) = mpsc::channel(COMMANDS_MAX);
     let (gossip, gossip_out) = mpsc::channel(GOSSIP_MAX);
     let (requests, requests_out) = mpsc::channel(REQUESTS_MAX);
+    let (seat_requests, seat_requests_out) = mpsc::channel(REQUESTS_MAX);
     let (view, view_out) = watch::channel(NetView { book: Arc::new(book.clone()), listening });
     let handle = NetHandle { own, commands: commands_in.clone(), view: view_out };
-    let streams = NetStreams { gossip: gossip_out, requests: requests_out };
+    let streams = NetStreams { gossip: gossip_out, requests: requests_out, seat_requests: seat_requests_out };
     let topic = topic(identity.lattice);
     let task = SwarmTask {
         identity,
@@ -123,7 +132,11 @@ pub async fn start(
         checked: commands_in,
         gossip,
         requests,
+        seat_requests,
         view,
+        listened,
+        listeners,
+        is_hidden: false,
         waiting: HashMap::new(),
         dials: HashMap::new(),
         greeted: HashMap::new(),
@@ -133,12 +146,16 @@ pub async fn start(
 }
 
 /// Listens on all addresses and waits until each has a port.
-async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> anyhow::Result<Vec<Multiaddr>> {
+async fn listen(
+    swarm: &mut Swarm<Behaviour>,
+    addresses: &[Multiaddr],
+) -> anyhow::Result<(Vec<ListenerId>, Vec<Multiaddr>)> {
     let mut pending = HashMap::new();
     for address in addresses {
         let listener = swarm.listen_on(address.clone()).map_err(|error| not_listened(address, &error))?;
         pending.insert(listener, address);
     }
+    let listeners = pending.keys().copied().collect();
     let mut listening = Vec::new();
     let all_bound = async {
         while !pending.is_empty() {
@@ -160,7 +177,7 @@ async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> anyhow
     tokio::time::timeout(LISTEN_TIMEOUT, all_bound)
         .await
         .map_err(|_| anyhow::anyhow!("no address to listen on within 10 s; check --p2p"))??;
-    Ok(listening)
+    Ok((listeners, listening))
 }
 
 fn not_listened(address: &Multiaddr, error: &(dyn std::error::Error + 'static)) -> anyhow::Error {
@@ -292,6 +309,7 @@ impl SwarmTask {
                     Protocol::Join => behaviour.join.send_request(&peer, bytes),
                     Protocol::Reconcile => behaviour.reconcile.send_request(&peer, bytes),
                     Protocol::Witness => behaviour.witness.send_request(&peer, bytes),
+                    Protocol::Seat => behaviour.seat.send_request(&peer, bytes),
                 };
                 self.waiting.insert((protocol, id), reply);
             }
@@ -316,7 +334,41 @@ impl SwarmTask {
                 self.book.set_membership(membership);
                 self.show();
             }
+            Command::Want(peer) => {
+                self.book.want(&name(&peer));
+                self.on_tick();
+            }
+            Command::Hide(is_hidden) => self.hide(is_hidden),
         }
+    }
+
+    /// A mirror of the seat is in no mesh, listens nowhere and is announced by nobody; it keeps the connections that it
+    /// makes. Shown again, it listens where it did.
+    fn hide(&mut self, is_hidden: bool) {
+        if self.is_hidden == is_hidden {
+            return;
+        }
+        self.is_hidden = is_hidden;
+        let behaviour = self.swarm.behaviour_mut();
+        if is_hidden {
+            behaviour.gossip.unsubscribe(&self.topic);
+            behaviour.kademlia.set_mode(Some(Mode::Client));
+            for listener in self.listeners.drain(..) {
+                self.swarm.remove_listener(listener);
+            }
+        } else {
+            if let Err(error) = behaviour.gossip.subscribe(&self.topic) {
+                tracing::warn!(%error, "gossip is not joined again; peers will reconcile");
+            }
+            behaviour.kademlia.set_mode(Some(Mode::Server));
+            for address in self.listened.clone() {
+                match self.swarm.listen_on(address.clone()) {
+                    Ok(listener) => self.listeners.push(listener),
+                    Err(error) => tracing::error!(%address, %error, "can't listen there again"),
+                }
+            }
+        }
+        self.show();
     }
 
     /// Once for each peer and reason: both sides try again, and each try says the same.
@@ -332,6 +384,9 @@ impl SwarmTask {
     }
 
     fn publish(&mut self, bytes: Vec<u8>) {
+        if self.is_hidden {
+            return;
+        }
         match self.swarm.behaviour_mut().gossip.publish(self.topic.clone(), bytes) {
             // Alone, the state is right all the same; whoever comes later reconciles.
             Ok(_) | Err(PublishError::NoPeersSubscribedToTopic | PublishError::Duplicate) => {}
@@ -346,6 +401,7 @@ impl SwarmTask {
             Protocol::Join => behaviour.join.send_response(channel, bytes),
             Protocol::Reconcile => behaviour.reconcile.send_response(channel, bytes),
             Protocol::Witness => behaviour.witness.send_response(channel, bytes),
+            Protocol::Seat => behaviour.seat.send_response(channel, bytes),
         };
     }
 }

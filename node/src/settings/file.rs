@@ -156,6 +156,17 @@ name = {name}
 # How often this node signs its log while it grows.
 #checkpoint_ms = 1000
 
+# How fast a seat moves: \"lan\" for nodes within 50 ms of each other, \"wan\" for slow networks. All nodes alike.
+#seat_timing = \"lan\"
+
+# What happens to writes of the seat while its shadow is away: \"block\" refuses them, \"degrade\" goes on without one,
+# and a takeover could lose them then.
+#seat_no_shadow = \"block\"
+
+# A command to run when the seat moves, with its arguments, for DNS or a load balancer. It finds LATTICE_SEAT_TERM,
+# LATTICE_SEAT_HOLDER and LATTICE_SEAT_HERE (yes or no) in its environment.
+#on_seat_change = []
+
 # Look for nodes of this lattice on the local network.
 #mdns = true
 

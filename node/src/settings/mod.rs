@@ -22,6 +22,7 @@ pub mod typed;
 pub mod address;
 
 pub mod heartbeat;
+pub mod seat;
 pub mod within;
 
 pub mod environment;
@@ -32,6 +33,7 @@ pub mod founding;
 
 use address::{HttpListen, P2pListen};
 use heartbeat::{Heartbeat, TypedNumbers};
+use seat::SeatSettings;
 use typed::{Synchronous, Typed};
 use within::CheckpointMs;
 
@@ -61,6 +63,8 @@ pub struct Settings {
     pub heartbeat: Heartbeat,
     /// Milliseconds between two checkpoints of a log that grows.
     pub checkpoint_ms: u64,
+    /// How this node keeps its part in the seat.
+    pub seat: SeatSettings,
     /// Peers to dial for ever, with or without their peer id at the end.
     pub peers: Vec<Multiaddr>,
     /// Addresses to announce beside those that others observe.
@@ -129,6 +133,7 @@ impl Settings {
             lattice_http: without_repeats(lattice_http.into_iter().map(SocketAddr::from).collect()),
             heartbeat: Heartbeat::resolve(nodes, typed.http_url.map(String::from), &numbers),
             checkpoint_ms: typed.checkpoint_ms.map_or(CHECKPOINT_MS_DEFAULT, CheckpointMs::get),
+            seat: SeatSettings::resolve(typed.seat_timing, typed.seat_no_shadow, typed.on_seat_change),
             peers: without_repeats(typed.peers.into_iter().flatten().map(Multiaddr::from).collect()),
             external: without_repeats(typed.external.into_iter().flatten().map(Multiaddr::from).collect()),
             mdns: typed.mdns.unwrap_or(true),

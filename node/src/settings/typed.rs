@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::address::{DialAddress, HttpListen, P2pListen};
 use super::heartbeat::{AloneMs, BeatMs, JitterPercent, Mismatches, NodeUrl, OwnUrl, TimeoutMs};
+use super::seat::{SeatNoShadow, SeatTiming};
 use super::within::CheckpointMs;
 
 /// What one source says; `None` where it is silent. The names are those of `lattice.toml`.
@@ -40,6 +41,12 @@ pub struct Typed {
     pub heartbeat_mismatches: Option<Mismatches>,
     /// Milliseconds without a lattice peer until HTTP mode.
     pub http_mode_after_ms: Option<AloneMs>,
+    /// Intervals of the seat.
+    pub seat_timing: Option<SeatTiming>,
+    /// What happens to writes of the seat while the shadow is away.
+    pub seat_no_shadow: Option<SeatNoShadow>,
+    /// The command to run when the seat moves.
+    pub on_seat_change: Option<Vec<String>>,
     /// Whether to look for peers on the local network.
     pub mdns: Option<bool>,
     /// How hard the store waits for the disk.
@@ -67,6 +74,9 @@ impl Typed {
             heartbeat_timeout_ms: self.heartbeat_timeout_ms.or(weaker.heartbeat_timeout_ms),
             heartbeat_mismatches: self.heartbeat_mismatches.or(weaker.heartbeat_mismatches),
             http_mode_after_ms: self.http_mode_after_ms.or(weaker.http_mode_after_ms),
+            seat_timing: self.seat_timing.or(weaker.seat_timing),
+            seat_no_shadow: self.seat_no_shadow.or(weaker.seat_no_shadow),
+            on_seat_change: self.on_seat_change.or(weaker.on_seat_change),
             mdns: self.mdns.or(weaker.mdns),
             synchronous: self.synchronous.or(weaker.synchronous),
             log_json: self.log_json.or(weaker.log_json),

@@ -25,7 +25,7 @@ use node_core::peers::PeerName;
 use node_core::schedule::{Alarm, Ended, Ours, Roots, Schedule};
 use reconcile::outcome::Outcome;
 use reconcile::sketch::Estimator;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -79,6 +79,8 @@ pub struct Sync {
     pub turns: Arc<Turns>,
     /// Who asks us, and whom we ask, over libp2p.
     pub crossing: Arc<Crossing>,
+    /// Whether this node mirrors the seat's holder: then it takes nothing from anybody else.
+    pub hidden: watch::Receiver<bool>,
 }
 
 impl Sync {
@@ -121,7 +123,7 @@ impl Sync {
                         schedule.ended(steady_ms(), &name(&peer), Ended::Badly(None), 0);
                     },
                 },
-                _ = tick.tick() => {
+                _ = tick.tick() => if !*self.hidden.borrow() {
                     while let Some(peer) = schedule.next(steady_ms()).and_then(|peer| PeerId::from_bytes(&peer.0).ok()) {
                         self.crossing.begin(peer);
                         let estimator = self.estimator_of(&peer);
@@ -129,7 +131,7 @@ impl Sync {
                         let session = sessions.spawn(async move { (peer, session.run().await) });
                         running.insert(session.id(), peer);
                     }
-                }
+                },
                 () = stop.cancelled() => break,
             }
         }

@@ -98,7 +98,13 @@ impl Sync {
                 Some(request) = requests.recv() => request,
                 () = stop.cancelled() => break,
             };
-            match self.turns.place_for(&request, self.is_known(&request)) {
+            if *self.hidden.borrow() && request.protocol == Protocol::Reconcile {
+                // A mirror takes from its holder alone.
+                self.respond(request, Response::Busy.encode()).await;
+                continue;
+            }
+            let is_known = self.is_known(&request);
+            match self.turns.place_for(&request, is_known) {
                 Ok(place) => {
                     let sync = self.clone();
                     tasks.spawn(async move { sync.answer(request, place).await });
@@ -131,6 +137,8 @@ impl Sync {
         let bytes = match request.protocol {
             Protocol::Join => self.join(&request).await.encode(),
             Protocol::Witness => self.audit.answer(&request.bytes).await.to_string().into_bytes(),
+            // These have a queue of their own.
+            Protocol::Seat => Vec::new(),
             Protocol::Reconcile => match Question::decode(&request.bytes) {
                 Ok(question) if self.must_wait(request.peer, &question) => Response::Busy.encode(),
                 Ok(question) => self.in_turn(question).await.encode(),
@@ -257,6 +265,7 @@ impl Turns {
             Protocol::Reconcile if !is_known => {
                 Err(Response::Refused { reason: "only for peers that proved this lattice".to_owned() }.encode())
             }
+            Protocol::Seat => Err(Vec::new()),
             Protocol::Witness if !is_known => Err(b"403\nonly for peers that proved this lattice\n".to_vec()),
             Protocol::Witness => {
                 let asker = request.author.map_or(Asker::Peer(request.peer), Asker::Member);

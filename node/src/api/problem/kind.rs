@@ -23,6 +23,8 @@ pub enum Kind {
     RequestTimeout,
     /// This node's place in the lattice does not allow it now.
     Conflict,
+    /// What the request says must stand at a key does not.
+    PreconditionFailed,
     /// Beyond a limit of the format, the lattice or this API.
     TooLarge,
     /// A body of another kind than expected.
@@ -33,6 +35,8 @@ pub enum Kind {
     IdempotencyKeyReused,
     /// The database fails or is damaged.
     Database,
+    /// No node holds the seat, or its holder can't answer for a write now.
+    NoHolder,
     /// Too much at once, or stopping.
     Busy,
     /// Not let in yet, syncing or divergent.
@@ -62,6 +66,9 @@ impl Kind {
                 (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request did not arrive in time")
             }
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "Not possible at this node now"),
+            Self::PreconditionFailed => {
+                (StatusCode::PRECONDITION_FAILED, "precondition-failed", "The entry is another one")
+            }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Beyond a limit"),
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "A body of another kind is needed")
@@ -71,6 +78,7 @@ impl Kind {
                 (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key was used before")
             }
             Self::Database => (StatusCode::INTERNAL_SERVER_ERROR, "database", "The database of this node fails"),
+            Self::NoHolder => (StatusCode::SERVICE_UNAVAILABLE, "no-holder", "Nobody holds the seat now"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much at once"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "This node is not ready"),
             Self::Clock => (StatusCode::SERVICE_UNAVAILABLE, "clock", "This machine's clock is off"),
@@ -82,7 +90,7 @@ impl Kind {
     /// Seconds after which a repeated request may succeed, for what is this node's fault.
     pub(super) const fn retry_after_seconds(self) -> Option<u32> {
         match self {
-            Self::Busy | Self::TooSlow => Some(1),
+            Self::Busy | Self::TooSlow | Self::NoHolder => Some(1),
             Self::NotReady => Some(5),
             Self::Clock | Self::Disk | Self::Database => Some(30),
             Self::BadRequest
@@ -94,6 +102,7 @@ impl Kind {
             | Self::MethodNotAllowed
             | Self::RequestTimeout
             | Self::Conflict
+            | Self::PreconditionFailed
             | Self::TooLarge
             | Self::UnsupportedMediaType
             | Self::Unprocessable

@@ -1,0 +1,364 @@
+//! `lattice seat` and `lattice quarantine`: orders to the node of a directory, by its admin socket.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::exit::{Failure, usage};
+use super::target::Directory;
+use super::text;
+use crate::api::problem::ProblemView;
+use crate::seat::admin::{Approved, Quarantined, SOCKET};
+use crate::seat::status::SeatStatus;
+use crate::view::SeatTermView;
+
+/// Longest time for an order: a switchover waits for its end.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    directory: Directory,
+    /// Prints JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    order: Order,
+}
+
+/// Nodes are named by their author keys, or by their names where only one member has it.
+#[derive(Debug, Subcommand)]
+enum Order {
+    /// Shows who holds the seat, and what would be lost if the holder died now
+    Status,
+    /// Founds the seat: names holder, shadow, spares and voters; for an operator
+    Create(Settlement),
+    /// Settles the next term over the voters' heads, the old holder being off; for operators
+    Settle {
+        #[command(flatten)]
+        settlement: Settlement,
+        /// The last number in the old holder's chain that counts; by default the last that this node knows of
+        #[arg(long)]
+        cut: Option<u64>,
+    },
+    /// Adds this operator's signature to that of others
+    Approve {
+        /// A file that `create`, `settle` or `approve` wrote
+        file: PathBuf,
+        /// Writes the signed note here instead of to standard output
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+    },
+    /// Writes a term into the state that enough operators have signed
+    Promote {
+        /// A file with an operator's signature; repeatable
+        #[arg(long = "approve", required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Hands the seat to the shadow; for the holder
+    Switchover,
+    /// Lets nobody take over for a while; for the shadow
+    Pause {
+        /// Minutes
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+    },
+    /// Ends a pause
+    Resume,
+    /// Names another shadow and other spares; for the holder
+    Mirrors {
+        /// The shadow
+        #[arg(long)]
+        shadow: String,
+        /// A spare; repeatable, in the order in which they follow
+        #[arg(long = "spare")]
+        spares: Vec<String>,
+    },
+    /// Goes on without a shadow: a takeover could lose writes then; for the holder
+    Degrade,
+    /// Lists all terms, and who settled each
+    History {
+        /// Checks each certificate against the one before, and says which does not hold
+        #[arg(long)]
+        verify: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Settlement {
+    /// Who holds it
+    #[arg(long)]
+    holder: String,
+    /// Who stands by
+    #[arg(long)]
+    shadow: Option<String>,
+    /// A further mirror; repeatable, in the order in which they follow
+    #[arg(long = "spare")]
+    spares: Vec<String>,
+    /// Who votes, at least three: names separated by commas
+    #[arg(long, value_delimiter = ',')]
+    voters: Vec<String>,
+    /// Why, in one line
+    #[arg(long)]
+    reason: Option<String>,
+    /// Writes the signed note here, for other operators to approve
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+}
+
+/// `lattice quarantine`.
+#[derive(Debug, clap::Args)]
+pub(super) struct QuarantineArgs {
+    #[command(flatten)]
+    directory: Directory,
+    /// Prints JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    order: QuarantineOrder,
+}
+
+#[derive(Debug, Subcommand)]
+enum QuarantineOrder {
+    /// Lists writes of the seat that a takeover cut off here
+    List,
+    /// Shows one of them
+    Show {
+        /// The commit
+        commit: String,
+    },
+    /// Writes one of them again, at whoever holds the seat now, and forgets it here
+    Resubmit {
+        /// The commit
+        commit: String,
+    },
+    /// Forgets one of them
+    Drop {
+        /// The commit
+        commit: String,
+    },
+}
+
+/// The admin socket of a node's directory.
+struct Admin {
+    http: reqwest::Client,
+    path: PathBuf,
+}
+
+impl Admin {
+    fn of(directory: &Directory) -> Result<Self, Failure> {
+        let path = directory.path()?.join(SOCKET);
+        if !path.exists() {
+            let why = format!("{} is not there: is the node running, and is this its directory?", path.display());
+            return Err(Failure::CouldNotTell(why));
+        }
+        let http = reqwest::Client::builder().unix_socket(path.clone()).no_proxy().tls_certs_only([]).timeout(TIMEOUT);
+        let http =
+            http.build().map_err(|error| Failure::CouldNotTell(format!("can't make an HTTP client: {error}")))?;
+        Ok(Self { http, path })
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Value>) -> Result<T, Failure> {
+        let request = self.http.request(method, format!("http://admin{path}"));
+        let request = if let Some(body) = body {
+            request.body(body.to_string()).header("content-type", "application/json")
+        } else {
+            request
+        };
+        let lost = |error: reqwest::Error| {
+            let cause = crate::net::address::cause(&error);
+            Failure::CouldNotTell(format!("{}: {cause}", self.path.display()))
+        };
+        let response = request.send().await.map_err(lost)?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(lost)?;
+        if !status.is_success() {
+            let detail = serde_json::from_slice::<ProblemView>(&bytes).map(|problem| problem.detail);
+            return Err(Failure::No(detail.unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned())));
+        }
+        serde_json::from_slice(&bytes).map_err(|error| Failure::CouldNotTell(format!("the node's answer: {error}")))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: Value) -> Result<T, Failure> {
+        self.ask(Method::POST, path, Some(body)).await
+    }
+}
+
+pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
+    let admin = Admin::of(&args.directory)?;
+    let json = args.json;
+    let nothing = || json!({});
+    match args.order {
+        Order::Status => tell(&admin.get::<SeatStatus>("/seat").await?, json, status_lines)?,
+        Order::Create(settlement) => settle(&admin, "/seat/create", settlement, None, json).await?,
+        Order::Settle { settlement, cut } => settle(&admin, "/seat/settle", settlement, cut, json).await?,
+        Order::Approve { file, output } => {
+            let approved: Approved = admin.post("/seat/approve", json!({ "notes": [read(&file)?] })).await?;
+            tell_approved(&approved, output.as_deref(), json)?;
+        }
+        Order::Promote { files } => {
+            let notes = files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+            let approved: Approved = admin.post("/seat/promote", json!({ "notes": notes })).await?;
+            tell_approved(&approved, None, json)?;
+            if !approved.is_settled {
+                return Ok(ExitCode::from(1));
+            }
+        }
+        Order::Switchover => tell(&admin.post::<SeatStatus>("/seat/switchover", nothing()).await?, json, status_lines)?,
+        Order::Pause { minutes } => {
+            let paused = admin.post::<SeatStatus>("/seat/pause", json!({ "seconds": minutes.saturating_mul(60) }));
+            tell(&paused.await?, json, |_| vec![format!("paused for {minutes} minutes; it ends by itself")])?;
+        }
+        Order::Resume => tell(&admin.post::<SeatStatus>("/seat/resume", nothing()).await?, json, status_lines)?,
+        Order::Mirrors { shadow, spares } => {
+            let typed = json!({ "shadow": shadow, "spares": spares });
+            tell(&admin.post::<SeatStatus>("/seat/mirrors", typed).await?, json, status_lines)?;
+        }
+        Order::Degrade => tell(&admin.post::<SeatStatus>("/seat/degrade", nothing()).await?, json, status_lines)?,
+        Order::History { verify } => {
+            let history: Vec<SeatTermView> = admin.get("/seat/history").await?;
+            tell(&history, json, |history| history.iter().map(|term| term_line(term, verify)).collect())?;
+            if verify && history.iter().any(|term| !term.holds) {
+                return Ok(ExitCode::from(1));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn run_quarantine(args: QuarantineArgs) -> Result<ExitCode, Failure> {
+    let admin = Admin::of(&args.directory)?;
+    match args.order {
+        QuarantineOrder::List => {
+            let all: Vec<Quarantined> = admin.get("/quarantine").await?;
+            tell(&all, args.json, |all| all.iter().map(quarantined_line).collect())?;
+        }
+        QuarantineOrder::Show { commit } => {
+            let all: Vec<Quarantined> = admin.get("/quarantine").await?;
+            let found = all.into_iter().find(|one| one.commit.starts_with(&commit));
+            let found = found.ok_or_else(|| Failure::No(format!("no commit {commit} is in quarantine")))?;
+            tell(&found, args.json, |one| {
+                let ops = one.operations.iter().map(|op| match &op.value_base64 {
+                    Some(value) => format!("  put {} (base64 {value})", op.key),
+                    None => format!("  delete {}", op.key),
+                });
+                std::iter::once(quarantined_line(one)).chain(ops).collect()
+            })?;
+        }
+        QuarantineOrder::Resubmit { commit } => {
+            let written: String = admin.post(&format!("/quarantine/{commit}/resubmit"), json!({})).await?;
+            tell(&written, args.json, |written| vec![format!("written again as {written}")])?;
+        }
+        QuarantineOrder::Drop { commit } => {
+            let was_there: bool = admin.post(&format!("/quarantine/{commit}/drop"), json!({})).await?;
+            if !was_there {
+                return Err(Failure::No(format!("no commit {commit} is in quarantine")));
+            }
+            tell(&was_there, args.json, |_| vec!["dropped".to_owned()])?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn settle(admin: &Admin, path: &str, typed: Settlement, cut: Option<u64>, json: bool) -> Result<(), Failure> {
+    let Settlement { holder, shadow, spares, voters, reason, output } = typed;
+    let body =
+        json!({ "holder": holder, "shadow": shadow, "spares": spares, "voters": voters, "cut": cut, "reason": reason });
+    let approved: Approved = admin.post(path, body).await?;
+    tell_approved(&approved, output.as_deref(), json)
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))
+}
+
+fn tell_approved(approved: &Approved, output: Option<&Path>, json: bool) -> Result<(), Failure> {
+    if let Some(output) = output {
+        std::fs::write(output, &approved.note).map_err(|error| usage(format!("{}: {error}", output.display())))?;
+    }
+    tell(approved, json, |approved| {
+        let Approved { note, approvals, needed, is_settled } = approved;
+        let mut lines = vec![match is_settled {
+            true => format!("settled: {approvals} of {needed} operators that are needed signed"),
+            false => format!(
+                "{approvals} of {needed} operators that are needed signed; let others `lattice seat approve` it"
+            ),
+        }];
+        if output.is_none() && !is_settled {
+            lines.push(note.trim_end().to_owned());
+        }
+        lines
+    })
+}
+
+fn tell<T: serde::Serialize>(facts: &T, json: bool, lines: impl FnOnce(&T) -> Vec<String>) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    if json {
+        return Ok(writeln!(out, "{}", text::as_json(facts))?);
+    }
+    for line in lines(facts) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+fn status_lines(status: &SeatStatus) -> Vec<String> {
+    let Some(seat) = &status.seat else {
+        return vec!["no seat yet; an operator creates it with `lattice seat create`".to_owned()];
+    };
+    let none = || "none".to_owned();
+    let mut lines = vec![
+        format!("seat      {seat}, term {}: {}", status.term, status.reason),
+        format!("holder    {}", status.holder.clone().unwrap_or_else(none)),
+        format!("shadow    {}", status.shadow.clone().unwrap_or_else(none)),
+        format!("spares    {}", if status.spares.is_empty() { none() } else { status.spares.join(" ") }),
+        format!("here      {}, {}", status.role, status.doing),
+        format!("log       {} records, {} commits staged", status.log_size, status.staged),
+    ];
+    for lag in &status.lag {
+        let seeding = if lag.is_seeding { ", being seeded" } else { "" };
+        lines.push(format!(
+            "mirror    {}: {} records and {} bytes behind, level {} ms ago, heard {} ms ago{seeding}",
+            &lag.mirror[..8.min(lag.mirror.len())],
+            lag.records,
+            lag.bytes,
+            lag.behind_ms,
+            lag.silent_ms
+        ));
+    }
+    lines.extend(status.takeover.iter().map(|takeover| format!("if it dies {takeover}")));
+    lines
+}
+
+fn term_line(term: &SeatTermView, verify: bool) -> String {
+    let held = match (verify, term.holds) {
+        (false, _) => "",
+        (true, true) => " [holds]",
+        (true, false) => " [DOES NOT HOLD]",
+    };
+    let shadow = term.shadow.as_deref().map_or("none", |shadow| &shadow[..8.min(shadow.len())]);
+    format!(
+        "term {} holder {} shadow {shadow} cut {} by {} ({} signatures): {}{held}",
+        term.term,
+        &term.holder[..8.min(term.holder.len())],
+        term.cut,
+        term.warrant,
+        term.signatures,
+        term.reason
+    )
+}
+
+fn quarantined_line(one: &Quarantined) -> String {
+    let keys: Vec<_> = one.operations.iter().map(|op| op.key.as_str()).collect();
+    format!("{} term {} number {}: {}", one.commit, one.term, one.seq, keys.join(" "))
+}

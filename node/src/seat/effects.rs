@@ -1,0 +1,389 @@
+//! Carrying out what the controller wants.
+
+use std::time::Duration;
+
+use lattice::ids::AuthorId;
+use lattice::membership::Change;
+use lattice::record::Event as RecordEvent;
+use lattice::seat::Certificate;
+use lattice::seat::message::{MirrorPosition, SeatAnswer, SeatRefusal, SeatRequest, TicketWire};
+use node_core::seat::effect::{Effect, Note};
+use node_core::seat::event::Event;
+use node_core::seat::named::NamedBody;
+use node_core::seat::refusal::Refusal;
+use node_core::seat::timing::BootMs;
+use node_core::seat::voter::{LeaseRequest, LeaseState, Pending, Ticket};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::driver::{Driver, Mirroring, Told};
+use super::mirror::{Mirror, Progress};
+use super::refusal::voters_refusal;
+use crate::net::Command;
+use crate::writer::job::Job;
+use crate::writer::seat::SeatJob;
+
+/// How long another node may take for a vote, a lease or an inquiry: a disk and a round trip.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_000);
+
+/// How long a shadow is kept waiting for voters that don't answer a release.
+const RELEASE_WAIT: Duration = Duration::from_millis(150);
+
+/// A mirror's messages that wait for the driver.
+const PROGRESS_MAX: usize = 16;
+
+/// How long an operator's command may run.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Driver {
+    pub(super) fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::AskRenewal { voters, body, ticket, asked } => self.ask_renewal(voters, &body, ticket, asked),
+            Effect::AskInquiry { voters } => voters.into_iter().for_each(|voter| self.inquire(voter)),
+            Effect::PersistStand(pending) => self.persist(pending, |persisted| Told::Event(Event::Stood(persisted))),
+            Effect::AskVote { voters, body } => voters.into_iter().for_each(|voter| self.ask_vote(voter, &body)),
+            Effect::TellStood { holder, term } => self.ask_and_forget(holder, SeatRequest::Stood { term }),
+            Effect::Certify(certificate) => self.certify(*certificate),
+            Effect::ServeUntil(until) => {
+                self.serving.send_modify(|serving| {
+                    serving.lease_until = Some(until);
+                    serving.is_released = false;
+                });
+            }
+            Effect::StopServing(why) => {
+                tracing::warn!(?why, "the seat is not served here");
+                self.serving.send_modify(|serving| serving.lease_until = None);
+            }
+            Effect::Open { term } => self.open(term),
+            Effect::HoldWrites { until_shadow_has_all } => {
+                self.draining = Some(until_shadow_has_all);
+                self.serving.send_modify(|serving| serving.is_draining = true);
+                self.hold();
+            }
+            Effect::ResumeWrites => {
+                (self.draining, self.is_held) = (None, false);
+                self.serving.send_modify(|serving| (serving.is_draining, serving.is_released) = (false, false));
+                self.send_to_writer(SeatJob::Resume);
+            }
+            Effect::HandOver { to, term, staged_seq } => {
+                self.serving.send_modify(|serving| serving.is_released = true);
+                let releasing = std::mem::take(&mut self.releasing);
+                let seat = self.seat.clone();
+                self.tasks.spawn(async move {
+                    // Voters that still keep the lease would refuse the shadow once.
+                    let _ = tokio::time::timeout(RELEASE_WAIT, futures::future::join_all(releasing)).await;
+                    let request = SeatRequest::HandOver { term, staged_seq };
+                    if let Err(why) = seat.ask(to, &request, ANSWER_TIMEOUT).await {
+                        tracing::debug!(%why, "the shadow hears by its next fetch that it may stand");
+                    }
+                });
+            }
+            Effect::Release { voters, ticket } => {
+                for voter in voters {
+                    if voter == self.seat.own() {
+                        self.controller.voter().release(voter, ticket);
+                    } else {
+                        let request = SeatRequest::Release { ticket: TicketWire(ticket.session, ticket.round) };
+                        let seat = self.seat.clone();
+                        self.releasing.push(self.tasks.spawn(async move {
+                            if let Err(why) = seat.ask(voter, &request, ANSWER_TIMEOUT).await {
+                                tracing::debug!(%why, "a voter does not hear that the lease is released; it ends by itself");
+                            }
+                        }));
+                    }
+                }
+            }
+            Effect::StepDown { holder, term } => {
+                tracing::warn!(holder = %holder.short(), term, "another node holds the seat now");
+                self.serving.send_modify(|serving| (serving.term, serving.lease_until) = (None, None));
+                self.rest(term);
+            }
+            Effect::StartMirroring { holder, term } => self.start_mirroring(holder, term),
+            Effect::StopMirroring => self.stop_mirroring(),
+            Effect::Alarm(alarm) => self.alarm(&alarm.to_string()),
+            Effect::Note(note) => self.note(note),
+        }
+    }
+
+    fn ask_renewal(&mut self, voters: Vec<AuthorId>, body: &NamedBody, ticket: Ticket, asked: BootMs) {
+        let carrier = self.seat.carrier();
+        for voter in voters {
+            let answered =
+                move |result| Event::RenewAnswered { voter, term: ticket_term(&result), asked, result: result.1 };
+            if voter == self.seat.own() {
+                let request = LeaseRequest { from: voter, body, ticket };
+                let now = self.now().boot;
+                let result = self.controller.voter().renew(now, &request);
+                self.queue.push_back(answered((body.term, result)));
+                continue;
+            }
+            let request = SeatRequest::Renew {
+                body: body.name(),
+                ticket: TicketWire(ticket.session, ticket.round),
+                carrier: carrier.clone(),
+            };
+            let term = body.term;
+            self.ask(voter, request, move |answer| match answer {
+                SeatAnswer::Done => Some(answered((term, Ok(())))),
+                SeatAnswer::Refused(refusal) => Some(answered((term, Err(voters_refusal(&refusal)?)))),
+                _ => None,
+            });
+        }
+    }
+
+    fn inquire(&mut self, voter: AuthorId) {
+        if voter == self.seat.own() {
+            let now = self.now().boot;
+            let state = self.controller.voter().inquire(now);
+            self.queue.push_back(Event::InquiryAnswered { voter, state });
+            return;
+        }
+        self.ask(voter, SeatRequest::Inquire, move |answer| match answer {
+            SeatAnswer::Lease { rest_ms, lease, certified_term, ballot_term, released_by } => {
+                let state = LeaseState { rest_ms, lease, released_by, certified_term, ballot_term };
+                Some(Event::InquiryAnswered { voter, state })
+            }
+            _ => None,
+        });
+    }
+
+    fn ask_vote(&mut self, voter: AuthorId, body: &NamedBody) {
+        let term = body.term;
+        if voter == self.seat.own() {
+            let now = self.now().boot;
+            let key = self.seat.identity.clone();
+            match self.controller.voter().ask_vote(now, voter, body) {
+                Ok(pending) => self.persist(pending, move |persisted| {
+                    let signature = persisted.vote().map(|body| body.body().vote(&key.keys.author));
+                    let result = signature.ok_or(Refusal::NoVoter);
+                    Told::Event(Event::VoteAnswered { voter, term, result })
+                }),
+                Err(refusal) => {
+                    self.queue.push_back(Event::VoteAnswered { voter, term, result: Err(refusal) });
+                }
+            }
+            return;
+        }
+        let request = SeatRequest::Vote { body: body.encode(), carrier: self.seat.carrier() };
+        self.ask(voter, request, move |answer| match answer {
+            SeatAnswer::Voted(signature) => Some(Event::VoteAnswered { voter, term, result: Ok(signature) }),
+            SeatAnswer::Refused(refusal) => {
+                Some(Event::VoteAnswered { voter, term, result: Err(voters_refusal(&refusal)?) })
+            }
+            _ => None,
+        });
+    }
+
+    /// Asks another node; what comes of its answer is an event. No answer is none: the controller asks again.
+    fn ask(
+        &self,
+        node: AuthorId,
+        request: SeatRequest,
+        told: impl FnOnce(SeatAnswer) -> Option<Event> + Send + 'static,
+    ) {
+        let (seat, inbox) = (self.seat.clone(), self.told.clone());
+        self.tasks.spawn(async move {
+            match seat.ask(node, &request, ANSWER_TIMEOUT).await {
+                Ok(answer) => {
+                    if let Some(event) = told(answer) {
+                        // The driver is gone only at the end.
+                        let _ = inbox.send(Told::Event(event)).await;
+                    }
+                }
+                Err(why) => tracing::debug!(%why, "a node of the seat does not answer"),
+            }
+        });
+    }
+
+    fn ask_and_forget(&self, node: AuthorId, request: SeatRequest) {
+        self.ask(node, request, |_| None);
+    }
+
+    /// Makes a ballot durable, and tells then.
+    pub(super) fn persist(
+        &self,
+        pending: Pending,
+        then: impl FnOnce(node_core::seat::voter::Persisted) -> Told + Send + 'static,
+    ) {
+        let (writer, inbox) = (self.seat.writer.clone(), self.told.clone());
+        self.tasks.spawn(async move {
+            let (reply, stored) = oneshot::channel();
+            writer.send(Job::Seat(SeatJob::Vote { ballot: pending.stored_form(), reply })).await;
+            match stored.await {
+                Ok(Ok(())) => {
+                    let _ = inbox.send(then(pending.persisted())).await;
+                }
+                Ok(Err(error)) => tracing::error!(%error, "a ballot can't be stored; nothing is said of it"),
+                Err(_) => {}
+            }
+        });
+    }
+
+    /// Writes a certificate into the state, as a commit of this node.
+    pub(super) fn certify(&self, certificate: Certificate) {
+        let service = self.service.clone();
+        self.tasks.spawn(async move {
+            let term = certificate.body.term;
+            let op = match Change::Certify(Box::new(certificate)).to_op() {
+                Ok(op) => op,
+                Err(error) => return tracing::error!(term, %error, "a certificate is too long"),
+            };
+            if let Err(error) = service.write(vec![op], None).await {
+                tracing::error!(term, %error, "a certificate can't be written");
+            }
+        });
+    }
+
+    fn open(&self, term: u64) {
+        let (writer, inbox) = (self.seat.writer.clone(), self.told.clone());
+        self.tasks.spawn(async move {
+            let (reply, opened) = oneshot::channel();
+            writer.send(Job::Seat(SeatJob::Serve { term, reply })).await;
+            if let Ok(opened) = opened.await {
+                let _ = inbox.send(Told::Opened(term, opened)).await;
+            }
+        });
+    }
+
+    fn rest(&self, term: u64) {
+        self.send_to_writer(SeatJob::Rest { term });
+    }
+
+    fn send_to_writer(&self, job: SeatJob) {
+        let writer = self.seat.writer.clone();
+        self.tasks.spawn(async move { writer.send(Job::Seat(job)).await });
+    }
+
+    /// Lets the writer take no more writes of the seat, and tells once none is on its way there.
+    fn hold(&mut self) {
+        self.is_held = false;
+        let (writer, inbox) = (self.seat.writer.clone(), self.told.clone());
+        self.tasks.spawn(async move {
+            let (reply, held) = oneshot::channel();
+            writer.send(Job::Seat(SeatJob::Hold { reply })).await;
+            if held.await.is_ok() {
+                let _ = inbox.send(Told::Held).await;
+            }
+        });
+    }
+
+    fn start_mirroring(&mut self, holder: AuthorId, term: u64) {
+        let Some(body) = self.seat.body().filter(|body| body.term == term && body.holder == holder) else { return };
+        if let Some(before) = self.mirroring.take() {
+            before.stop.cancel();
+        }
+        self.hidden.send_replace(true);
+        if let Some(peer) = self.seat.peer_of(&holder) {
+            let net = self.seat.net.clone();
+            self.tasks.spawn(async move { net.command(Command::Want(peer)).await });
+        }
+        let stop = CancellationToken::new();
+        let (progress, mut progressed) = mpsc::channel(PROGRESS_MAX);
+        let mirror = Mirror { seat: self.seat.clone(), body, progress };
+        let (stopped, inbox) = (stop.clone(), self.told.clone());
+        self.tasks.spawn(async move {
+            let telling = async {
+                while let Some(progress) = progressed.recv().await {
+                    let _ = inbox.send(Told::Progress(term, progress)).await;
+                }
+            };
+            tokio::join!(mirror.run(stopped.clone()), telling);
+            let _ = inbox.send(Told::MirrorStopped(term)).await;
+        });
+        self.mirroring = Some(Mirroring { term, stop });
+    }
+
+    /// The task says when it has come to rest.
+    fn stop_mirroring(&mut self) {
+        match self.mirroring.take() {
+            Some(mirroring) => mirroring.stop.cancel(),
+            None => {
+                let (_, term) = self.controller.role();
+                if let Some(position) = self.position(term) {
+                    self.queue.push_back(Event::MirrorStopped(position));
+                }
+            }
+        }
+    }
+
+    pub(super) fn alarm(&self, what: &str) {
+        tracing::error!("seat: {what}");
+        self.journal.write("seat-alarm", format!("seat alarm: {what}"), [("what", what.to_owned())]);
+    }
+
+    /// A transition: a record of this node's log, an event, a line.
+    fn note(&self, note: Note) {
+        let Note { old_term, new_term, what, reason, votes, lag } = note;
+        let step = format!("{what:?}").to_lowercase();
+        tracing::info!(old_term, new_term, step, reason, votes, "seat");
+        let fields = [
+            ("old_term", old_term.to_string()),
+            ("new_term", new_term.to_string()),
+            ("step", step.clone()),
+            ("reason", reason.clone()),
+            ("votes", votes.to_string()),
+        ];
+        self.journal.write("seat", format!("seat term {new_term}: {step}, {reason}"), fields);
+        let event = RecordEvent::Seat { old_term, new_term, step, reason, votes: votes as u64, lag };
+        let writer = self.seat.writer.clone();
+        self.tasks.spawn(async move {
+            writer.send(Job::Note { event }).await;
+        });
+    }
+
+    /// The seat has another settlement: mirrors hide, others don't, and the operator's command runs.
+    pub(super) fn moved(&mut self, body: &NamedBody) {
+        let own = self.seat.own();
+        self.hidden.send_replace(body.mirrors().any(|mirror| *mirror == own));
+        let Some((program, arguments)) = self.on_change.split_first() else { return };
+        let mut command = tokio::process::Command::new(program);
+        command.args(arguments).kill_on_drop(true);
+        command.env("LATTICE_SEAT", &body.seat).env("LATTICE_SEAT_TERM", body.term.to_string());
+        command.env("LATTICE_SEAT_HOLDER", body.holder.to_string());
+        command.env("LATTICE_SEAT_HERE", if body.holder == own { "yes" } else { "no" });
+        let shown = program.clone();
+        self.tasks.spawn(async move {
+            match tokio::time::timeout(COMMAND_TIMEOUT, command.status()).await {
+                Ok(Ok(status)) if status.success() => {}
+                Ok(Ok(status)) => tracing::error!(command = shown, %status, "on_seat_change failed"),
+                Ok(Err(error)) => tracing::error!(command = shown, %error, "on_seat_change can't be run"),
+                Err(_) => tracing::error!(command = shown, "on_seat_change took too long and was ended"),
+            }
+        });
+    }
+
+    /// A refusal that bears a certificate unknown here teaches it.
+    pub(super) fn learn_from(&self, refusal: &SeatRefusal) {
+        let Some(news) = refusal.carrier.as_deref().and_then(|bytes| self.seat.news_in(bytes)) else { return };
+        let seat = self.seat.clone();
+        self.tasks.spawn(async move { seat.take_news(news).await });
+    }
+
+    /// A mirror is in no mesh: where its holder is gone, others know who holds the seat now. None of them holds it in this
+    /// term, so each refuses the fetch, with the highest certificate that it knows.
+    pub(super) fn ask_voters_for_news(&self, term: u64) {
+        let Some(body) = self.seat.body().filter(|body| body.term == term) else { return };
+        let own = self.seat.own();
+        for voter in body.voters.iter().copied().filter(|voter| *voter != own && *voter != body.holder) {
+            let (seat, inbox) = (self.seat.clone(), self.told.clone());
+            self.tasks.spawn(async move {
+                let position = MirrorPosition { log_size: 0, log_root: [0; 32], staged: (0, 0) };
+                let request = SeatRequest::Fetch { term, position, is_bare: true, wait_ms: 0 };
+                if let Ok(SeatAnswer::Refused(refusal)) = seat.ask(voter, &request, ANSWER_TIMEOUT).await {
+                    let _ = inbox.send(Told::Progress(term, Progress::Refused(refusal))).await;
+                }
+            });
+        }
+    }
+
+    /// Finds the commit that carries the highest certificate, to be sent along with questions.
+    pub(super) fn find_carrier(&self) {
+        let seat = self.seat.clone();
+        self.tasks.spawn(async move { seat.find_carrier().await });
+    }
+}
+
+/// Answers are matched to their term, which the request knew.
+fn ticket_term(result: &(u64, Result<(), Refusal>)) -> u64 {
+    result.0
+}

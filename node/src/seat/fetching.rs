@@ -1,0 +1,119 @@
+//! The holder's side of mirroring: what a mirror lacks, as soon as there is something.
+
+use std::time::Duration;
+
+use lattice::ids::AuthorId;
+use lattice::seat::Body;
+use lattice::seat::message::{BATCH_ITEMS_MAX, Batch, BatchRecord, BatchStaged, MirrorPosition, SeatAnswer};
+use tokio::time::Instant;
+
+use super::Seat;
+use super::refusal::{Refused, refused};
+use crate::writer::job::Job;
+use crate::writer::seat::outbox::{Carried, Recent};
+use crate::writer::seat::{Part, SeatJob};
+
+/// Bytes of records and commits in one answer: some milliseconds of a network, and far below what a message may have.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Records without their commits in one answer: 34 KiB each at most.
+const BARE_RECORDS: usize = 128;
+
+/// Longest wait for something to answer, below every time-out on the way.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+impl Seat {
+    /// Answers a mirror's fetch. That it asks says that everything before is durable there: staged writes of the term go
+    /// into the state if it is the shadow.
+    pub(super) async fn fetch(
+        &self,
+        mirror: AuthorId,
+        term: u64,
+        position: MirrorPosition,
+        is_bare: bool,
+        wait: Duration,
+    ) -> SeatAnswer {
+        let body = match self.may_fetch(mirror, term, &position).await {
+            Ok(body) => body,
+            Err(why) => return refused(why, self.carrier()),
+        };
+        if body.shadow == Some(mirror) && position.staged.0 == term {
+            self.writer.send(Job::Seat(SeatJob::Release { term, upto: position.staged.1 })).await;
+        }
+        let until = Instant::now() + wait.min(WAIT_MAX);
+        let (mut states, mut serving) = (self.writer.watch(), self.serving.clone());
+        loop {
+            let batch = if is_bare { self.bare_batch(&position).await } else { self.batch(&position) };
+            let has_more = !batch.records.is_empty() || !batch.staged.is_empty();
+            if has_more || batch.is_behind || batch.is_released || Instant::now() >= until {
+                return SeatAnswer::Batch(Box::new(batch));
+            }
+            tokio::select! {
+                _ = states.changed() => {}
+                _ = serving.changed() => {}
+                () = tokio::time::sleep_until(until) => {}
+            }
+        }
+    }
+
+    /// Whether this node answers this mirror in this term, and their logs are one up to where the mirror is.
+    async fn may_fetch(&self, mirror: AuthorId, term: u64, position: &MirrorPosition) -> Result<Body, Refused> {
+        let published = self.writer.published();
+        let current = published.membership.seats().current().map(|term| term.certificate.body.clone());
+        let Some(body) = current.filter(|body| body.term == term && body.holder == self.own()) else {
+            return Err(Refused::OtherTerm);
+        };
+        if published.seat.part != Part::Holder(term) || self.serving.borrow().floor > term {
+            return Err(Refused::OtherTerm);
+        }
+        if !body.mirrors().any(|named| *named == mirror) {
+            return Err(Refused::NoMirror);
+        }
+        let root = self.reader.seat_log_root(position.log_size).await;
+        match root {
+            Ok(Some(root)) if root == position.log_root => Ok(body),
+            Ok(_) => Err(Refused::OtherLog),
+            Err(error) => Err(Refused::Trouble(error.to_string())),
+        }
+    }
+
+    fn batch(&self, position: &MirrorPosition) -> Batch {
+        let (records, staged) = self.writer.with_outbox(|outbox| {
+            let staged = outbox.staged_behind(position.staged, BATCH_BYTES);
+            (outbox.records_from(position.log_size, BATCH_BYTES), staged)
+        });
+        let is_behind = records.is_none();
+        let has = |commit: &&Carried| commit.place.0 > 0 && commit.place <= position.staged;
+        let record = |recent: Recent| BatchRecord {
+            record: recent.record.to_vec(),
+            commits: recent.commits.iter().filter(|commit| !has(commit)).map(|commit| commit.bytes.to_vec()).collect(),
+        };
+        let staged_commit = |commit: Carried| BatchStaged {
+            commit: commit.bytes.to_vec(),
+            name: commit.name.map(|name| name.as_str().to_owned()),
+        };
+        Batch {
+            records: records.unwrap_or_default().into_iter().take(BATCH_ITEMS_MAX).map(record).collect(),
+            staged: staged.into_iter().take(BATCH_ITEMS_MAX).map(staged_commit).collect(),
+            is_behind,
+            ..self.empty_batch(position)
+        }
+    }
+
+    async fn bare_batch(&self, position: &MirrorPosition) -> Batch {
+        let records = self.reader.seat_records(position.log_size, BARE_RECORDS).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the seat's log can't be read for a mirror");
+            Vec::new()
+        });
+        let records: Vec<_> = records.into_iter().map(|record| BatchRecord { record, commits: Vec::new() }).collect();
+        // There is nothing to wait for when a log is copied: an empty answer says that it is at its end.
+        Batch { is_behind: records.is_empty(), records, ..self.empty_batch(position) }
+    }
+
+    fn empty_batch(&self, position: &MirrorPosition) -> Batch {
+        let seat = self.writer.published().seat;
+        let is_at_end = position.log_size == seat.log_size && position.staged >= seat.last && seat.staged == 0;
+        let is_released = self.serving.borrow().is_released && is_at_end;
+        Batch { log_size: seat.log_size, last: seat.last, is_released, ..Batch::default() }
+    }
+}

@@ -1,0 +1,286 @@
+//! A mirror's side: seeded from the holder, then copying it record by record for as long as the term lasts.
+//!
+//! Seeding uses the join. Two sessions make both states equal but for what the holder writes meanwhile, and in between the
+//! log is copied without its commits. What the holder wrote since the second session began comes as records whose commits
+//! are joined; at the size that the log had when it ended, the states must be equal. From then on every record made here
+//! must be the holder's.
+
+use std::time::Duration;
+
+use lattice::commit::Commit;
+use lattice::ids::StateRoot;
+use lattice::record::Record;
+use lattice::seat::Body;
+use lattice::seat::message::{Batch, MirrorPosition, SeatAnswer, SeatRefusal, SeatRequest};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::Seat;
+use super::asking::NoAnswer;
+use super::refusal::code;
+use crate::intake;
+use crate::store::StoreError;
+use crate::sync::road::Road;
+use crate::sync::session::Session;
+use crate::writer::job::{IdempotencyKey, Job};
+use crate::writer::seat::{Fidelity, MirrorBatch, MirrorError, Mirrored, SeatJob, SeatPublished};
+
+/// How long the holder may wait for something to send; its silence beyond that is a fault.
+const FETCH_WAIT: Duration = Duration::from_millis(500);
+const FETCH_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// Pause after something went wrong.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// How a mirror is doing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// It is being seeded.
+    Seeding,
+    /// An answer of the holder came and is durable here: where this node stands, and where the holder.
+    At {
+        /// Here.
+        here: SeatPublished,
+        /// Records of the holder's log.
+        log_size: u64,
+        /// The last commit that the holder has staged.
+        last: (u64, u64),
+        /// Whether the holder let go of the seat, and everything is here.
+        is_released: bool,
+        /// Milliseconds that the answer took beyond what the holder waited.
+        round_trip_ms: u64,
+    },
+    /// No answer came.
+    Silent(String),
+    /// The holder refuses: it knows another term.
+    Refused(Box<SeatRefusal>),
+    /// The copies differ; this node is seeded anew.
+    Differs(String),
+    /// This node can't store what comes.
+    Trouble(StoreError),
+}
+
+/// A mirror of one term.
+pub struct Mirror {
+    /// What it works with.
+    pub seat: Seat,
+    /// The term.
+    pub body: Body,
+    /// Who is told how it goes.
+    pub progress: mpsc::Sender<Progress>,
+}
+
+/// Why a step of mirroring failed.
+enum Failed {
+    Silent(NoAnswer),
+    Refused(Box<SeatRefusal>),
+    /// To be seeded again.
+    Apart(String),
+    Store(StoreError),
+    Stopping,
+}
+
+impl From<MirrorError> for Failed {
+    fn from(error: MirrorError) -> Self {
+        match error {
+            MirrorError::Store(error) => Self::Store(error),
+            MirrorError::Gap { .. }
+            | MirrorError::Differs { .. }
+            | MirrorError::Missing { .. }
+            | MirrorError::HolderDamaged { .. }
+            | MirrorError::NoRecord { .. } => Self::Apart(error.to_string()),
+        }
+    }
+}
+
+impl Mirror {
+    /// Mirrors until `stop` fires.
+    pub async fn run(self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.keep_mirroring() => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn keep_mirroring(self) {
+        let mut is_seeded = false;
+        loop {
+            let done = if is_seeded { self.follow(Fidelity::Twin).await.map(drop) } else { self.take_up().await };
+            let failed = match done {
+                Ok(()) => {
+                    is_seeded = true;
+                    continue;
+                }
+                Err(failed) => failed,
+            };
+            let progress = match failed {
+                Failed::Stopping => return,
+                Failed::Silent(why) => Progress::Silent(why.to_string()),
+                Failed::Refused(refusal) => Progress::Refused(refusal),
+                Failed::Store(error) => Progress::Trouble(error),
+                Failed::Apart(why) => {
+                    is_seeded = false;
+                    Progress::Differs(why)
+                }
+            };
+            self.tell(progress).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn tell(&self, progress: Progress) {
+        // The driver is gone only at the end.
+        let _ = self.progress.send(progress).await;
+    }
+
+    /// Makes the log here one that the term goes on from, and the state one that belongs to it.
+    async fn take_up(&self) -> Result<(), Failed> {
+        let Body { term, log_size: size, log_root: root, .. } = self.body;
+        let (reply, answer) = oneshot::channel();
+        let job = SeatJob::Copy { term, size, root, reply };
+        let here = self.ask_writer(job, answer).await?.map_err(Failed::Store)?;
+        if here.log_size > 0 && here.log_size >= size && self.is_twin_of_log(&here).await? {
+            return Ok(());
+        }
+        self.tell(Progress::Seeding).await;
+        self.seed().await
+    }
+
+    /// Whether the state is the one that the last record of the log here left.
+    async fn is_twin_of_log(&self, here: &SeatPublished) -> Result<bool, Failed> {
+        let Some(last) = here.log_size.checked_sub(1) else { return Ok(false) };
+        let records = self.seat.reader.seat_records(last, 1).await.map_err(Failed::Store)?;
+        let after = records.first().and_then(|record| Record::decode(record).ok()).map(|record| record.after);
+        Ok(after == Some(self.root()))
+    }
+
+    fn root(&self) -> StateRoot {
+        self.seat.writer.published().root
+    }
+
+    async fn seed(&self) -> Result<(), Failed> {
+        self.reconcile().await?;
+        while !self.copy_log().await? {}
+        self.reconcile().await?;
+        let target = self.fetch(false, Duration::ZERO).await?.log_size;
+        while self.seat.writer.published().seat.log_size < target {
+            self.follow(Fidelity::Joined).await?;
+        }
+        let here = self.seat.writer.published().seat;
+        if self.is_twin_of_log(&here).await? {
+            tracing::info!(records = here.log_size, holder = %self.body.holder.short(), "seeded: this node mirrors the holder");
+            Ok(())
+        } else {
+            Err(Failed::Apart("the states differ after a seed".to_owned()))
+        }
+    }
+
+    /// A session in which both sides get what they lack.
+    async fn reconcile(&self) -> Result<(), Failed> {
+        let holder = self.body.holder;
+        let peer = self.seat.peer_of(&holder).ok_or(Failed::Silent(NoAnswer::Stranger(holder)))?;
+        let session = Session { sync: self.seat.sync.clone(), road: Road::P2p(peer), estimator: None, until: None };
+        let report = session.run().await;
+        if report.outcome.is_in_step() {
+            return Ok(());
+        }
+        let why = format!("{}: {}", report.outcome.word(), report.detail());
+        Err(Failed::Silent(NoAnswer::Lost { node: holder, why }))
+    }
+
+    /// Copies records without their commits; tells whether that was all.
+    async fn copy_log(&self) -> Result<bool, Failed> {
+        let batch = self.fetch(true, Duration::ZERO).await?;
+        if batch.records.is_empty() {
+            return Ok(true);
+        }
+        self.take(batch, Fidelity::Log).await?;
+        Ok(false)
+    }
+
+    /// Fetches once and takes over what comes.
+    async fn follow(&self, fidelity: Fidelity) -> Result<SeatPublished, Failed> {
+        let asked = tokio::time::Instant::now();
+        let batch = self.fetch(false, FETCH_WAIT).await?;
+        if batch.is_behind {
+            return Err(Failed::Apart("the holder keeps the records no longer that come next here".to_owned()));
+        }
+        let took = asked.elapsed();
+        let waited = if batch.records.is_empty() && batch.staged.is_empty() { FETCH_WAIT } else { Duration::ZERO };
+        let (log_size, last, is_released) = (batch.log_size, batch.last, batch.is_released);
+        let here = self.take(batch, fidelity).await?;
+        if fidelity == Fidelity::Twin {
+            let round_trip_ms = u64::try_from(took.saturating_sub(waited).as_millis()).unwrap_or(u64::MAX);
+            self.tell(Progress::At { here, log_size, last, is_released, round_trip_ms }).await;
+        }
+        Ok(here)
+    }
+
+    async fn fetch(&self, is_bare: bool, wait: Duration) -> Result<Batch, Failed> {
+        let published = self.seat.writer.published().seat;
+        let position =
+            MirrorPosition { log_size: published.log_size, log_root: published.log_root, staged: published.last };
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or_default();
+        if self.seat.serving.borrow().floor > self.body.term {
+            // Whoever stood or voted for a higher term acknowledges nothing of this one.
+            return Err(Failed::Stopping);
+        }
+        let request = SeatRequest::Fetch { term: self.body.term, position, is_bare, wait_ms };
+        match self.seat.ask(self.body.holder, &request, FETCH_TIMEOUT).await.map_err(Failed::Silent)? {
+            SeatAnswer::Batch(batch) => Ok(*batch),
+            SeatAnswer::Refused(refusal) if refusal.code == code::OTHER_LOG => self.drop_log().await,
+            SeatAnswer::Refused(refusal) => Err(Failed::Refused(refusal)),
+            SeatAnswer::Voted(_)
+            | SeatAnswer::Done
+            | SeatAnswer::Probed { .. }
+            | SeatAnswer::Lease { .. }
+            | SeatAnswer::Written { .. }
+            | SeatAnswer::Entry(_) => {
+                let why = "an answer to another question".to_owned();
+                Err(Failed::Silent(NoAnswer::Garbled { node: self.body.holder, why }))
+            }
+        }
+    }
+
+    /// The log here is not the holder's: it is copied again from the start.
+    async fn drop_log(&self) -> Result<Batch, Failed> {
+        let (reply, answer) = oneshot::channel();
+        let job = SeatJob::Copy { term: self.body.term, size: 0, root: [0; 32], reply };
+        self.ask_writer(job, answer).await?.map_err(Failed::Store)?;
+        Err(Failed::Apart("the copy of the seat's log here was another one".to_owned()))
+    }
+
+    /// Verifies what came and hands it to the writer.
+    async fn take(&self, batch: Batch, fidelity: Fidelity) -> Result<SeatPublished, Failed> {
+        let from = self.seat.writer.published().seat.log_size;
+        let mut records = Vec::with_capacity(batch.records.len());
+        for item in batch.records {
+            let commits = if fidelity == Fidelity::Log { Vec::new() } else { self.verified(item.commits).await? };
+            records.push(Mirrored { record: item.record, commits });
+        }
+        let (staged, names): (Vec<_>, Vec<_>) = batch.staged.into_iter().map(|item| (item.commit, item.name)).unzip();
+        let names = names.into_iter().map(|name| name.as_deref().and_then(IdempotencyKey::new));
+        let staged = self.verified(staged).await?.into_iter().zip(names).collect();
+        let (reply, answer) = oneshot::channel();
+        let batch = Box::new(MirrorBatch { from, records, staged, fidelity });
+        Ok(self.ask_writer(SeatJob::Mirror { batch, reply }, answer).await??)
+    }
+
+    async fn verified(&self, commits: Vec<Vec<u8>>) -> Result<Vec<lattice::commit::VerifiedCommit>, Failed> {
+        if commits.is_empty() {
+            return Ok(Vec::new());
+        }
+        let garbled = |why: String| Failed::Silent(NoAnswer::Garbled { node: self.body.holder, why });
+        let decoded: Result<Vec<_>, _> = commits.iter().map(|bytes| Commit::decode(bytes)).collect();
+        let decoded = decoded.map_err(|error| garbled(error.to_string()))?;
+        let checked = intake::verify(&self.seat.identity, decoded).await;
+        checked.into_iter().map(|checked| checked.map_err(|(_, error)| garbled(error.to_string()))).collect()
+    }
+
+    async fn ask_writer<T>(&self, job: SeatJob, answer: oneshot::Receiver<T>) -> Result<T, Failed> {
+        if !self.seat.writer.send(Job::Seat(job)).await {
+            return Err(Failed::Stopping);
+        }
+        answer.await.map_err(|_| Failed::Stopping)
+    }
+}

@@ -1,0 +1,107 @@
+//! The seat at one node: the driver of its pure machines, and what they move.
+//!
+//! ```text
+//!            certificates (state) ─┐                 ┌─► renewals, votes, inquiries ─► other nodes
+//!  questions of other nodes ───────┼─► driver ───────┤
+//!            progress of a mirror ─┘  (controller)   └─► writer: serve, copy, release, ballots
+//! ```
+//!
+//! The decisions are [`node_core::seat`]; [`driver`] runs them, `effects` carries out what they want, `answering` answers
+//! other nodes, `probing` looks at them. [`asking`] is how one node asks another; [`fetching`] answers mirrors at the
+//! holder, [`mirror`] is the other end of that; [`admin`] takes orders; [`writing`] is what a client's write goes through, wherever it comes in.
+
+pub mod admin;
+mod answering;
+pub mod asking;
+pub mod driver;
+mod effects;
+pub mod fetching;
+pub mod mirror;
+mod probing;
+pub mod refusal;
+pub mod status;
+pub mod writing;
+
+use std::sync::{Arc, Mutex};
+
+use lattice::ids::AuthorId;
+use lattice::seat::{Body, Term};
+use libp2p::PeerId;
+use node_core::seat::timing::{BootMs, Timing};
+use tokio::sync::watch;
+
+use crate::clock::boot_ms;
+use crate::net::NetHandle;
+use crate::store::read::Reader;
+use crate::sync::Sync;
+use crate::writer::{Identity, WriterHandle};
+
+/// What the seat's tasks work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Seat {
+    /// Who we are.
+    pub identity: Arc<Identity>,
+    /// The state.
+    pub writer: WriterHandle,
+    /// The stored log.
+    pub reader: Reader,
+    /// The road.
+    pub net: NetHandle,
+    /// Sessions with the holder.
+    pub sync: Sync,
+    /// The seat's intervals.
+    pub timing: Timing,
+    /// What the driver lets this node do.
+    pub serving: watch::Receiver<Serving>,
+    /// The commit that carries the highest certificate, for those who may not know it.
+    pub carrier: Arc<Mutex<Option<Vec<u8>>>>,
+    /// Where the data directory is: its disk is looked at.
+    pub dir: Arc<std::path::Path>,
+}
+
+/// What a node may do with the seat now, as the driver last said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Serving {
+    /// The term that it holds, if it holds one and may take writes.
+    pub term: Option<u64>,
+    /// Until when its lease runs.
+    pub lease_until: Option<BootMs>,
+    /// Whether writes wait because the seat is about to move.
+    pub is_draining: bool,
+    /// Whether this node has let go of its lease so that its shadow may stand at once.
+    pub is_released: bool,
+    /// Whether the shadow of the term is in reach; without a shadow it always is.
+    pub has_shadow: bool,
+    /// The lowest term for which this node still does anything.
+    pub floor: u64,
+}
+
+impl Serving {
+    /// Whether the lease runs at this moment.
+    pub fn is_leased(&self) -> bool {
+        self.lease_until.is_some_and(|until| boot_ms() < until)
+    }
+}
+
+impl Seat {
+    /// This node's author.
+    pub fn own(&self) -> AuthorId {
+        self.identity.keys.author.id()
+    }
+
+    /// The highest term settled, as far as is known here.
+    pub fn current(&self) -> Option<Term> {
+        self.writer.published().membership.seats().current().cloned()
+    }
+
+    /// The body of that term.
+    pub fn body(&self) -> Option<Body> {
+        self.current().map(|term| term.certificate.body)
+    }
+
+    /// The peer that a member is on the network.
+    pub fn peer_of(&self, member: &AuthorId) -> Option<PeerId> {
+        let published = self.writer.published();
+        PeerId::from_bytes(&published.membership.member(member)?.peer_id).ok()
+    }
+}

@@ -1,0 +1,87 @@
+//! How a node of the seat is doing, asked and answered; and what of a term is here.
+
+use std::time::Duration;
+
+use lattice::ids::AuthorId;
+use lattice::seat::Body;
+use lattice::seat::message::{SeatAnswer, SeatRequest};
+use node_core::seat::health::Probe;
+use node_core::seat::voter::{Pending, Persisted};
+use tokio::sync::oneshot;
+
+use super::Seat;
+use crate::net::swarm::name;
+use crate::writer::job::Job;
+use crate::writer::seat::SeatJob;
+
+/// How long a probe may take; silence is judged by the answers that come.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Seat {
+    /// Asks a node how it is doing; `None` without an answer.
+    pub(super) async fn probe(&self, node: AuthorId) -> Option<Probe> {
+        let request = SeatRequest::Probe { carrier: self.carrier() };
+        match self.ask(node, &request, PROBE_TIMEOUT).await.ok()? {
+            SeatAnswer::Probed { log_size, waiting, is_sound, disk_free, memory_free } => {
+                Some(Probe { log_size, waiting, is_sound, disk_free, memory_free })
+            }
+            _ => None,
+        }
+    }
+
+    /// How this node is doing.
+    pub(super) fn own_probe(&self) -> SeatAnswer {
+        let published = self.writer.published();
+        SeatAnswer::Probed {
+            log_size: published.seat.log_size,
+            waiting: published.seat.staged as u64,
+            is_sound: published.trouble.is_none(),
+            disk_free: disk_free(&self.dir),
+            memory_free: memory_free(),
+        }
+    }
+
+    /// Whether there is a connection to a member.
+    pub(super) fn is_connected(&self, node: &AuthorId) -> bool {
+        let Some(peer) = self.peer_of(node).map(|peer| name(&peer)) else { return false };
+        self.net.view().book.peers().any(|(known, seen)| *known == peer && !seen.links.is_empty())
+    }
+
+    /// Whether everything is here up to the cut with which a term began: in the state, or staged.
+    pub(super) fn holds_cut_of(&self, body: &Body) -> bool {
+        let published = self.writer.published();
+        let seats = published.membership.seats();
+        let before = seats.terms().find(|term| Some(term.hash) == body.follows);
+        let Some(before) = before.map(|before| &before.certificate.body) else { return true };
+        let in_state = published.frontier.chain(&before.holder, before.term).seq();
+        let staged = published.seat.last;
+        body.cut <= in_state || (staged.0 == before.term && body.cut <= staged.1)
+    }
+
+    /// Makes a ballot durable; `None` if it can't be.
+    pub(super) async fn store_ballot(&self, pending: Pending) -> Option<Persisted> {
+        let (reply, stored) = oneshot::channel();
+        self.writer.send(Job::Seat(SeatJob::Vote { ballot: pending.stored_form(), reply })).await;
+        match stored.await {
+            Ok(Ok(())) => Some(pending.persisted()),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a ballot can't be stored; nothing is said of it");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+fn disk_free(dir: &std::path::Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(dir).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// What Linux says could be had without swapping.
+fn memory_free() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}

@@ -1,0 +1,226 @@
+//! What clients and operators are told of the seat.
+
+use std::collections::BTreeMap;
+
+use lattice::ids::AuthorId;
+use lattice::seat::{BodyHash, Certificate, Term, Warrant};
+use node_core::seat::controller::Role;
+use node_core::seat::takeover::{Loss, WhyNot};
+use node_core::seat::timing::BootMs;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Seat;
+use super::mirror::Progress;
+use crate::clock::boot_ms;
+use crate::view::SeatTermView;
+
+/// Silence of a shadow after which writes at `shadow` are refused rather than kept waiting: two of its fetches.
+const SHADOW_SILENT_MS: u64 = 1_500;
+
+/// The seat, as one node knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SeatStatus {
+    /// The seat; `None` before an operator has created it.
+    pub seat: Option<String>,
+    /// The highest term settled.
+    pub term: u64,
+    /// Who holds it: an author key, 64 hexadecimal digits.
+    pub holder: Option<String>,
+    /// Who stands by.
+    pub shadow: Option<String>,
+    /// Further mirrors.
+    pub spares: Vec<String>,
+    /// Who votes.
+    pub voters: Vec<String>,
+    /// What this node is: `holder`, `shadow`, `spare`, `voter` or `none`.
+    pub role: String,
+    /// What it is in the middle of.
+    pub doing: String,
+    /// Whether this node serves the seat under a lease now.
+    pub is_serving: bool,
+    /// Commits staged here.
+    pub staged: u64,
+    /// Records in the seat's log here.
+    pub log_size: u64,
+    /// Root of the state here: a mirror has no API that would tell it.
+    pub state_root: String,
+    /// How far this node is behind its holder, if it is a mirror; how far each mirror is behind this node, if it holds.
+    pub lag: Vec<MirrorLag>,
+    /// What would be lost if the holder died now, and whether a takeover is possible, and if not why. Only the holder knows.
+    pub takeover: Option<String>,
+    /// Whether the shadow could take over now. Only the holder knows.
+    pub is_takeover_possible: Option<bool>,
+    /// Why the term changed last.
+    pub reason: String,
+}
+
+/// How far a mirror is behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MirrorLag {
+    /// The mirror.
+    pub mirror: String,
+    /// Records that it lacks.
+    pub records: u64,
+    /// Bytes of these records and their commits, as far as they are kept.
+    pub bytes: u64,
+    /// Milliseconds since it last had everything.
+    pub behind_ms: u64,
+    /// Milliseconds since it was last heard of.
+    pub silent_ms: u64,
+    /// Whether it is being seeded.
+    pub is_seeding: bool,
+}
+
+/// What a driver saw of its mirrors, or, as a mirror, of its holder.
+#[derive(Debug, Default)]
+pub(super) struct Outlook {
+    /// By mirror: the term, records, when it last fetched, and when it last had everything.
+    mirrors: BTreeMap<AuthorId, Seen>,
+    /// As a mirror: what the holder said last.
+    own: Option<Seen>,
+    is_seeding: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    term: u64,
+    log_size: u64,
+    holder_size: u64,
+    heard: BootMs,
+    level: BootMs,
+}
+
+impl Outlook {
+    /// A mirror fetched.
+    pub(super) fn fetched(&mut self, mirror: AuthorId, term: u64, log_size: u64, holder_size: u64) {
+        let heard = boot_ms();
+        let before = self.mirrors.get(&mirror).map(|seen| seen.level);
+        let level = if log_size >= holder_size { heard } else { before.unwrap_or(heard) };
+        self.mirrors.insert(mirror, Seen { term, log_size, holder_size, heard, level });
+    }
+
+    /// Whether this mirror fetches in this term.
+    pub(super) fn hears(&self, mirror: AuthorId, term: u64) -> bool {
+        let now = boot_ms();
+        self.mirrors.get(&mirror).is_some_and(|seen| seen.term == term && now.since_ms(seen.heard) < SHADOW_SILENT_MS)
+    }
+
+    /// This node, a mirror, got on.
+    pub(super) fn progressed(&mut self, term: u64, progress: &Progress) {
+        match progress {
+            Progress::Seeding => self.is_seeding = true,
+            Progress::At { here, log_size, .. } => {
+                self.is_seeding = false;
+                let heard = boot_ms();
+                let before = self.own.map(|seen| seen.level);
+                let level = if here.log_size >= *log_size { heard } else { before.unwrap_or(heard) };
+                self.own = Some(Seen { term, log_size: here.log_size, holder_size: *log_size, heard, level });
+            }
+            Progress::Silent(_) | Progress::Refused(_) | Progress::Differs(_) | Progress::Trouble(_) => {}
+        }
+    }
+
+    fn lag(&self, seat: &Seat, role: Role) -> Vec<MirrorLag> {
+        let now = boot_ms();
+        let shown = |mirror: AuthorId, seen: &Seen, is_seeding: bool, holder_size: u64| MirrorLag {
+            mirror: mirror.to_string(),
+            records: holder_size.saturating_sub(seen.log_size),
+            bytes: seat.writer.with_outbox(|outbox| outbox.bytes_from(seen.log_size)),
+            behind_ms: if seen.log_size >= holder_size { 0 } else { now.since_ms(seen.level) },
+            silent_ms: now.since_ms(seen.heard),
+            is_seeding,
+        };
+        let Some(body) = seat.body() else { return Vec::new() };
+        match role {
+            Role::Holder => {
+                let size = seat.writer.published().seat.log_size;
+                let mirrors = body.mirrors().filter_map(|mirror| Some((*mirror, self.mirrors.get(mirror)?)));
+                mirrors.map(|(mirror, seen)| shown(mirror, seen, seen.term != body.term, size)).collect()
+            }
+            Role::Shadow | Role::Spare => {
+                let own = self.own.iter().filter(|seen| seen.term == body.term);
+                own.map(|seen| shown(seat.own(), seen, self.is_seeding, seen.holder_size)).collect()
+            }
+            Role::Voter | Role::Outsider => Vec::new(),
+        }
+    }
+}
+
+impl SeatStatus {
+    pub(super) fn of(
+        seat: &Seat,
+        role: Role,
+        doing: &str,
+        takeover: Option<Result<Loss, WhyNot>>,
+        outlook: &Outlook,
+    ) -> Self {
+        let Some(body) = seat.body() else { return Self { role: word(Role::Outsider).to_owned(), ..Self::default() } };
+        let state = seat.writer.published();
+        let published = state.seat;
+        let all = |authors: &[AuthorId]| authors.iter().map(ToString::to_string).collect();
+        let serving = *seat.serving.borrow();
+        Self {
+            seat: Some(body.seat.clone()),
+            term: body.term,
+            holder: Some(body.holder.to_string()),
+            shadow: body.shadow.map(|shadow| shadow.to_string()),
+            spares: all(&body.spares),
+            voters: all(&body.voters),
+            role: word(role).to_owned(),
+            doing: doing.to_owned(),
+            is_serving: serving.term == Some(body.term) && serving.is_leased() && !serving.is_draining,
+            staged: published.staged as u64,
+            log_size: published.log_size,
+            state_root: state.root.to_string(),
+            lag: outlook.lag(seat, role),
+            is_takeover_possible: takeover.as_ref().map(Result::is_ok),
+            takeover: takeover.map(|takeover| match takeover {
+                Ok(loss) => loss.to_string(),
+                Err(why) => format!("nobody could take over: {why}"),
+            }),
+            reason: body.reason,
+        }
+    }
+}
+
+/// All terms of the line, each checked against the one before.
+pub(super) fn history(seat: &Seat) -> Vec<SeatTermView> {
+    let published = seat.writer.published();
+    let (genesis, lattice) = (&seat.identity.genesis, seat.identity.lattice);
+    let mut before: Option<BodyHash> = None;
+    let shown = |term: &Term| {
+        let Certificate { body, warrant } = &term.certificate;
+        let (word, signatures) = match warrant {
+            Warrant::Votes(votes) => ("voters", votes.len()),
+            Warrant::Operators(approvals) => ("operators", approvals.by_admins(genesis, body).len()),
+        };
+        let follows = body.follows == before;
+        before = Some(term.hash);
+        SeatTermView {
+            term: body.term,
+            holder: body.holder.to_string(),
+            shadow: body.shadow.map(|shadow| shadow.to_string()),
+            spares: body.spares.iter().map(ToString::to_string).collect(),
+            cut: body.cut,
+            log_size: body.log_size,
+            reason: body.reason.clone(),
+            time_ms: body.time_ms,
+            warrant: word.to_owned(),
+            signatures: signatures as u64,
+            holds: follows && term.certificate.verify(genesis, lattice).is_ok(),
+            key: term.certificate.to_op().map(|op| op.key().to_string()).unwrap_or_default(),
+        }
+    };
+    published.membership.seats().terms().map(shown).collect()
+}
+
+const fn word(role: Role) -> &'static str {
+    match role {
+        Role::Holder => "holder",
+        Role::Shadow => "shadow",
+        Role::Spare => "spare",
+        Role::Voter => "voter",
+        Role::Outsider => "none",
+    }
+}

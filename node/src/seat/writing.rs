@@ -1,0 +1,442 @@
+//! A client's write of the seat, wherever it comes in: at the holder it is staged, elsewhere it is forwarded there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lattice::ids::AuthorId;
+use lattice::op::{Key, Op};
+use lattice::seat::message::{ForwardedWrite, SeatAnswer, SeatRequest};
+use lattice::seat::{Body, majority};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::Seat;
+use super::refusal::code;
+use crate::writer::job::{IdempotencyKey, Job, WriteError, Written};
+use crate::writer::seat::{Condition, EntryTag, SeatJob, Staging};
+use crate::writer::{Published, Reply};
+
+/// How long a write may wait for a holder, a lease and the shadow: a takeover takes less.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one try at one holder may take.
+const TRY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Pause between two tries.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a voter may take to have a commit, for one question.
+const QUORUM_WAIT: Duration = Duration::from_secs(2);
+
+/// When a write of the seat counts as acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Level {
+    /// Staged at the holder: lost if it dies now.
+    Local,
+    /// Staged at the shadow too, and in the holder's state.
+    #[default]
+    Shadow,
+    /// The same, and in the states of a majority of the voters.
+    Quorum,
+}
+
+impl Level {
+    /// Its name for clients.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Shadow => "shadow",
+            Self::Quorum => "quorum",
+        }
+    }
+
+    /// The level of this name.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Local, Self::Shadow, Self::Quorum].into_iter().find(|level| level.word() == word)
+    }
+}
+
+/// A write of the seat.
+#[derive(Debug, Clone)]
+pub struct SeatWrite {
+    /// The operations, applied together.
+    pub ops: Vec<Op>,
+    /// What must hold of the key of the first one.
+    pub condition: Condition,
+    /// The client's name for the write.
+    pub name: Option<IdempotencyKey>,
+    /// When to answer.
+    pub level: Level,
+}
+
+/// Why a write of the seat was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SeatWriteError {
+    /// There is no seat.
+    #[error("this lattice has no seat yet: an operator creates it with `lattice seat create`")]
+    NoSeat,
+    /// Nobody took it in time.
+    #[error("nobody can take writes of the seat now: {0}")]
+    NoHolder(String),
+    /// It is staged, and its fate is open.
+    #[error(
+        "the write is staged at the holder, and the shadow has not got it in time: it may still count. Send it again with \
+         the same Idempotency-Key to learn what became of it"
+    )]
+    Uncertain,
+    /// The holder said no.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The same, in words, from another node: which kind of refusal, and what it said.
+    #[error("{words}")]
+    Elsewhere {
+        /// The kind.
+        code: u64,
+        /// The words.
+        words: String,
+    },
+}
+
+/// Codes of the refusals of a write between nodes.
+mod write_code {
+    pub(super) const NOT_NOW: u64 = 10;
+    pub(super) const UNCERTAIN: u64 = 11;
+    pub(super) const CONDITION: u64 = 12;
+    pub(super) const KEY_REUSED: u64 = 13;
+    pub(super) const DEPOSED: u64 = 14;
+    pub(super) const BUSY: u64 = 15;
+    pub(super) const INVALID: u64 = 16;
+    pub(super) const DISK: u64 = 17;
+}
+
+impl SeatWriteError {
+    /// What it is called between nodes.
+    fn code(&self) -> u64 {
+        match self {
+            Self::NoSeat | Self::NoHolder(_) => write_code::NOT_NOW,
+            Self::Uncertain => write_code::UNCERTAIN,
+            Self::Elsewhere { code, .. } => *code,
+            Self::Write(error) => match error {
+                WriteError::NotHolder | WriteError::Stopping | WriteError::NotYetMember | WriteError::CatchingUp => {
+                    write_code::NOT_NOW
+                }
+                WriteError::ConditionFailed { .. } => write_code::CONDITION,
+                WriteError::KeyReused => write_code::KEY_REUSED,
+                WriteError::Deposed => write_code::DEPOSED,
+                WriteError::SeatBusy | WriteError::Clock(_) => write_code::BUSY,
+                WriteError::Store(_) => write_code::DISK,
+                WriteError::BadOp(_)
+                | WriteError::Verify(_)
+                | WriteError::NotAdmitted(_)
+                | WriteError::Empty
+                | WriteError::NoInvitation
+                | WriteError::NotAdmin => write_code::INVALID,
+            },
+        }
+    }
+
+    /// Whether another try, perhaps at another node, may succeed without the client knowing.
+    fn may_pass(&self) -> bool {
+        self.code() == write_code::NOT_NOW && !matches!(self, Self::NoSeat)
+    }
+
+    /// The kind of problem that clients are told.
+    pub fn kind(&self) -> SeatProblem {
+        match self.code() {
+            _ if *self == Self::NoSeat => SeatProblem::NoSeat,
+            write_code::CONDITION => SeatProblem::Condition,
+            write_code::KEY_REUSED => SeatProblem::KeyReused,
+            write_code::INVALID => SeatProblem::Invalid,
+            write_code::BUSY => SeatProblem::Busy,
+            write_code::DISK => SeatProblem::Disk,
+            write_code::UNCERTAIN => SeatProblem::Uncertain,
+            _ => SeatProblem::NoHolder,
+        }
+    }
+}
+
+/// Kinds of refused writes that clients tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeatProblem {
+    /// The condition does not hold.
+    Condition,
+    /// The name was used for another request.
+    KeyReused,
+    /// No seat takes such a write.
+    Invalid,
+    /// Too much at once.
+    Busy,
+    /// The holder's disk.
+    Disk,
+    /// Nobody knows yet.
+    Uncertain,
+    /// There is no seat.
+    NoSeat,
+    /// Nobody takes writes now.
+    NoHolder,
+}
+
+impl Seat {
+    /// Writes, at the holder or through it.
+    ///
+    /// # Errors
+    ///
+    /// [`SeatWriteError`]; after [`SeatWriteError::Uncertain`] the write may count.
+    pub async fn write(&self, mut write: SeatWrite) -> Result<Written, SeatWriteError> {
+        // Tries of our own must not become two writes.
+        if write.name.is_none() {
+            write.name = random_name();
+        }
+        let until = Instant::now() + WRITE_TIMEOUT;
+        loop {
+            let why = match self.try_write(&write, until).await {
+                Err(error) if error.may_pass() && Instant::now() < until => error,
+                done => return done,
+            };
+            tracing::debug!(%why, "a write of the seat is tried again");
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn try_write(&self, write: &SeatWrite, until: Instant) -> Result<Written, SeatWriteError> {
+        let body = self.body().ok_or(SeatWriteError::NoSeat)?;
+        if body.holder == self.own() {
+            return self.write_here(write, &body, until).await;
+        }
+        self.forward(write, &body, until).await
+    }
+
+    /// At the holder.
+    pub(super) async fn write_here(
+        &self,
+        write: &SeatWrite,
+        body: &Body,
+        until: Instant,
+    ) -> Result<Written, SeatWriteError> {
+        let serving = *self.serving.borrow();
+        if serving.is_draining {
+            return Err(SeatWriteError::NoHolder("the seat is moving to another node".to_owned()));
+        }
+        if serving.term != Some(body.term) || !serving.is_leased() {
+            return Err(SeatWriteError::NoHolder("its holder has no lease now".to_owned()));
+        }
+        if !serving.has_shadow && write.level != Level::Local {
+            let why = "its shadow is out of reach, and without it a takeover could lose the write";
+            return Err(SeatWriteError::NoHolder(why.to_owned()));
+        }
+        let (reply, answer) = oneshot::channel();
+        let staging = Staging {
+            ops: write.ops.clone(),
+            condition: write.condition,
+            idempotency: write.name.clone(),
+            is_local: write.level == Level::Local,
+            reply: Reply(reply),
+        };
+        if !self.writer.send(Job::Seat(SeatJob::Stage(staging))).await {
+            return Err(WriteError::Stopping.into());
+        }
+        let written = match tokio::time::timeout_at(until, answer).await {
+            Ok(answered) => answered.unwrap_or(Err(WriteError::Stopping))?,
+            Err(_) => return Err(SeatWriteError::Uncertain),
+        };
+        if write.level == Level::Quorum {
+            self.await_quorum(body, written.seq, until).await?;
+        }
+        Ok(written)
+    }
+
+    /// Waits until a majority of the voters have a commit of this node's in their states.
+    async fn await_quorum(&self, body: &Body, seq: u64, until: Instant) -> Result<(), SeatWriteError> {
+        let own = self.own();
+        let mut waiting: Vec<AuthorId> = body.voters.iter().copied().filter(|voter| *voter != own).collect();
+        let mut have = body.voters.len() - waiting.len();
+        while have < majority(body.voters.len()) {
+            if Instant::now() >= until {
+                return Err(SeatWriteError::Uncertain);
+            }
+            let wait_ms = u64::try_from(QUORUM_WAIT.as_millis()).unwrap_or_default();
+            let request = SeatRequest::Await { author: own, term: body.term, seq, wait_ms };
+            let asked = waiting.iter().map(|voter| self.ask(*voter, &request, QUORUM_WAIT * 2));
+            let answers = futures::future::join_all(asked).await;
+            let has = |answer: &Result<SeatAnswer, _>| matches!(answer, Ok(SeatAnswer::Done));
+            have += answers.iter().filter(|answer| has(answer)).count();
+            let mut answers = answers.iter();
+            waiting.retain(|_| !answers.next().is_some_and(has));
+        }
+        Ok(())
+    }
+
+    /// At any other node: the holder is asked as one member asks another.
+    async fn forward(&self, write: &SeatWrite, body: &Body, until: Instant) -> Result<Written, SeatWriteError> {
+        let (condition, tag) = match write.condition {
+            Condition::Always => (0, None),
+            Condition::Absent => (1, None),
+            Condition::Present => (2, None),
+            Condition::Is(EntryTag { commit, op_index }) => (3, Some((commit, u64::from(op_index)))),
+        };
+        let level = match write.level {
+            Level::Local => 0,
+            Level::Shadow => 1,
+            Level::Quorum => 2,
+        };
+        let forwarded = ForwardedWrite {
+            ops: write.ops.iter().map(Op::encode).collect(),
+            condition,
+            tag,
+            name: write.name.as_ref().map(|name| name.as_str().to_owned()),
+            level,
+        };
+        let request = SeatRequest::Write(Box::new(forwarded));
+        let within = TRY_TIMEOUT.min(until.saturating_duration_since(Instant::now()));
+        let answered = tokio::select! {
+            answered = self.ask(body.holder, &request, within) => answered,
+            // The holder that was asked may be gone for good.
+            () = self.term_after(body.term) => {
+                return Err(SeatWriteError::NoHolder("the seat moved to another node meanwhile".to_owned()));
+            }
+        };
+        match answered {
+            Ok(SeatAnswer::Written { commit, seq, time_ms, log_position, root, entries }) => {
+                Ok(Written { commit, seq, time_ms, log_position, root, entries })
+            }
+            Ok(SeatAnswer::Refused(refusal)) if refusal.code == code::OTHER_TERM => {
+                Err(SeatWriteError::NoHolder(refusal.words))
+            }
+            Ok(SeatAnswer::Refused(refusal)) => {
+                Err(SeatWriteError::Elsewhere { code: refusal.code, words: refusal.words })
+            }
+            Ok(_) => Err(SeatWriteError::NoHolder("its holder answered another question".to_owned())),
+            // Named writes may be sent again.
+            Err(why) => Err(SeatWriteError::NoHolder(why.to_string())),
+        }
+    }
+
+    /// Reads a key at the holder under its lease; the entry as the API shows it, in JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`SeatWriteError`].
+    pub async fn read(&self, key: &Key) -> Result<Option<Vec<u8>>, SeatWriteError> {
+        let until = Instant::now() + TRY_TIMEOUT;
+        loop {
+            let why = match self.try_read(key).await {
+                Err(error) if error.may_pass() && Instant::now() < until => error,
+                done => return done,
+            };
+            tracing::debug!(%why, "a read of the seat is tried again");
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn try_read(&self, key: &Key) -> Result<Option<Vec<u8>>, SeatWriteError> {
+        let body = self.body().ok_or(SeatWriteError::NoSeat)?;
+        if body.holder == self.own() {
+            return self.read_here(key, &body).await;
+        }
+        let request = SeatRequest::Read { key: key.as_str().to_owned() };
+        let answered = tokio::select! {
+            answered = self.ask(body.holder, &request, TRY_TIMEOUT) => answered,
+            () = self.term_after(body.term) => {
+                return Err(SeatWriteError::NoHolder("the seat moved to another node meanwhile".to_owned()));
+            }
+        };
+        match answered {
+            Ok(SeatAnswer::Entry(entry)) => Ok(entry),
+            Ok(SeatAnswer::Refused(refusal)) => {
+                Err(SeatWriteError::Elsewhere { code: refusal.code, words: refusal.words })
+            }
+            Ok(_) => Err(SeatWriteError::NoHolder("its holder answered another question".to_owned())),
+            Err(why) => Err(SeatWriteError::NoHolder(why.to_string())),
+        }
+    }
+
+    /// At the holder: first the value, then the look at the lease. Were it the other way, the lease could end in between
+    /// and another node write.
+    async fn read_here(&self, key: &Key, body: &Body) -> Result<Option<Vec<u8>>, SeatWriteError> {
+        let entry = self.reader.entry(key).await.map_err(|error| SeatWriteError::Write(error.into()))?;
+        let serving = *self.serving.borrow();
+        if serving.term != Some(body.term) || !serving.is_leased() {
+            return Err(SeatWriteError::NoHolder("its holder has no lease now".to_owned()));
+        }
+        let json = |entry| serde_json::to_vec(&crate::api::shown::entry(entry)).unwrap_or_default();
+        Ok(entry.map(json))
+    }
+
+    /// Answers another node's read.
+    pub(super) async fn take_read(&self, key: &str) -> SeatAnswer {
+        let Some(body) = self.body().filter(|body| body.holder == self.own()) else {
+            return self.refuse_write(&SeatWriteError::NoHolder("this node does not hold it".to_owned()));
+        };
+        let read = match Key::new(key) {
+            Ok(key) => self.read_here(&key, &body).await,
+            Err(error) => Err(SeatWriteError::Write(error.into())),
+        };
+        match read {
+            Ok(entry) => SeatAnswer::Entry(entry),
+            Err(error) => self.refuse_write(&error),
+        }
+    }
+
+    /// Waits until a higher term is settled.
+    async fn term_after(&self, term: u64) {
+        let mut states = self.writer.watch();
+        let is_higher = |state: &Arc<Published>| {
+            state.membership.seats().current().is_some_and(|current| current.certificate.body.term > term)
+        };
+        // A stopping node's requests end by themselves.
+        if states.wait_for(is_higher).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// A write that another node forwards.
+    pub(super) async fn take_forwarded(&self, forwarded: ForwardedWrite) -> SeatAnswer {
+        let ForwardedWrite { ops, condition, tag, name, level } = forwarded;
+        let Ok(ops) = ops.iter().map(|op| Op::decode(op)).collect::<Result<Vec<_>, _>>() else {
+            return self.refuse_write(&SeatWriteError::Elsewhere {
+                code: write_code::INVALID,
+                words: "an operation does not decode".to_owned(),
+            });
+        };
+        let tag = tag.and_then(|(commit, index)| Some(EntryTag { commit, op_index: u32::try_from(index).ok()? }));
+        let condition = match (condition, tag) {
+            (1, _) => Condition::Absent,
+            (2, _) => Condition::Present,
+            (3, Some(tag)) => Condition::Is(tag),
+            _ => Condition::Always,
+        };
+        let level = match level {
+            0 => Level::Local,
+            1 => Level::Shadow,
+            _ => Level::Quorum,
+        };
+        let write = SeatWrite { ops, condition, name: name.as_deref().and_then(IdempotencyKey::new), level };
+        let Some(body) = self.body().filter(|body| body.holder == self.own()) else {
+            return self.refuse_write(&SeatWriteError::NoHolder("this node does not hold it".to_owned()));
+        };
+        match self.write_here(&write, &body, Instant::now() + TRY_TIMEOUT).await {
+            Ok(Written { commit, seq, time_ms, log_position, root, entries }) => {
+                SeatAnswer::Written { commit, seq, time_ms, log_position, root, entries }
+            }
+            Err(error) => self.refuse_write(&error),
+        }
+    }
+
+    fn refuse_write(&self, error: &SeatWriteError) -> SeatAnswer {
+        SeatAnswer::Refused(Box::new(lattice::seat::message::SeatRefusal {
+            code: error.code(),
+            term: 0,
+            wait_ms: 0,
+            holder: self.body().map(|body| body.holder),
+            words: error.to_string(),
+            carrier: self.carrier(),
+        }))
+    }
+}
+
+/// A name that no other write has, for a write that its client did not name.
+fn random_name() -> Option<IdempotencyKey> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    IdempotencyKey::new(&format!("forwarded-{}", data_encoding::HEXLOWER.encode(&bytes)))
+}

@@ -78,7 +78,7 @@ def read_policy(text):
     return logs, voices, quorum[0]
 
 def judge(text, lines, policy):
-    """Who signed a checkpoint's text, with times, if the policy accepts that. Lines of unknown keys mean nothing."""
+    """Who cosigned a checkpoint, with times, if that is enough. Lines of unknown keys, or of the log's own, mean nothing."""
     def times(key, domain=""):  # one for each line of this key: a line that does not hold spoils all
         for raw in [unbase64(raw) for _, name, raw in lines if (name, unbase64(raw)[:4]) == key[:2]]:
             time = int.from_bytes(raw[4:-64], "big")
@@ -92,7 +92,7 @@ def judge(text, lines, policy):
     require(any([[*times(key)] for key in known]), "the log did not sign the checkpoint")
     for name, voice, least in voices:
         signed = sorted(voice & {*there}) if least else [*times(voice, "cosignature/v1\ntime {}\n")]
-        if len(signed) >= max(least, 1):
+        if len(signed) >= max(least, 1) and (least or voice[2] not in {public for _, _, public in known}):
             there[name] = 0 if least else max(signed)
     if quorum not in there:
         raise Undecided(f"the quorum {quorum} is not reached, only {[*there][1:]}")

@@ -21,8 +21,8 @@ const LATTICE_DIGITS: usize = 16;
 const AUTHOR_DIGITS: usize = 32;
 
 /// The name of a node's log, and of the key that signs it: the first 16 digits of the lattice id, a slash, and the first
-/// 32 digits of the author, with `/2`, `/3` … behind it for the logs that a node opened because it could no longer tell
-/// what it had signed. The name of the first is that of the node as a witness too; key ids tell the two apart.
+/// 32 digits of the author, with a slash and a greater number behind it (the time, in milliseconds since 1970) for a log that
+/// a node opened because it could no longer tell what it had signed. The name of the first is that of the node as a witness too; key ids tell the two apart.
 pub fn origin(lattice: &LatticeId, author: &AuthorId, opening: u64) -> KeyName {
     let (mut name, author) = (lattice.to_string(), author.to_string());
     name.truncate(LATTICE_DIGITS);

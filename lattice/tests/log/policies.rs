@@ -232,3 +232,20 @@ fn the_policy_of_a_lattice_reads_back_and_asks_for_its_threshold() {
     assert_eq!(Policy::of_members(vec![], twice, 1), Err(NoPolicy::Twice(witness(1))));
     assert_eq!(Policy::of_members(vec![witness(1)], vec![], 0), Err(NoPolicy::Kind(witness(1))));
 }
+
+#[test]
+fn a_log_is_no_witness_of_its_own() {
+    // Each member's log and witness have one public key. A node that cosigned its own checkpoint was one voice of its quorum,
+    // and with two members the only one that was needed.
+    let own = key("w.example", KeyKind::Cosigner, 1);
+    let text = format!("log $log\nwitness own {own}\nwitness other $1\ngroup members 1 own other\nquorum members\n");
+    let mut alone = checkpoint(&leaves(5));
+    let line = alone.cosign(100, own.name(), &secret(1));
+    alone.add(line, &own).expect("it holds");
+    assert!(matches!(policy(&text).judge(&alone), Err(Refused::Quorum { .. })));
+    let mut both = alone.clone();
+    let line = both.cosign(100, witness(1).name(), &secret(11));
+    both.add(line, &witness(1)).expect("it holds");
+    let judged = policy(&text).judge(&both).expect("another one vouches");
+    assert_eq!(judged.witnesses.len(), 1);
+}

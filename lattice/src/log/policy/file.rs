@@ -36,7 +36,7 @@ pub enum BadLine {
     #[error("byte {0:#04x} is not allowed: write plain text with tabs and newlines only, no carriage returns")]
     Control(u8),
     /// An unknown first word.
-    #[error("begin with log, witness, group, quorum or #, not with {0:?}")]
+    #[error("begin with log, witness, group, quorum or #, not with \"{0}\"")]
     Keyword(Word),
     /// A word beyond the bound.
     #[error("a name or URL has at most {POLICY_WORD_BYTES_MAX} bytes; shorten it")]

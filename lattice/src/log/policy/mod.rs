@@ -241,7 +241,8 @@ impl Policy {
     }
 
     /// Whether a checkpoint is valid: signed by a log of the policy, and cosigned by its quorum. A line of any key of
-    /// the policy that does not hold condemns it, needed or not.
+    /// the policy that does not hold condemns it, needed or not. A log is no witness of its own: a cosignature by the
+    /// public key that signed as the log does not count.
     ///
     /// # Errors
     ///
@@ -253,7 +254,8 @@ impl Policy {
         for (witness, is_there) in self.witnesses.iter().zip(&mut is_there) {
             let name = &witness.name;
             let time_s = signed.cosigned_by(&witness.key);
-            if let Some(time_s) = time_s.map_err(|_| Refused::Cosignature { name: name.clone() })? {
+            let time_s = time_s.map_err(|_| Refused::Cosignature { name: name.clone() })?;
+            if let Some(time_s) = time_s.filter(|_| witness.key.public() != log.public()) {
                 *is_there = true;
                 witnesses.push(Cosigned { name: name.clone(), time_s });
             }

@@ -78,7 +78,7 @@ def read_policy(text):
     return logs, voices, quorum[0]
 
 def judge(text, lines, policy):
-    """Who cosigned a checkpoint, with times, if that is enough. Lines of unknown keys, or of the log's own, mean nothing."""
+    """Who cosigned a checkpoint, with times, if that is enough. Lines of unknown keys, or of its log's, mean nothing."""
     def times(key, domain=""):  # one for each line of this key: a line that does not hold spoils all
         for raw in [unbase64(raw) for _, name, raw in lines if (name, unbase64(raw)[:4]) == key[:2]]:
             time = int.from_bytes(raw[4:-64], "big")

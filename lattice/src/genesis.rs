@@ -160,8 +160,8 @@ impl Genesis {
             (
                 self.seat_prefixes
                     .iter()
-                    .all(|p| p.len() <= 64 && p.len() > 1 && p.ends_with('/') && !p.starts_with('@')),
-                "a seat prefix is 2 to 64 bytes, ends in '/' and does not start with '@'",
+                    .all(|prefix| prefix.strip_suffix('/').is_some_and(is_seat_name) && !prefix.starts_with('@')),
+                "a seat prefix is 2 to 64 bytes of text, ends in '/', does not start with '@' and is no author's name",
             ),
             (self.limits.are_within_format(), "a limit is zero or beyond what the format allows"),
         ];
@@ -175,6 +175,13 @@ impl Genesis {
 /// Whether `text` can name a lattice or a node: short, visible, one line.
 pub fn is_name(text: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// Whether `text` can name a seat: it stands in keys, in notes that operators sign, and in the name of the seat's log,
+/// where 32 digits would be a node's.
+pub fn is_seat_name(text: &str) -> bool {
+    let is_digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (1..NAME_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control) && !is_digits
 }
 
 impl Member {

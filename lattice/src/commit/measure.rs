@@ -8,7 +8,7 @@ use crate::genesis::Genesis;
 use crate::ids::OpHash;
 use crate::keys::SIGNATURE_BYTES;
 use crate::limits::COMMIT_BYTES_MAX;
-use crate::membership::MEMBER_PREFIX;
+use crate::membership::is_change_key;
 use crate::op::Op;
 
 /// Bytes around header, signature and slots in an encoded commit (9 at most), and before it in a message (5).
@@ -45,7 +45,7 @@ impl Commit {
                 return Err(VerifyError::RepeatedKey(op.key().to_string()));
             }
             // A change has its own bound: limits for small entries must not shut the door to new members.
-            if op.key().as_str().starts_with(MEMBER_PREFIX) {
+            if is_change_key(op.key().as_str()) {
                 continue;
             }
             within("a key's length in bytes", op.key().as_str().len(), limits.key_bytes)?;

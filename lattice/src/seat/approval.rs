@@ -77,7 +77,8 @@ impl Approvals {
         Self(lines.iter().filter_map(|line| SignatureLine::parse(line)).collect())
     }
 
-    /// The admins of the genesis whose signatures hold. A line by an admin's key that does not hold spoils all.
+    /// The admins of the genesis whose signatures hold. A line by an admin's key that does not hold
+    /// takes that admin's word, no other's.
     pub fn by_admins(&self, genesis: &Genesis, body: &Body) -> BTreeSet<AuthorId> {
         let Ok(note) = self.to_note(body) else { return BTreeSet::new() };
         let admins = genesis.members.iter().filter(|member| genesis.admins.contains(&member.author));

@@ -7,6 +7,7 @@ use serde_bytes::ByteArray;
 
 use super::certificate::CERTIFICATE_BYTES_MAX;
 use crate::codec::{self, DecodeError};
+use crate::genesis::is_seat_name;
 use crate::ids::{AuthorId, LatticeId, sha256};
 use crate::keys::{AuthorKey, SIGNATURE_BYTES, is_signed_by};
 use crate::merkle::Digest;
@@ -94,6 +95,7 @@ impl Body {
         let reads_as_line = !self.reason.chars().any(char::is_control) && self.reason.len() <= REASON_BYTES_MAX;
         let rules = [
             ((1..=i64::MAX as u64).contains(&self.term), "a term is a number from 1 on"),
+            (is_seat_name(&self.seat), "a seat is named by 1 to 63 bytes of text"),
             (mirrors.iter().collect::<BTreeSet<_>>().len() == mirrors.len(), "shadow and spares are different nodes"),
             (!mirrors.contains(&&self.holder), "the holder can't be its own shadow or spare"),
             (self.spares.len() <= SPARES_MAX, "a seat has at most 8 spares"),

@@ -144,6 +144,23 @@ pub(crate) fn records_file() -> Value {
             Event::Renamed { origin: "old/origin".into(), size: 300, root: [4; 32] },
             json!({ "renamed": ["old/origin", 300, json::hex([4; 32])] }),
         ),
+        (
+            "the seat moved",
+            Event::Seat {
+                old_term: 3,
+                new_term: 4,
+                step: "won".into(),
+                reason: "the holder is silent".into(),
+                votes: 2,
+                lag: Some(1),
+            },
+            json!({ "seat": [3, 4, "won", "the holder is silent", 2, 1] }),
+        ),
+        (
+            "a term came that another node stood for",
+            Event::Seat { old_term: 3, new_term: 4, step: "learnt".into(), reason: "".into(), votes: 0, lag: None },
+            json!({ "seat": [3, 4, "learnt", "", 0, null] }),
+        ),
         ("entries were damaged", Event::Damaged { dropped: 2 }, json!({ "damaged": [2] })),
     ];
     let case = |(name, event, told): (&str, Event, Value)| {

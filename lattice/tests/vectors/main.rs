@@ -11,6 +11,7 @@ mod http;
 mod json;
 mod membership;
 mod refused;
+mod seats;
 mod states;
 mod world;
 
@@ -29,6 +30,7 @@ use lattice::hello::{Hello, JoinAnswer, JoinRequest};
 use lattice::membership::Change;
 use lattice::op::Op;
 use lattice::record::Record;
+use lattice::seat::{Body, Certificate};
 use lattice::ticket::Ticket;
 use lattice::transfer::Part;
 use lattice::tree::prefix::{Prefix, PrefixWire};
@@ -62,6 +64,8 @@ fn again(kind: &str, bytes: &[u8]) -> Option<Vec<u8>> {
         "commit" => Commit::decode(bytes).ok().map(|v| v.encode()),
         "entry" => Entry::decode(bytes).ok().map(|v| v.encode()),
         "genesis" => Genesis::decode(bytes).ok().map(|v| v.encode()),
+        "body" => Body::decode(bytes).ok().map(|v| v.encode()),
+        "certificate" => Certificate::decode(bytes).ok().map(|v| v.encode()),
         "change" => Change::decode(bytes).ok().map(|v| v.encode()),
         "chain" => Chain::decode(bytes).ok().map(|v| v.encode()),
         "head" => SignedHead::decode(bytes).ok().map(|v| v.encode()),
@@ -106,6 +110,7 @@ fn every_file_says_what_the_code_does() {
         ("proofs.json", None, states::proofs_file()),
         ("prefixes.json", Some("prefix"), states::prefixes_file()),
         ("membership.json", Some("change"), membership::file()),
+        ("seats.json", None, seats::file()),
         ("chains.json", Some("chain"), chains::chains_file()),
         ("equivocations.json", Some("equivocation"), chains::equivocations_file()),
         ("heads.json", Some("head"), chains::heads_file()),
@@ -123,6 +128,18 @@ fn every_file_says_what_the_code_does() {
         assert_file(file, &expected);
         if let Some(kind) = kind {
             assert_decodes(kind, &expected);
+        }
+    }
+}
+
+#[test]
+fn certificates_and_their_bodies_have_one_encoding() {
+    for case in cases(&seats::file()).iter().filter(|case| case["bytes"].is_string()) {
+        for (kind, bytes) in
+            [("certificate", &case["bytes"]), ("change", &case["bytes"]), ("body", &case["body_bytes"])]
+        {
+            let bytes = json::bytes(bytes);
+            assert_eq!(again(kind, &bytes), Some(bytes), "{kind}: {}", case["name"]);
         }
     }
 }

@@ -9,8 +9,8 @@ use lattice::transfer::Part;
 use serde_json::{Value, json};
 
 use crate::commits::{commit, some_ops};
-use crate::json;
 use crate::world::{founded, keys, written};
+use crate::{json, seats};
 
 /// `bytes` with `from` replaced by `to` at its first place.
 fn with(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
@@ -153,7 +153,7 @@ fn over_http() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 }
 
 pub(crate) fn file() -> Value {
-    let all = [ops(), signed(), documents(), sent(), over_http()].concat();
+    let all = [ops(), signed(), documents(), seats::refused(), sent(), over_http()].concat();
     let case =
         |(kind, why, bytes): (&str, &str, Vec<u8>)| json!({ "kind": kind, "why": why, "bytes": json::hex(bytes) });
     json!({ "cases": all.into_iter().map(case).collect::<Vec<_>>() })

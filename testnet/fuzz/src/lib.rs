@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 use lattice::commit::Commit;
 use lattice::genesis::Genesis;
 use lattice::keys::NodeKeys;
+use lattice::limits::KEY_BYTES_MAX;
+use lattice::seat::{Certificate, SEAT_PREFIX};
 
 /// Panics if `bytes` decode to something that encodes to other bytes.
 pub fn one_encoding<T>(bytes: &[u8], again: Option<(T, Vec<u8>)>) -> Option<T> {
@@ -53,4 +55,12 @@ pub fn verify(commit: Commit) {
     });
     let lattice = commit.signed().header().lattice;
     let _ = commit.verify_for(genesis, lattice);
+}
+
+/// Whether a certificate has a key of its own, unless its seat is none that a key could hold: no genesis names such a one.
+pub fn has_key(certificate: &Certificate) -> bool {
+    const TERM_AND_HASH_BYTES: usize = 1 + 19 + 1 + 64;
+    let seat = &certificate.body.seat;
+    let fits = !seat.contains('\0') && SEAT_PREFIX.len() + seat.len() + TERM_AND_HASH_BYTES <= KEY_BYTES_MAX;
+    certificate.to_op().is_ok() == fits
 }

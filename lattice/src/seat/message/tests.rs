@@ -1,0 +1,69 @@
+//! Messages read back, and nothing else does.
+
+use super::*;
+use crate::ids::{AuthorId, CommitId, StateRoot};
+use crate::keys::SIGNATURE_BYTES;
+
+#[test]
+fn every_message_reads_back_and_nothing_else_does() {
+    let position = MirrorPosition { log_size: 3, log_root: [4; 32], staged: (1, 9) };
+    let write = ForwardedWrite {
+        ops: vec![vec![1, 2]],
+        condition: 3,
+        tag: Some((CommitId([5; 32]), 1)),
+        name: Some("once".to_owned()),
+        level: 1,
+    };
+    let body = crate::seat::tests::first_body().hash();
+    let requests = [
+        SeatRequest::Vote { body: vec![7], carrier: Some(vec![8]) },
+        SeatRequest::Renew { body, ticket: TicketWire(1, 2), carrier: None },
+        SeatRequest::Release { ticket: TicketWire(1, 2) },
+        SeatRequest::Inquire,
+        SeatRequest::Fetch { term: 1, position, is_bare: true, wait_ms: 9 },
+        SeatRequest::Write(Box::new(write)),
+        SeatRequest::HandOver { term: 1, staged_seq: 2 },
+        SeatRequest::Probe { carrier: None },
+        SeatRequest::Stood { term: 3 },
+        SeatRequest::Read { key: "green/k".to_owned() },
+        SeatRequest::Await { author: AuthorId([1; 32]), term: 1, seq: 2, wait_ms: 3 },
+    ];
+    for request in requests {
+        let bytes = request.encode();
+        assert_eq!(SeatRequest::decode(&bytes), Ok(request));
+        assert!(SeatRequest::decode(&[&bytes[..], &[0]].concat()).is_err());
+        assert!(SeatRequest::decode(&bytes[..bytes.len() - 1]).is_err());
+    }
+    let refusal =
+        SeatRefusal { code: 1, term: 2, wait_ms: 3, holder: None, words: "why".to_owned(), carrier: Some(vec![1]) };
+    let batch = Batch {
+        records: vec![BatchRecord { record: vec![1], commits: vec![vec![2], vec![]] }],
+        staged: vec![BatchStaged { commit: vec![3], name: None }],
+        log_size: 4,
+        last: (1, 5),
+        is_released: false,
+        is_behind: true,
+    };
+    let (commit, root) = (CommitId([1; 32]), StateRoot([2; 32]));
+    let answers = [
+        SeatAnswer::Refused(Box::new(refusal)),
+        SeatAnswer::Voted([3; SIGNATURE_BYTES]),
+        SeatAnswer::Done,
+        SeatAnswer::Lease {
+            rest_ms: 1,
+            lease: Some((AuthorId([4; 32]), 5)),
+            certified_term: 6,
+            ballot_term: 7,
+            released_by: None,
+        },
+        SeatAnswer::Probed { log_size: 1, waiting: 2, is_sound: true, disk_free: None, memory_free: Some(3) },
+        SeatAnswer::Batch(Box::new(batch)),
+        SeatAnswer::Written { commit, seq: 1, time_ms: 2, log_position: 3, root, entries: 4 },
+        SeatAnswer::Entry(Some(b"{}".to_vec())),
+    ];
+    for answer in answers {
+        let bytes = answer.encode();
+        assert_eq!(SeatAnswer::decode(&bytes), Ok(answer));
+        assert!(SeatAnswer::decode(&bytes[..bytes.len() - 1]).is_err());
+    }
+}

@@ -10,24 +10,24 @@ use lattice::log::checkpoint::{SignedCheckpoint, origin};
 use lattice::log::evidence::ForkEvidence;
 use lattice::log::note::{KeyKind, VerifierKey};
 use lattice::op::Op as LatticeOp;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, Connection, Row};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, Row};
 use testnet::client::Op;
 use testnet::deadline;
 use testnet::process::{Launch, Node};
 
+use crate::flips::{self, Columns};
 use crate::following::keys;
-use crate::stage::{Ended, SOON, Stage, ended, lattice, program};
+use crate::program::{Ended, SOON, program};
+use crate::seated;
+use crate::stage::Stage;
 
 async fn audit(stage: &Stage) -> Ended {
-    let dir = stage.node.dir().to_str().expect("text").to_owned();
-    let policy = stage.named("policy");
-    ended(lattice(&["audit", "--db", &dir, "--deep", "--json", "--policy", &policy])).await
+    flips::audit(stage.node.dir(), &stage.named("policy")).await
 }
 
 async fn database(stage: &Stage) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(stage.node.dir().join("state.db"));
-    SqliteConnection::connect_with(&options).await.expect("a database")
+    flips::database(stage.node.dir()).await
 }
 
 /// A stopped node that holds something in every table.
@@ -101,7 +101,7 @@ async fn keep_what_speaks_against_others(stage: &Stage, other: &NodeKeys) {
 }
 
 /// Each column that something binds, and a row of its table.
-const BOUND: [(&str, &str, &[&str]); 16] = [
+const BOUND: [Columns; 16] = [
     ("state", "id = 1", &["id", "lattice", "root", "entries"]),
     ("authors", "id = 1", &["id", "author"]),
     ("commits", "id = 100", &["id", "author", "term", "seq", "header", "signature", "live", "first_entry", "span"]),
@@ -121,103 +121,28 @@ const BOUND: [(&str, &str, &[&str]); 16] = [
 ];
 
 /// The same of columns where only some bytes are bound, with the byte that is flipped.
-const BOUND_IN_PART: [(&str, &str, &str); 4] = [
-    ("answers", "1 = 1", "answer"),
-    ("invitations", "redeemed_by IS NOT NULL", "redeemed_by"),
-    ("forks", "1 = 1", "origin"),
-    ("forks", "1 = 1", "evidence"),
+const BOUND_IN_PART: [Columns; 3] = [
+    ("answers", "1 = 1", &["answer"]),
+    ("invitations", "redeemed_by IS NOT NULL", &["redeemed_by"]),
+    ("forks", "1 = 1", &["origin", "evidence"]),
 ];
 
 /// Columns that nothing binds, as the help says.
-const UNBOUND: [(&str, &[&str]); 5] = [
+const UNBOUND: [(&str, &[&str]); 6] = [
     ("invitations", &["secret_hash", "created_ms"]),
     ("answers", &["id", "name", "request_hash"]),
     ("forks", &["found_ms"]),
     ("quarantine", &["id"]),
+    ("staged", &["name"]),
     ("_sqlx_migrations", &["installed_on", "execution_time"]),
 ];
-
-/// Values of a column with one byte flipped: in the middle of text and bytes; of a number, one of the lower half that makes
-/// no other row's key, and the lowest one.
-fn flipped(row: &sqlx::sqlite::SqliteRow) -> Vec<Flipped> {
-    match row.get::<&str, _>(1) {
-        "integer" => {
-            let number: i64 = row.get(0);
-            vec![Flipped::Number(number ^ (1 << 32)), Flipped::Number(number ^ 1)]
-        }
-        "text" => {
-            let mut bytes = row.get::<String, _>(0).into_bytes();
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 1;
-            vec![Flipped::Text(String::from_utf8(bytes).expect("ASCII"))]
-        }
-        "blob" => {
-            let bytes: Vec<u8> = row.get(0);
-            let places = [0, bytes.len() / 2, bytes.len() - 1];
-            let flip = |at: usize| {
-                Flipped::Bytes(bytes.iter().enumerate().map(|(i, b)| if i == at { b ^ 1 } else { *b }).collect())
-            };
-            places.map(flip).into()
-        }
-        other => panic!("a column holds {other}"),
-    }
-}
-
-#[derive(Debug, Clone)]
-enum Flipped {
-    Number(i64),
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-async fn update(database: &mut SqliteConnection, sql: String, value: Flipped) -> Result<u64, sqlx::Error> {
-    let query = sqlx::query(AssertSqlSafe(sql));
-    let query = match value {
-        Flipped::Number(number) => query.bind(number),
-        Flipped::Text(text) => query.bind(text),
-        Flipped::Bytes(bytes) => query.bind(bytes),
-    };
-    query.execute(database).await.map(|done| done.rows_affected())
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_byte_in_any_bound_column_is_found_with_its_table() {
     let stage = filled().await;
-    let audited = audit(&stage).await;
-    assert_eq!((audited.code, &audited.json()["flaws"]), (0, &serde_json::json!([])), "{audited:?}");
-    let whole = stage.file("whole.db");
-    std::fs::copy(stage.node.dir().join("state.db"), &whole).expect("copied");
-    let of_table = BOUND.iter().flat_map(|(table, row, columns)| columns.iter().map(|column| (*table, *row, *column)));
-    let (mut tried, mut missed) = (0, Vec::new());
-    for (table, row, column) in of_table.chain(BOUND_IN_PART) {
-        let mut connection = database(&stage).await;
-        let sql = format!("SELECT {column}, typeof({column}) FROM {table} WHERE {row} LIMIT 1");
-        let found = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut connection).await;
-        let values = flipped(&found.unwrap_or_else(|error| panic!("{table} {row}: {error}")));
-        connection.close().await.expect("closed");
-        for value in values {
-            let mut connection = database(&stage).await;
-            let shown = format!("{table}.{column} where {row}: {value:?}");
-            let one = format!("UPDATE {table} SET {column} = ? WHERE {row}");
-            // A number that another row has is no flip that SQLite can store.
-            let updated = update(&mut connection, one, value).await;
-            connection.close().await.expect("closed");
-            if updated.is_err() {
-                continue;
-            }
-            tried += 1;
-            let audited = audit(&stage).await;
-            let says = audited.json()["flaws"].to_string();
-            if audited.code != 1 || !says.contains(&format!("\"table\":\"{table}\"")) {
-                missed.push(format!("{shown}: {}", says.chars().take(500).collect::<String>()));
-            }
-            for file in ["state.db-wal", "state.db-shm"] {
-                let _ = std::fs::remove_file(stage.node.dir().join(file));
-            }
-            std::fs::copy(&whole, stage.node.dir().join("state.db")).expect("restored");
-        }
-    }
-    assert!(missed.is_empty(), "{} of {tried} missed:\n{}", missed.len(), missed.join("\n"));
+    let in_part = BOUND_IN_PART.iter().map(|(table, row, columns)| (*table, *row, *columns));
+    let missed = flips::missed(stage.node.dir(), &stage.named("policy"), BOUND.into_iter().chain(in_part)).await;
+    assert!(missed.is_empty(), "missed:\n{}", missed.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,8 +155,9 @@ async fn every_column_is_either_bound_or_named_as_one_that_nothing_binds() {
     connection.close().await.expect("closed");
     for row in columns {
         let (table, column): (&str, &str) = (row.get(0), row.get(1));
-        let is_bound = BOUND.iter().any(|(t, _, columns)| *t == table && columns.contains(&column));
-        let is_in_part = BOUND_IN_PART.iter().any(|(t, _, c)| (*t, *c) == (table, column));
+        let is_bound =
+            BOUND.iter().chain(&seated::BOUND).any(|(t, _, columns)| *t == table && columns.contains(&column));
+        let is_in_part = BOUND_IN_PART.iter().any(|(t, _, columns)| *t == table && columns.contains(&column));
         let is_unbound = UNBOUND.iter().any(|(t, columns)| *t == table && columns.contains(&column));
         assert!(
             is_bound || is_in_part || is_unbound,

@@ -2,9 +2,14 @@
 
 mod deep;
 mod files;
+mod flips;
 mod following;
+mod gone;
+mod hearsay;
+mod lasting;
 mod liar;
 mod proving;
+mod seated;
 mod stage;
 
 #[path = "../program/mod.rs"]

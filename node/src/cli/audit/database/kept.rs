@@ -23,13 +23,15 @@ use super::rows::{array, column, expect, number};
 use crate::store::OWN_LOG;
 
 /// Tables that are looked at.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 20] = [
     "_sqlx_migrations",
     "answers",
     "authors",
+    "ballot",
     "chains",
     "checkpoints",
     "commits",
+    "deposed",
     "entries",
     "equivocations",
     "forks",
@@ -38,6 +40,7 @@ const TABLES: [&str; 17] = [
     "quarantine",
     "records",
     "sqlite_sequence",
+    "staged",
     "state",
     "tiles",
     "witnessed",
@@ -54,28 +57,10 @@ pub(super) async fn strange_tables(connection: &mut SqliteConnection) -> Result<
     Ok(names.into_iter().filter(|name| !TABLES.contains(&name.as_str())).collect())
 }
 
-/// The steps that made the tables, against those of this program.
-pub(super) async fn migrations(connection: &mut SqliteConnection, flaws: &mut Flaws) -> Result<(), Broken> {
-    let known = sqlx::migrate!();
-    let sql = "SELECT version, description, success, checksum FROM _sqlx_migrations";
-    let rows = sqlx::query(sql).fetch_all(connection).await.map_err(Broken::of("_sqlx_migrations"))?;
-    for row in rows {
-        let check = || {
-            let version: i64 = column(&row, 0)?;
-            let step = known.iter().find(|step| step.version == version);
-            let step = step.ok_or("no version of this program has this migration")?;
-            expect(column::<&str>(&row, 1)? == step.description, "column description is another")?;
-            expect(column::<i64>(&row, 2)? == 1, "column success says that it failed")?;
-            expect(column::<&[u8]>(&row, 3)? == step.checksum.as_ref(), "column checksum is another")
-        };
-        flaws.check("_sqlx_migrations", row.try_get::<i64, _>(0).unwrap_or_default(), check());
-    }
-    Ok(())
-}
-
 /// All of them.
 pub(super) async fn all(connection: &mut SqliteConnection, subject: &Subject, flaws: &mut Flaws) -> Result<(), Broken> {
     each(connection, "chains", "SELECT author, term, chain FROM chains", flaws, |row| chain(row, subject)).await?;
+    chains_missing(connection, flaws).await?;
     let sql = "SELECT id, key, value, op_index, header, signature, op_hashes FROM quarantine";
     each(connection, "quarantine", sql, flaws, |row| quarantined(row, subject)).await?;
     let sql = "SELECT author, evidence FROM equivocations";
@@ -88,8 +73,41 @@ pub(super) async fn all(connection: &mut SqliteConnection, subject: &Subject, fl
     answers(connection, flaws).await
 }
 
+/// Evidence against others that is kept here, in words: no flaw of these files, and what an auditor wants to know.
+pub(super) async fn evidence(connection: &mut SqliteConnection) -> Result<Vec<String>, Broken> {
+    let forks: Vec<Vec<u8>> = sqlx::query_scalar("SELECT evidence FROM forks ORDER BY origin")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(Broken::of("forks"))?;
+    let forked = forks.iter().filter_map(|bytes| ForkEvidence::parse(bytes).ok()).map(|evidence| {
+        let sizes = (evidence.first().checkpoint().size(), evidence.second().checkpoint().size());
+        format!("log {} signed two histories, over {} and {} records", evidence.origin(), sizes.0, sizes.1)
+    });
+    let pairs: Vec<Vec<u8>> = sqlx::query_scalar("SELECT evidence FROM equivocations ORDER BY author")
+        .fetch_all(connection)
+        .await
+        .map_err(Broken::of("equivocations"))?;
+    let equivocated = pairs.iter().filter_map(|bytes| Equivocation::decode(bytes).ok()).map(|pair| {
+        let header = pair.first.header();
+        let (author, seq, term) = (header.author, header.seq, header.term);
+        format!("author {author} signed two commits of number {seq} in term {term}")
+    });
+    Ok(forked.chain(equivocated).collect())
+}
+
+/// Authors and terms of which commits are stored, and no chain.
+async fn chains_missing(connection: &mut SqliteConnection, flaws: &mut Flaws) -> Result<(), Broken> {
+    let sql = "SELECT DISTINCT a.author, c.term FROM commits c JOIN authors a ON a.id = c.author \
+         WHERE NOT EXISTS (SELECT 1 FROM chains k WHERE k.author = a.author AND k.term = c.term)";
+    for row in sqlx::query(sql).fetch_all(connection).await.map_err(Broken::of("chains"))? {
+        let term = row.try_get::<i64, _>(1).unwrap_or_default();
+        flaws.note("chains", name(&row), format!("the row of term {term} is missing, and commits of it are stored"));
+    }
+    Ok(())
+}
+
 /// Checks each row of a table; it is named by its first column.
-async fn each(
+pub(super) async fn each(
     connection: &mut SqliteConnection,
     table: &'static str,
     sql: &'static str,
@@ -217,7 +235,7 @@ async fn is_logged(connection: &mut SqliteConnection, answer: Answer) -> Result<
     let sql = "SELECT record, position FROM records WHERE log = ? AND position < ? AND position >= ? \
          ORDER BY position DESC";
     let end = i64::try_from(answer.log_position).unwrap_or(i64::MAX);
-    let query = sqlx::query(sql).bind(OWN_LOG).bind(end).bind(end.saturating_sub(2));
+    let query = sqlx::query(sql).bind(OWN_LOG.0).bind(end).bind(end.saturating_sub(2));
     let stored = query.fetch_all(&mut *connection).await.map_err(Broken::of("records"))?;
     let record = |row: &SqliteRow| Some((Record::decode(row.try_get(0).ok()?).ok()?, row.try_get(1).ok()?));
     let records: Vec<(Record, i64)> = stored.iter().filter_map(record).collect();
@@ -240,7 +258,7 @@ async fn header_at(connection: &mut SqliteConnection, id: CommitId, position: i6
          WHERE e.id > COALESCE((SELECT last_entry FROM records WHERE log = ?1 AND position = ?2 - 1), 0) \
          AND e.id <= (SELECT last_entry FROM records WHERE log = ?1 AND position = ?2)";
     let headers: Vec<Vec<u8>> = sqlx::query_scalar(sql)
-        .bind(OWN_LOG)
+        .bind(OWN_LOG.0)
         .bind(position)
         .fetch_all(connection)
         .await

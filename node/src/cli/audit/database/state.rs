@@ -7,15 +7,17 @@ use futures::TryStreamExt;
 use indicatif::ProgressBar;
 use lattice::ids::{AuthorId, StateRoot};
 use lattice::membership::{Change, MEMBER_PREFIX, Membership};
-use lattice::tree::{StateTree, empty_root};
+use lattice::seat::SEAT_PREFIX;
+use lattice::tree::{Leaf, StateTree, empty_root};
 use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tokio::task::JoinHandle;
 
 use super::Subject;
-use super::commits::{COMMITS, CommitRow, ENTRIES, EntryRow, Gathered, Judge, Judged};
+use super::commits::{COMMITS, CommitRow, EntryRow, Gathered, Judge, Judged};
 use super::flaws::{Broken, Flaws};
 use super::log::Logged;
+use super::packed::Rows;
 use super::rows::{array, column, expect, number};
 use crate::terminal::entries_bar;
 
@@ -45,20 +47,19 @@ pub(super) async fn membership(
     subject: &Subject,
     flaws: &mut Flaws,
 ) -> Result<Membership, Broken> {
-    let mut membership = Membership::of(&subject.genesis, []);
-    // The key after all that start so.
+    let mut changes = Vec::new();
     let sql = "SELECT id, key, value FROM entries WHERE key >= ? AND key < ?";
-    let end = MEMBER_PREFIX.replace('/', "0");
-    let mut rows = sqlx::query(sql).bind(MEMBER_PREFIX).bind(end).fetch(connection);
-    while let Some(row) = rows.try_next().await.map_err(Broken::of("entries"))? {
-        let change =
-            column::<&[u8]>(&row, 2).and_then(|value| Change::decode(value).map_err(|error| error.to_string()));
-        match change {
-            Ok(change) => membership.join(change),
-            Err(what) => flaws.note("entries", row.try_get::<i64, _>(0).unwrap_or_default(), what),
+    for prefix in [MEMBER_PREFIX, SEAT_PREFIX] {
+        // The key after all that start so.
+        let mut rows = sqlx::query(sql).bind(prefix).bind(prefix.replace('/', "0")).fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await.map_err(Broken::of("entries"))? {
+            match column::<&[u8]>(&row, 2).and_then(|value| Change::decode(value).map_err(|error| error.to_string())) {
+                Ok(change) => changes.push(change),
+                Err(what) => flaws.note("entries", row.try_get::<i64, _>(0).unwrap_or_default(), what),
+            }
         }
     }
-    Ok(membership)
+    Ok(Membership::of(&subject.genesis, changes))
 }
 
 async fn authors(
@@ -83,7 +84,7 @@ async fn authors(
 struct Joining {
     subject: Arc<Shared>,
     judging: VecDeque<JoinHandle<Judged>>,
-    tree: StateTree<()>,
+    leaves: Vec<Leaf<()>>,
     named: BTreeSet<(AuthorId, i64)>,
     bar: ProgressBar,
 }
@@ -97,7 +98,7 @@ struct Shared {
 /// Reads all commits and entries. Both are in the order of their numbers, so each is read once.
 pub(super) async fn entries(
     connection: &mut SqliteConnection,
-    second: &mut SqliteConnection,
+    options: &SqliteConnectOptions,
     subject: &Subject,
     flaws: &mut Flaws,
 ) -> Result<Stood, Broken> {
@@ -108,9 +109,9 @@ pub(super) async fn entries(
     bar.set_length(total);
     let shared = Arc::new(Shared { subject: subject.copied(), authors });
     let mut joining =
-        Joining { subject: shared, judging: VecDeque::new(), tree: StateTree::default(), named: BTreeSet::new(), bar };
+        Joining { subject: shared, judging: VecDeque::new(), leaves: Vec::new(), named: BTreeSet::new(), bar };
     let mut commits = sqlx::query(COMMITS).fetch(connection);
-    let mut rows = Entries { rows: sqlx::query(ENTRIES).fetch(second), next: None };
+    let mut rows = Entries { rows: Rows::of(options).await?, next: None };
     rows.advance(flaws).await?;
     let (mut batch, mut count, mut end) = (Vec::with_capacity(BATCH_COMMITS), 0, 0);
     while let Some(row) = commits.try_next().await.map_err(Broken::of("commits"))? {
@@ -134,29 +135,26 @@ pub(super) async fn entries(
     }
     rows.take_rest(flaws).await?;
     joining.judge(batch, flaws).await?;
-    let tree = joining.finish(flaws).await?;
-    Ok(Stood { entries: total, commits: count, root: tree.root() })
+    let root = joining.finish(flaws).await?;
+    Ok(Stood { entries: total, commits: count, root })
 }
 
 /// Entries in the order of their numbers.
-struct Entries<S> {
-    rows: S,
+struct Entries {
+    rows: Rows<EntryRow>,
     next: Option<EntryRow>,
 }
 
-impl<S> Entries<S>
-where
-    S: futures::Stream<Item = Result<sqlx::sqlite::SqliteRow, sqlx::Error>> + Unpin,
-{
+impl Entries {
     async fn advance(&mut self, flaws: &mut Flaws) -> Result<(), Broken> {
         self.next = None;
-        while let Some(row) = self.rows.try_next().await.map_err(Broken::of("entries"))? {
-            match EntryRow::of(&row) {
+        while let Some(row) = self.rows.next().await? {
+            match row {
                 Ok(entry) => {
                     self.next = Some(entry);
                     return Ok(());
                 }
-                Err(what) => flaws.note("entries", row.try_get::<i64, _>(0).unwrap_or_default(), what),
+                Err((id, what)) => flaws.note("entries", id, what),
             }
         }
         Ok(())
@@ -207,14 +205,12 @@ impl Joining {
         let Judged { flaws: found, leaves, named } = oldest.await.map_err(stopped)?;
         flaws.extend(found);
         self.named.extend(named);
-        for leaf in leaves {
-            self.tree.insert(leaf);
-        }
-        self.bar.set_position(self.tree.len());
+        self.leaves.extend(leaves);
+        self.bar.set_position(self.leaves.len() as u64);
         Ok(())
     }
 
-    async fn finish(mut self, flaws: &mut Flaws) -> Result<StateTree<()>, Broken> {
+    async fn finish(mut self, flaws: &mut Flaws) -> Result<StateRoot, Broken> {
         while !self.judging.is_empty() {
             self.join(flaws).await?;
         }
@@ -227,7 +223,7 @@ impl Joining {
                 flaws.note("authors", id, format!("the author's commits name it by number {number}"));
             }
         }
-        Ok(self.tree)
+        Ok(StateTree::from_iter(self.leaves).root())
     }
 }
 

@@ -1,5 +1,6 @@
 //! A deep audit of a running node: every record of its log, and every entry of its state, hashed again.
 
+mod rebuilt;
 mod records;
 mod state;
 
@@ -12,9 +13,9 @@ use super::fetch::Fetch;
 use super::finding::{Finding, Kind};
 use super::look::Accepted;
 use crate::api::auth::ApiToken;
+use rebuilt::Rebuilt;
 pub(super) use records::RecordChain;
 use records::{Records, Trouble};
-use state::Rebuilt;
 
 /// Checkpoints that are waited for until the log is signed up to the state that was read. A node signs one a second
 /// unless told otherwise, and one that signs every hour can't be judged so.
@@ -50,54 +51,84 @@ pub(super) enum End {
     CouldNot(String),
 }
 
-/// Audits a node whose checkpoint was accepted; without a token its records alone.
+/// Audits a node whose checkpoint was accepted; without a token its records and tiles alone.
 pub(super) async fn audit(
     fetch: &Fetch,
     url: &str,
     accepted: &Accepted,
     token: Option<&ApiToken>,
 ) -> (DeepView, Vec<Finding>) {
-    let mut view =
-        DeepView { url: url.to_owned(), records: 0, entries: 0, commits: 0, state_root: None, could_not: None };
-    match read(fetch, url, accepted, token, &mut view).await {
-        Ok(()) => (view, Vec::new()),
-        Err(End::Found(finding)) => (view, vec![finding]),
-        Err(End::CouldNot(why)) => {
-            view.could_not = Some(why);
-            (view, Vec::new())
-        }
+    let view = DeepView { url: url.to_owned(), records: 0, entries: 0, commits: 0, state_root: None, could_not: None };
+    let mut reading = Reading { fetch, accepted, records: records_of(url, accepted), view, found: Vec::new() };
+    match token {
+        None => reading.read_records().await,
+        Some(token) => reading.read_all(token).await,
     }
+    let Reading { records, mut view, mut found, .. } = reading;
+    view.records = records.size();
+    found.extend(records.wrong_tiles().map(|sentence| Finding::new(Kind::Tiles, url, sentence)));
+    (view, found)
 }
 
-async fn read(
-    fetch: &Fetch,
-    url: &str,
-    accepted: &Accepted,
-    token: Option<&ApiToken>,
-    view: &mut DeepView,
-) -> Result<(), End> {
-    let mut records = Records::of(url, accepted.log.name().as_str());
-    let Some(token) = token else {
-        let read = records.read(fetch, &accepted.signed, &[]).await;
-        view.records = records.size();
-        return read.map(|_| ()).map_err(|trouble| end(url, trouble));
-    };
-    for attempt in 1.. {
-        let rebuilt = state::rebuild(fetch, url, accepted.log.name().as_str(), token).await?;
-        (view.entries, view.commits) = (rebuilt.entries(), rebuilt.commits);
-        view.state_root = Some(rebuilt.root().to_string());
-        let is_told = tells_of(&mut records, fetch, url, accepted, &rebuilt).await;
-        view.records = records.size();
-        if is_told? {
-            return Ok(());
+fn records_of(url: &str, accepted: &Accepted) -> Records {
+    Records::of(url, accepted.log.name().as_str())
+}
+
+/// An audit under way.
+struct Reading<'a> {
+    fetch: &'a Fetch,
+    accepted: &'a Accepted,
+    records: Records,
+    view: DeepView,
+    found: Vec<Finding>,
+}
+
+impl Reading<'_> {
+    fn note(&mut self, end: End) {
+        match end {
+            End::Found(finding) => self.found.push(finding),
+            End::CouldNot(why) => self.view.could_not = Some(why),
         }
-        if attempt == STATES_MAX {
-            return Err(End::Found(untold(url, &rebuilt)));
-        }
-        // The records are read anew too: the other state may be one of before.
-        records = Records::of(url, accepted.log.name().as_str());
     }
-    Ok(())
+
+    /// What anyone may read.
+    async fn read_records(&mut self) {
+        if let Err(trouble) = self.records.read(self.fetch, &self.accepted.signed, &[]).await {
+            let end = end(&self.view.url, trouble);
+            self.note(end);
+        }
+    }
+
+    async fn read_all(&mut self, token: &ApiToken) {
+        for attempt in 1.. {
+            let name = self.accepted.log.name().as_str();
+            let rebuilt = match state::rebuild(self.fetch, &self.view.url, name, token).await {
+                Ok(rebuilt) => rebuilt,
+                Err(End::Found(finding)) => {
+                    self.found.push(finding);
+                    return self.read_records().await;
+                }
+                // What needs no token is looked at all the same.
+                Err(End::CouldNot(why)) => {
+                    self.read_records().await;
+                    let entries = format!("the entries could not be looked at: {why}");
+                    let records = self.view.could_not.take();
+                    self.view.could_not =
+                        Some(records.map_or_else(|| entries.clone(), |why| format!("{why}; {entries}")));
+                    return;
+                }
+            };
+            (self.view.entries, self.view.commits) = (rebuilt.entries(), rebuilt.commits());
+            self.view.state_root = Some(rebuilt.root().to_string());
+            match tells_of(&mut self.records, self.fetch, &self.view.url, self.accepted, &rebuilt).await {
+                Ok(true) => return,
+                Ok(false) if attempt == STATES_MAX => return self.found.push(untold(&self.view.url, &rebuilt)),
+                // The records are read anew too: the other state may be one of before.
+                Ok(false) => self.records = records_of(&self.view.url, self.accepted),
+                Err(end) => return self.note(end),
+            }
+        }
+    }
 }
 
 /// Reads records until one tells of the state; the first checkpoint accepted is among those that they are held against.

@@ -1,5 +1,5 @@
-//! The whole state of a node, rebuilt from its commits: each signed by a member, each operation one that its author
-//! signed, joined like a node joins them.
+//! The whole state of a node, read as a stream of commits: each signed by a member, each operation one that its author
+//! signed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,21 +7,17 @@ use std::time::Duration;
 
 use http_fallback::client::NoAnswer;
 use indicatif::ProgressBar;
-use lattice::commit::{Commit, VerifiedCommit, VerifyError};
-use lattice::entry::{Entry, Version, wins};
+use lattice::commit::{Commit, VerifyError};
 use lattice::genesis::Genesis;
-use lattice::ids::{LatticeId, StateRoot};
 use lattice::limits::GENESIS_BYTES_MAX;
 use lattice::log::checkpoint::is_of_lattice;
-use lattice::membership::{Change, MEMBER_PREFIX, Membership};
-use lattice::op::Key;
 use lattice::transfer::{Cursor, Part};
-use lattice::tree::{Leaf, StateTree};
 use tokio::task::JoinHandle;
 
 use super::super::fetch::Fetch;
 use super::super::finding::{Finding, Kind};
 use super::End;
+use super::rebuilt::{Hashed, Rebuilt, hash};
 use crate::api::auth::ApiToken;
 use crate::terminal::entries_bar;
 
@@ -32,71 +28,6 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// Attempts to go on with a stream that was cut, without anything new in between.
 const ATTEMPTS: u32 = 10;
 const ATTEMPT_PAUSE: Duration = Duration::from_secs(1);
-
-/// What a node's commits amount to.
-pub(super) struct Rebuilt {
-    genesis: Arc<Genesis>,
-    lattice: LatticeId,
-    membership: Membership,
-    tree: StateTree<Version>,
-    /// Commits verified.
-    pub(super) commits: u64,
-}
-
-impl Rebuilt {
-    /// The root.
-    pub(super) fn root(&self) -> StateRoot {
-        self.tree.root()
-    }
-
-    /// Entries, tombstones included.
-    pub(super) fn entries(&self) -> u64 {
-        self.tree.len()
-    }
-
-    fn of(genesis: Arc<Genesis>) -> Self {
-        let membership = Membership::of(&genesis, []);
-        Self { lattice: genesis.id(), membership, tree: StateTree::default(), commits: 0, genesis }
-    }
-
-    /// Joins a commit.
-    fn take(&mut self, hashed: Hashed) -> Result<(), String> {
-        let Hashed { commit, entries } = hashed;
-        let admitted = self.membership.admit(&self.genesis, self.lattice, &commit);
-        admitted.map_err(|error| format!("commit {} is served and does not count: {error}", commit.id().short()))?;
-        for (_, op) in commit.live_ops().filter(|(_, op)| op.key().as_str().starts_with(MEMBER_PREFIX)) {
-            if let Some(Ok(change)) = op.value().map(Change::decode) {
-                self.membership.join(change);
-            }
-        }
-        for (key, leaf) in entries {
-            let loses = |held: &Leaf<Version>| !wins(&self.genesis, &key, &leaf.tag, &held.tag);
-            if !self.tree.get(&leaf.key).is_some_and(loses) {
-                self.tree.insert(leaf);
-            }
-        }
-        self.commits += 1;
-        Ok(())
-    }
-}
-
-/// A commit whose signature holds, with the entries that it would make.
-struct Hashed {
-    commit: VerifiedCommit,
-    entries: Vec<(Key, Leaf<Version>)>,
-}
-
-fn hash(commit: VerifiedCommit) -> Hashed {
-    let (header, id) = (*commit.header(), commit.id());
-    let entry = |(index, op)| {
-        let version = Version::of(&header, id, index);
-        let entry = Entry::of(op, version);
-        let leaf = Leaf { key: entry.key_hash(), leaf: entry.leaf(), tag: version };
-        (entry.key, leaf)
-    };
-    let entries = commit.live_ops().map(entry).collect();
-    Hashed { commit, entries }
-}
 
 /// Reads all of a node's state and rebuilds it.
 pub(super) async fn rebuild(fetch: &Fetch, url: &str, log: &str, token: &ApiToken) -> Result<Rebuilt, End> {
@@ -109,7 +40,8 @@ pub(super) async fn rebuild(fetch: &Fetch, url: &str, log: &str, token: &ApiToke
         match reading.stream(fetch, url, token, &bar).await {
             Ok(()) => {
                 bar.finish_and_clear();
-                return Ok(reading.rebuilt);
+                let wrong = |sentence| End::Found(Finding::new(Kind::State, url, sentence));
+                return reading.rebuilt.finish().map_err(wrong);
             }
             Err(Cut::Wrong(sentence)) => return Err(End::Found(Finding::new(Kind::State, url, sentence))),
             Err(Cut::Refused(why)) => return Err(End::CouldNot(why)),
@@ -125,7 +57,7 @@ pub(super) async fn rebuild(fetch: &Fetch, url: &str, log: &str, token: &ApiToke
 }
 
 async fn genesis(fetch: &Fetch, url: &str, log: &str) -> Result<Arc<Genesis>, End> {
-    let bytes = fetch.get(url, "/api/v1/genesis", GENESIS_BYTES_MAX).await;
+    let bytes = fetch.nodes().get(url, "/api/v1/genesis", GENESIS_BYTES_MAX).await;
     let bytes = bytes.map_err(|error| End::CouldNot(format!("the founding document does not come: {error}")))?;
     let wrong = |why: String| End::Found(Finding::new(Kind::State, url, why));
     let genesis = Genesis::decode(&bytes).map_err(|error| wrong(format!("the founding document: {error}")))?;
@@ -169,14 +101,14 @@ impl Reading {
     async fn stream(&mut self, fetch: &Fetch, url: &str, token: &ApiToken, bar: &ProgressBar) -> Result<(), Cut> {
         let mut stream = fetch.nodes().full_for_auditor(url, token.expose(), self.after).await?;
         let epoch = match stream.next_part().await? {
-            Some(Part::Header { lattice, .. }) if lattice != self.rebuilt.lattice => {
+            Some(Part::Header { lattice, .. }) if lattice != self.rebuilt.lattice() => {
                 return Err(Cut::Wrong("the state is of another lattice than the log".to_owned()));
             }
             Some(Part::Header { entries, after, .. }) => {
                 if self.after.is_some_and(|ours| ours != after) {
                     // The database began anew: what came of the old one is nothing to add to.
                     self.verifying.clear();
-                    self.rebuilt = Rebuilt::of(self.rebuilt.genesis.clone());
+                    self.rebuilt = self.rebuilt.anew();
                     self.after = None;
                 }
                 bar.set_length(entries);
@@ -207,7 +139,7 @@ impl Reading {
     }
 
     async fn verify(&mut self, batch: Vec<Commit>) -> Result<(), Cut> {
-        let (genesis, lattice) = (self.rebuilt.genesis.clone(), self.rebuilt.lattice);
+        let (genesis, lattice) = (self.rebuilt.genesis(), self.rebuilt.lattice());
         let verify = move |commit: Commit| commit.verify_for(&genesis, lattice).map(hash);
         self.verifying.push_back(tokio::task::spawn_blocking(move || batch.into_iter().map(verify).collect()));
         let at_once = std::thread::available_parallelism().map_or(1, usize::from) + 1;

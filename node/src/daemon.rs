@@ -183,7 +183,8 @@ impl Node {
             .map_err(|why| anyhow::anyhow!("can't make an HTTP client: {why}"))?;
         let audit = Audit { service: service.clone(), board: service.inner.logs.clone(), client };
         let (notes, notes_out) = mpsc::channel(NOTES_MAX);
-        let (hidden, hidden_out) = watch::channel(false);
+        // A mirror is one from its first moment on.
+        let (hidden, hidden_out) = watch::channel(is_mirror(&identity, &writer.published()));
         let sync = Sync {
             identity: identity.clone(),
             writer: writer.clone(),
@@ -240,6 +241,7 @@ impl Node {
             },
             hidden,
             on_change: settings.seat.on_change.clone(),
+            home: home.clone(),
         };
         let (driver, seat, seat_handle) = Driver::start(
             Seat {
@@ -260,6 +262,10 @@ impl Node {
         // Set once: this is the only start.
         let _ = service.inner.seat.set(seat_handle.watch());
         let admin = Admin { seat: seat.clone(), handle: seat_handle, service: service.clone() };
+        for listener in bind(&settings.admin_http, "orders", "--admin-http").await? {
+            let router = seat::admin::guarded(admin.clone(), home.admin_token()?);
+            tasks.spawn(api::serve::serve(listener, router, stop.clone()));
+        }
         let admin = seat::admin::serve(admin, &settings.dir, stop.clone());
         let admin =
             admin.map_err(|error| anyhow::anyhow!("can't make the admin socket in the data directory: {error}"))?;
@@ -365,6 +371,13 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// Whether this node copies the holder of the seat, by what it knew when it stopped.
+fn is_mirror(identity: &Identity, published: &Published) -> bool {
+    let own = identity.keys.author.id();
+    let current = published.membership.seats().current().map(|term| &term.certificate.body);
+    current.is_some_and(|body| body.mirrors().any(|mirror| *mirror == own))
 }
 
 /// Tells the swarm when this node hides, and when it is shown again.

@@ -21,8 +21,15 @@ const TRACES: [&str; 3] = ["state.db", BEGUN, "genesis.cbor"];
 /// Says that this node lost its database and has not learnt from a peer what it signed before.
 pub(crate) const CATCHING_UP: &str = "catching-up";
 
+/// Says that this node lost its database, and with it what it voted for: it votes and grants nothing until a term begins
+/// that others settled without it.
+pub(crate) const ABSTAINING: &str = "abstaining";
+
 /// The file that an operator writes to let auditors read the whole state.
 const READ_TOKEN: &str = "read.token";
+
+/// Name of the file with the token of the admin port.
+const ADMIN_TOKEN: &str = "admin.token";
 
 /// Bytes of the largest file read whole here: a genesis and some addresses.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -133,7 +140,7 @@ impl Home {
         let home = Self { dir: dir.to_owned() };
         Self::expect_none(dir)?;
         fs::create_dir_all(dir).map_err(|error| home.io("", error))?;
-        home.write_token()?;
+        home.write_token("api.token")?;
         home.write("genesis.cbor", 0o644, &genesis.encode())?;
         if let Some(ticket) = ticket {
             home.write("ticket", 0o600, ticket.to_string().as_bytes())?;
@@ -217,17 +224,30 @@ impl Home {
     pub fn token(&self) -> Result<(ApiToken, bool), HomeError> {
         let is_lost = !self.path("api.token").exists();
         if is_lost {
-            self.write_token()?;
+            self.write_token("api.token")?;
         }
         let text = self.read_secret("api.token")?;
         let token = ApiToken::from_text(&text).map_err(|error| self.damaged("api.token", error))?;
         Ok((token, is_lost))
     }
 
-    fn write_token(&self) -> Result<(), HomeError> {
+    fn write_token(&self, file: &str) -> Result<(), HomeError> {
         let mut token = [0; 32];
-        getrandom::fill(&mut token).map_err(|e| self.io("api.token", io::Error::other(e.to_string())))?;
-        self.write("api.token", 0o600, ApiToken::from_random(token).expose().as_bytes())
+        getrandom::fill(&mut token).map_err(|e| self.io(file, io::Error::other(e.to_string())))?;
+        self.write(file, 0o600, ApiToken::from_random(token).expose().as_bytes())
+    }
+
+    /// The token of the admin port, written if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError`] if the file is damaged, may be read by others, or can't be written.
+    pub fn admin_token(&self) -> Result<ApiToken, HomeError> {
+        if !self.path(ADMIN_TOKEN).exists() {
+            self.write_token(ADMIN_TOKEN)?;
+        }
+        let text = self.read_secret(ADMIN_TOKEN)?;
+        ApiToken::from_text(&text).map_err(|error| self.damaged(ADMIN_TOKEN, error))
     }
 
     /// The token with which auditors read the whole state, if the operator made one: 64 hexadecimal digits in
@@ -275,6 +295,7 @@ impl Home {
     /// [`HomeError::Io`].
     pub fn note_start(&self, is_new_database: bool) -> Result<bool, HomeError> {
         if is_new_database && self.path(BEGUN).exists() {
+            self.write(ABSTAINING, 0o644, b"the database was lost, and this node's votes with it\n")?;
             self.write(CATCHING_UP, 0o644, b"the database was lost; see `lattice status`\n")?;
         } else if !self.path(BEGUN).exists() {
             self.write(BEGUN, 0o644, b"a database was begun here\n")?;

@@ -9,6 +9,7 @@ mod ingest;
 mod large;
 mod latency;
 mod probes;
+mod seat;
 mod world;
 
 use std::io::Write;
@@ -24,7 +25,7 @@ pub(crate) fn row(name: &str, value: f64, unit: &str, bound: f64) {
     let _ = std::io::stdout().flush();
 }
 
-const SECTIONS: [&str; 5] = ["ingest", "latency", "large", "heal", "audit"];
+const SECTIONS: [&str; 6] = ["ingest", "latency", "large", "heal", "audit", "seat"];
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -57,6 +58,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("audit") {
         runtime.block_on(audit::measure(&probes))?;
+    }
+    if wanted("seat") {
+        runtime.block_on(seat::measure(&probes))?;
     }
     Ok(())
 }

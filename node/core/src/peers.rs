@@ -276,7 +276,13 @@ impl PeerBook {
         for name in &self.members {
             self.peers.entry(name.clone()).or_default();
         }
+        let hidden = mirrors_of(&self.membership);
+        let still = mirrors_of(&membership);
         self.membership = membership;
+        // Whoever takes the seat over listens again: what failed while it was hidden says nothing about that.
+        for shown in hidden.difference(&still) {
+            self.want(shown);
+        }
     }
 
     /// A verified head of a member; `known` tells whether its root is or was lately ours.
@@ -344,6 +350,13 @@ impl PeerBook {
             }
         }
     }
+}
+
+/// Who mirrors the seat's holder in the highest term.
+fn mirrors_of(membership: &Membership) -> BTreeSet<PeerName> {
+    let term = membership.seats().current();
+    let mirrors = term.into_iter().flat_map(|term| term.certificate.body.mirrors());
+    mirrors.filter_map(|mirror| membership.member(mirror)).map(|member| member.peer_id.as_slice().into()).collect()
 }
 
 #[cfg(test)]

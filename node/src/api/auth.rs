@@ -85,7 +85,7 @@ impl FromRequestParts<ApiState> for Authorized {
 }
 
 /// The credentials of a `Bearer` header (RFC 6750); the scheme's name is of any case.
-fn bearer(header: &[u8]) -> Option<&[u8]> {
+pub(crate) fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, credentials) = header.split_at_checked("bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| credentials.trim_ascii())
 }

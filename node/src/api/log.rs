@@ -1,7 +1,7 @@
 //! The node's log for anyone to follow: checkpoint, tiles and records by the paths of C2SP tlog-tiles.
 
 use axum::Json;
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -137,11 +137,11 @@ async fn forks(State(service): State<Service>) -> Json<ForksView> {
     request_body(content = String, content_type = "text/plain"),
     responses((status = OK, body = String, content_type = "text/plain", description = "Signature lines"),
         (status = CONFLICT, description = "The size cosigned last, as text/x.tlog.size")))]
-async fn add_checkpoint(State(state): State<ApiState>, request: Request) -> Result<Response, Problem> {
-    // Before a byte is read: whoever asks needs no token.
+async fn add_checkpoint(State(state): State<ApiState>, Body(body): Body) -> Result<Response, Problem> {
+    // Once all is read: a place taken before would be held by whoever sends slowly. What may be read at once is bounded by
+    // the connections of an address.
     let busy = || Problem::new(Kind::Busy, "as many checkpoints as this node takes at once are being cosigned");
     let _place = state.witness_slots.try_acquire().map_err(|_| busy())?;
-    let Body(body) = Body::from_request(request, &()).await?;
     let request = AddCheckpoint::parse(&body).map_err(|error| Problem::new(Kind::BadRequest, error.to_string()))?;
     let answer = state.audit.add_checkpoint(Box::new(request)).await;
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

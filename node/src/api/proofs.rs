@@ -151,7 +151,7 @@ impl From<NoProof> for Problem {
         let kind = match &error {
             NoProof::NoEntry(_) => Kind::NoSuchEntry,
             NoProof::Deleted(_) | NoProof::HasValue(_) => Kind::Conflict,
-            NoProof::NoCommit(_) | NoProof::BeyondLog { .. } => Kind::NoSuchRecord,
+            NoProof::NoCommit(_) | NoProof::NotNamed { .. } | NoProof::BeyondLog { .. } => Kind::NoSuchRecord,
             NoProof::Sizes => Kind::BadRequest,
             NoProof::NotYet => Kind::NotReady,
             NoProof::Busy(_) => Kind::Busy,

@@ -44,7 +44,8 @@ pub async fn serve_while_shown(
     shutdown: CancellationToken,
 ) {
     let address = listener.local_addr();
-    let mut listener = Some(listener);
+    // Not even a queue of connections, if this node starts hidden.
+    let mut listener = Some(listener).filter(|_| !*hidden.borrow());
     while !shutdown.is_cancelled() {
         let shown = tokio::select! {
             shown = becomes(&mut hidden, false) => shown,

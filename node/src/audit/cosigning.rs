@@ -87,12 +87,13 @@ impl Audit {
                 _ = tick.tick() => {}
                 () = stop.cancelled() => return,
             }
-            if *hidden.borrow() {
-                continue;
-            }
+            let is_hidden = *hidden.borrow();
             let round = async {
                 if !self.writer().published().may_sign {
                     self.ask_what_others_hold(&mut memory).await;
+                }
+                if is_hidden {
+                    return;
                 }
                 self.show_checkpoint(&mut memory).await;
                 self.compare_checkpoints(&mut memory).await;
@@ -154,6 +155,7 @@ impl Audit {
             if let Some(held) = held.filter(|held| held.verify(&log_key(identity, origin)).is_ok())
                 && !self.is_ours(&held).await
             {
+                self.tell_renaming(&held);
                 self.writer().send(Job::RenameLog { held: Box::new(held) }).await;
                 *memory = Memory::default();
                 return;
@@ -170,6 +172,15 @@ impl Audit {
         let head = held.checkpoint();
         // Not being able to read is no sign of another history.
         self.service.inner.reader.log_root(head.size()).await.map_or(true, |root| root.as_ref() == Some(head.root()))
+    }
+
+    /// An operator who restored an older database should hear of it where events are read.
+    fn tell_renaming(&self, held: &SignedCheckpoint) {
+        let head = held.checkpoint();
+        let (log, size) = (head.origin().to_owned(), head.size().to_string());
+        let words =
+            format!("log {log} goes on under a new name: others hold {size} records of it, more than this node");
+        self.service.inner.journal.write("log-renamed", words, [("log", log), ("size", size)]);
     }
 
     /// Shows the last checkpoint to all who have not cosigned it, and tells everybody what came of it.
@@ -194,6 +205,7 @@ impl Audit {
                     lines.extend(found.into_iter().filter(|line| line.is_by(&key)).map(|line| (line, key.clone())));
                 }
                 (Shown::Holds(held), _) if !self.is_ours(&held).await => {
+                    self.tell_renaming(&held);
                     self.writer().send(Job::RenameLog { held }).await;
                     *memory = Memory::default();
                     return;

@@ -15,6 +15,7 @@ use lattice::log::proof::Proof;
 use lattice::log::tile::TileId;
 use lattice::log::tree::{self, TileSet};
 use lattice::merkle::{Digest, leaf_hash};
+use lattice::record::{Event, Record};
 
 use crate::service::Service;
 use crate::store::StoreError;
@@ -47,6 +48,16 @@ pub enum NoProof {
          no longer kept; if you know its record, ask for that one (parameter \"record\")"
     )]
     NoCommit(CommitId),
+    /// The record that was asked for is about something else.
+    #[error(
+        "record {index} (counted from 0) does not name the commit {id}; leave the index out to have it searched for"
+    )]
+    NotNamed {
+        /// The commit.
+        id: CommitId,
+        /// The record.
+        index: u64,
+    },
     /// Beyond the log, as signed.
     #[error("the log has {size} records at its last checkpoint; {asked} is beyond them")]
     BeyondLog {
@@ -99,8 +110,12 @@ impl Service {
             None => reader.record_naming(id, size, SEARCHED_RECORDS).await?,
         };
         let index = found.ok_or(NoProof::NoCommit(id))?;
-        let signed = reader.header_of(id, index).await?.ok_or(NoProof::NoCommit(id))?;
         let bytes = reader.record(index).await?.ok_or(NoProof::NoCommit(id))?;
+        let decoded = Record::decode(&bytes).map_err(StoreError::damaged)?;
+        if !matches!(&decoded.event, Event::Applied { commits } if commits.contains(&id)) {
+            return Err(NoProof::NotNamed { id, index });
+        }
+        let signed = reader.header_of(id, index).await?.ok_or(NoProof::NoCommit(id))?;
         let shown = Shown { record: bytes, claim: Claim::Commit(signed) };
         let proof = self.inclusion(index, &shown.record, &checkpointed.signed).await?;
         Bundle::new(shown, &proof).map_err(|error| NoProof::TooLarge(error.to_string()))

@@ -74,6 +74,9 @@ pub(super) struct Args {
     /// Milliseconds between two signed checkpoints of a log that grows, 100 to 3600000 [default: 1000]
     #[arg(long, value_name = "MS")]
     checkpoint_ms: Option<CheckpointMs>,
+    /// Takes orders about the seat here too, on loopback, from whoever shows admin.token: IP:PORT; repeatable
+    #[arg(long, value_name = "ADDR")]
+    admin_http: Vec<HttpListen>,
     /// How fast a seat moves: lan or wan; all nodes alike [default: lan]
     #[arg(long, value_name = "PRESET")]
     seat_timing: Option<SeatTiming>,
@@ -118,6 +121,7 @@ impl Args {
             heartbeat_timeout_ms: self.heartbeat_timeout_ms,
             heartbeat_mismatches: self.heartbeat_mismatches,
             http_mode_after_ms: self.http_mode_after_ms,
+            admin_http: given(self.admin_http),
             seat_timing: self.seat_timing,
             seat_no_shadow: self.seat_no_shadow,
             on_seat_change: given(self.on_seat_change),

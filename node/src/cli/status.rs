@@ -62,10 +62,17 @@ fn log(status: &Status) -> String {
     let records = counted(status.log_size, "record", "records");
     let checkpoint = &status.checkpoint;
     let by = counted(checkpoint.cosignatures, "other node", "other nodes");
+    // The name of a log opened anew has a third part.
+    let anew = if checkpoint.origin.matches('/').count() > 1 {
+        "; opened anew, since this node's database was older than what it had signed: auditors need the new policy beside \
+         the old one"
+    } else {
+        ""
+    };
     match &checkpoint.withheld {
         Some(why) => visible(&format!("{records}, checkpoint of {}; {why}", grouped(checkpoint.size))),
-        None if checkpoint.size == 0 => format!("{records}, not signed yet"),
-        None => format!("{records}, checkpoint of {} cosigned by {by}", grouped(checkpoint.size)),
+        None if checkpoint.size == 0 => format!("{records}, not signed yet{anew}"),
+        None => format!("{records}, checkpoint of {} cosigned by {by}{anew}", grouped(checkpoint.size)),
     }
 }
 

@@ -98,7 +98,8 @@ impl Fallback {
     /// Writes the entry, or deletes it, if it differs and this node may write.
     async fn publish_once(&self, state: &Published, url: Option<&str>) -> Result<Standing, WriteError> {
         let own = self.sync.identity.keys.author.id();
-        if state.is_catching_up || !state.membership.is_active(&own) {
+        let is_hidden = *self.sync.hidden.borrow();
+        if is_hidden || state.is_catching_up || !state.membership.is_active(&own) {
             return Ok(Standing::NotYet);
         }
         let key = url_key(&own);

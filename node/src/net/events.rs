@@ -24,8 +24,12 @@ impl SwarmTask {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_connected(peer_id, connection_id, &endpoint);
             }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, num_established, .. } => {
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
+                if num_established == 0 {
+                    // Its next connection cost it more than the greeting does us.
+                    self.greeted.remove(&peer_id);
+                }
                 self.book.closed(steady_ms(), &name(&peer_id), number(connection_id), random());
                 self.show();
             }

@@ -332,7 +332,8 @@ impl SwarmTask {
             Command::Strike(peer) => self.book.strike(steady_ms(), &name(&peer)),
             Command::Membership(membership) => {
                 self.book.set_membership(membership);
-                self.show();
+                // A new holder of the seat is dialled at once: its mirrors are waited for.
+                self.on_tick();
             }
             Command::Want(peer) => {
                 self.book.want(&name(&peer));

@@ -4,7 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::extract::{Path as InPath, State};
+use axum::extract::{Path as InPath, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::{self, Next};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use data_encoding::BASE64;
@@ -22,6 +25,7 @@ use super::Seat;
 use super::driver::SeatHandle;
 use super::status::SeatStatus;
 use super::writing::{Level, SeatWrite};
+use crate::api::auth::{ApiToken, bearer};
 use crate::api::problem::{Kind, Problem};
 use crate::clock::now_ms;
 use crate::service::Service;
@@ -147,6 +151,23 @@ pub fn serve(admin: Admin, dir: &Path, stop: CancellationToken) -> std::io::Resu
         // Gone already is as good.
         let _ = std::fs::remove_file(&path);
     })
+}
+
+/// The same routes for a loopback port, for whoever shows the token.
+pub fn guarded(admin: Admin, token: ApiToken) -> Router {
+    let token = Arc::new(token);
+    router(admin).layer(middleware::from_fn(move |request: Request, next: Next| {
+        let token = token.clone();
+        async move {
+            let shown = request.headers().get(AUTHORIZATION).and_then(|header| bearer(header.as_bytes()));
+            if shown.is_some_and(|shown| token.is(shown)) {
+                return next.run(request).await;
+            }
+            let detail = "orders need the header \"Authorization: Bearer TOKEN\"; the token is in the file admin.token \
+                of the node's directory";
+            Problem::new(Kind::Unauthorized, detail).into_response()
+        }
+    }))
 }
 
 /// The admin routes.

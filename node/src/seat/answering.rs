@@ -10,7 +10,8 @@ use lattice::seat::{Body, BodyHash, Certificate};
 use node_core::seat::controller::Role;
 use node_core::seat::event::Event;
 use node_core::seat::named::NamedBody;
-use node_core::seat::voter::{LeaseRequest, Ticket};
+use node_core::seat::timing::BootMs;
+use node_core::seat::voter::{LeaseRequest, LeaseState, Ticket};
 use tokio::time::Instant;
 
 use super::Seat;
@@ -46,7 +47,7 @@ impl Driver {
             }
             SeatRequest::Inquire => {
                 let now = self.now().boot;
-                let state = self.controller.voter().inquire(now);
+                let state = self.inquired(now);
                 let answer = SeatAnswer::Lease {
                     rest_ms: state.rest_ms,
                     lease: state.lease,
@@ -97,6 +98,13 @@ impl Driver {
         }
     }
 
+    /// How this node's lease stands.
+    pub(super) fn inquired(&mut self, now: BootMs) -> LeaseState {
+        let state = self.controller.voter().inquire(now);
+        let rest_ms = if self.abstains() { self.seat.timing.lease_ms } else { state.rest_ms };
+        LeaseState { rest_ms, ..state }
+    }
+
     /// Answers from a task.
     fn later(&self, request: Request, answer: impl Future<Output = SeatAnswer> + Send + 'static) {
         let net = self.seat.net.clone();
@@ -120,6 +128,9 @@ impl Driver {
             return self.refuse(request, Refusal::NoSeat);
         }
         let Some(request) = self.learn_first(request, carrier) else { return };
+        if self.abstains() {
+            return self.refuse(request, Refusal::Resting { ms: self.seat.timing.lease_ms });
+        }
         let now = self.now().boot;
         match self.controller.voter().ask_vote(now, from, &body) {
             Err(refusal) => self.refuse(request, refusal),
@@ -154,6 +165,9 @@ impl Driver {
             let Some(request) = self.learn_first(request, carrier) else { return };
             return self.refuse(request, Refusal::Uncertified);
         };
+        if self.abstains() {
+            return self.refuse(request, Refusal::Resting { ms: self.seat.timing.lease_ms });
+        }
         let now = self.now().boot;
         let asked = LeaseRequest { from, body: &body, ticket: ticket_of(ticket) };
         match self.controller.voter().renew(now, &asked) {

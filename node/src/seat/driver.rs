@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lattice::ids::AuthorId;
+use lattice::log::note::KeyName;
+use lattice::membership::Membership;
 use lattice::seat::message::SeatAnswer;
 use node_core::seat::candidacy::Position;
 use node_core::seat::controller::{Controller, Role};
@@ -24,6 +26,7 @@ use super::mirror::Progress;
 use super::status::{Outlook, SeatStatus};
 use super::{Seat, Serving};
 use crate::clock::{boot_ms, now_ms};
+use crate::home::{ABSTAINING, Home};
 use crate::journal::Journal;
 use crate::net::Request;
 use crate::service::Service;
@@ -100,6 +103,9 @@ pub struct Driver {
     pub(super) hidden: watch::Sender<bool>,
     /// The command that an operator wants run when the seat moves.
     pub(super) on_change: Vec<String>,
+    /// Where the mark of a lost database stands, while it stands.
+    home: Home,
+    abstaining: Option<Abstaining>,
     pub(super) mirroring: Option<Mirroring>,
     /// Events of this turn.
     pub(super) queue: VecDeque<Event>,
@@ -119,6 +125,18 @@ pub struct Driver {
     requests: mpsc::Receiver<Request>,
     status: watch::Sender<SeatStatus>,
     certified: Option<NamedBody>,
+    /// The name of this node's log when it was last looked at.
+    origin: KeyName,
+    /// The membership in which the highest certificate was last looked for.
+    looked_at: Arc<Membership>,
+}
+
+/// A node that lost its database does not know what it voted for.
+enum Abstaining {
+    /// It does not know the highest term yet either.
+    Unknown,
+    /// Until a higher term than this is settled.
+    Until(u64),
 }
 
 /// A mirror that runs.
@@ -143,6 +161,8 @@ pub struct Parts {
     pub hidden: watch::Sender<bool>,
     /// The command to run on a change.
     pub on_change: Vec<String>,
+    /// The node's directory.
+    pub home: Home,
 }
 
 impl Driver {
@@ -152,7 +172,7 @@ impl Driver {
     ///
     /// [`crate::store::StoreError`] if this node's ballot can't be read: it may have voted for anything.
     pub async fn start(mut seat: Seat, parts: Parts) -> Result<(Self, Seat, SeatHandle), crate::store::StoreError> {
-        let Parts { identity, service, journal, requests, settings, hidden, on_change } = parts;
+        let Parts { identity, service, journal, requests, settings, hidden, on_change, home } = parts;
         let me = identity.keys.author.id();
         let ballot = seat.reader.ballot(&me).await?;
         let ballot: Option<Ballot> = ballot
@@ -178,6 +198,8 @@ impl Driver {
             serving,
             hidden,
             on_change,
+            abstaining: home.path(ABSTAINING).exists().then_some(Abstaining::Unknown),
+            home,
             mirroring: None,
             queue: VecDeque::new(),
             draining: None,
@@ -192,6 +214,8 @@ impl Driver {
             requests,
             status,
             certified: None,
+            origin: seat.writer.published().origin.clone(),
+            looked_at: Arc::new(Membership::of(&identity.genesis, [])),
         };
         Ok((driver, seat, handle))
     }
@@ -243,7 +267,8 @@ impl Driver {
             Told::Event(event) => self.queue.push_back(event),
             Told::Progress(term, progress) => self.progressed(term, progress),
             Told::MirrorStopped(term) => {
-                if let Some(position) = self.position(term) {
+                let is_wanted = self.mirroring.is_none() && self.controller.role().1 == term;
+                if let Some(position) = self.position(term).filter(|_| is_wanted) {
                     self.queue.push_back(Event::MirrorStopped(position));
                 }
             }
@@ -282,6 +307,32 @@ impl Driver {
 
     /// What the state says: a new certificate, and where the log stands.
     fn look_at_state(&mut self) {
+        let published = self.seat.writer.published();
+        if !Arc::ptr_eq(&published.membership, &self.looked_at) {
+            self.looked_at = published.membership.clone();
+            self.look_at_certificate();
+        }
+        if published.origin != self.origin {
+            // Others hold more of its log than it has: its votes may be gone as well.
+            self.origin = published.origin.clone();
+            self.abstaining = Some(Abstaining::Unknown);
+            if let Err(error) =
+                self.home.write(ABSTAINING, 0o644, b"the database is older than what this node signed\n")
+            {
+                tracing::error!(%error, "a restart would let this node vote again, and it may have voted before");
+            }
+        }
+        self.look_at_abstaining(published.is_catching_up);
+        let (role, term) = self.controller.role();
+        if role == Role::Holder
+            && let Some(position) = self.position(term)
+        {
+            self.queue.push_back(Event::WrittenUpTo(position));
+            self.look_at_drain(position);
+        }
+    }
+
+    fn look_at_certificate(&mut self) {
         let body = self.seat.body().map(NamedBody::from);
         if let Some(body) = body.filter(|body| self.certified.as_ref() != Some(body)) {
             self.certified = Some(body.clone());
@@ -289,12 +340,26 @@ impl Driver {
             self.find_carrier();
             self.queue.push_back(Event::Certified(body));
         }
-        let (role, term) = self.controller.role();
-        if role == Role::Holder
-            && let Some(position) = self.position(term)
-        {
-            self.queue.push_back(Event::WrittenUpTo(position));
-            self.look_at_drain(position);
+    }
+
+    /// Whether this node votes and grants leases: not if it may have forgotten what it voted for. Who runs on an older
+    /// database finds out by what others hold of its log, so until they have said so it may be such a one.
+    pub(super) fn abstains(&self) -> bool {
+        self.abstaining.is_some() || !self.seat.writer.published().may_sign
+    }
+
+    fn look_at_abstaining(&mut self, is_catching_up: bool) {
+        let term = self.certified.as_ref().map_or(0, |body| body.term);
+        match self.abstaining {
+            Some(Abstaining::Unknown) if !is_catching_up => self.abstaining = Some(Abstaining::Until(term)),
+            Some(Abstaining::Until(lost)) if term > lost => {
+                match self.home.remove(ABSTAINING) {
+                    Ok(()) => tracing::info!(term, "this node votes on the seat again"),
+                    Err(error) => tracing::warn!(%error, "the mark of a lost database stays behind"),
+                }
+                self.abstaining = None;
+            }
+            Some(Abstaining::Unknown | Abstaining::Until(_)) | None => {}
         }
     }
 
@@ -312,6 +377,7 @@ impl Driver {
         self.look_at_state();
         self.probe();
         self.tell_mirrors();
+        self.show_status();
         self.queue.push_back(Event::Tick);
     }
 
@@ -436,6 +502,10 @@ impl Driver {
             *serving = next;
             is_changed
         });
+    }
+
+    /// Shows what clients and operators read; made now and then, since it is long.
+    fn show_status(&self) {
         let takeover = self.controller.takeover_possible(self.now());
         let (role, _) = self.controller.role();
         let status = SeatStatus::of(&self.seat, role, self.controller.doing(), takeover, &self.outlook);

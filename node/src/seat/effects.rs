@@ -5,8 +5,8 @@ use std::time::Duration;
 use lattice::ids::AuthorId;
 use lattice::membership::Change;
 use lattice::record::Event as RecordEvent;
-use lattice::seat::Certificate;
 use lattice::seat::message::{MirrorPosition, SeatAnswer, SeatRefusal, SeatRequest, TicketWire};
+use lattice::seat::{Body, Certificate};
 use node_core::seat::effect::{Effect, Note};
 use node_core::seat::event::Event;
 use node_core::seat::named::NamedBody;
@@ -111,6 +111,9 @@ impl Driver {
             let answered =
                 move |result| Event::RenewAnswered { voter, term: ticket_term(&result), asked, result: result.1 };
             if voter == self.seat.own() {
+                if self.abstains() {
+                    continue;
+                }
                 let request = LeaseRequest { from: voter, body, ticket };
                 let now = self.now().boot;
                 let result = self.controller.voter().renew(now, &request);
@@ -134,7 +137,7 @@ impl Driver {
     fn inquire(&mut self, voter: AuthorId) {
         if voter == self.seat.own() {
             let now = self.now().boot;
-            let state = self.controller.voter().inquire(now);
+            let state = self.inquired(now);
             self.queue.push_back(Event::InquiryAnswered { voter, state });
             return;
         }
@@ -150,6 +153,9 @@ impl Driver {
     fn ask_vote(&mut self, voter: AuthorId, body: &NamedBody) {
         let term = body.term;
         if voter == self.seat.own() {
+            if self.abstains() {
+                return;
+            }
             let now = self.now().boot;
             let key = self.seat.identity.clone();
             match self.controller.voter().ask_vote(now, voter, body) {
@@ -377,9 +383,17 @@ impl Driver {
     }
 
     /// Finds the commit that carries the highest certificate, to be sent along with questions.
+    ///
+    /// Mirrors are in no mesh, and a new holder can't dial them: whoever has a connection to one tells it of the term.
     pub(super) fn find_carrier(&self) {
         let seat = self.seat.clone();
-        self.tasks.spawn(async move { seat.find_carrier().await });
+        let mirrors: Vec<AuthorId> = seat.body().iter().flat_map(Body::mirrors).copied().collect();
+        let told: Vec<AuthorId> = mirrors.into_iter().filter(|mirror| seat.is_connected(mirror)).collect();
+        self.tasks.spawn(async move {
+            seat.find_carrier().await;
+            // What they answer does not matter.
+            let _ = futures::future::join_all(told.iter().map(|mirror| seat.probe(*mirror))).await;
+        });
     }
 }
 

@@ -78,26 +78,32 @@ impl Seat {
     }
 
     fn batch(&self, position: &MirrorPosition) -> Batch {
-        let (records, staged) = self.writer.with_outbox(|outbox| {
+        let (records, staged, size) = self.writer.with_outbox(|outbox| {
             let staged = outbox.staged_behind(position.staged, BATCH_BYTES);
-            (outbox.records_from(position.log_size, BATCH_BYTES), staged)
+            (outbox.records_from(position.log_size, BATCH_BYTES), staged, outbox.size())
         });
         let is_behind = records.is_none();
-        let has = |commit: &&Carried| commit.place.0 > 0 && commit.place <= position.staged;
-        let record = |recent: Recent| BatchRecord {
-            record: recent.record.to_vec(),
-            commits: recent.commits.iter().filter(|commit| !has(commit)).map(|commit| commit.bytes.to_vec()).collect(),
+        let records: Vec<Recent> = records.unwrap_or_default().into_iter().take(BATCH_ITEMS_MAX).collect();
+        let is_to_the_end = position.log_size + records.len() as u64 == size;
+        let has = |commit: &Carried| commit.place.0 > 0 && commit.place <= position.staged;
+        let mut named: Vec<BatchStaged> = Vec::new();
+        let record = |recent: Recent| {
+            let mut commits = Vec::new();
+            for commit in recent.commits.into_iter().filter(|commit| !has(commit)) {
+                // Whoever mirrors may hold the seat later: it must know a write by its name, which only staged ones bear.
+                if commit.name.is_some() && named.len() < BATCH_ITEMS_MAX {
+                    named.push(staged_commit(commit));
+                } else {
+                    commits.push(commit.bytes.to_vec());
+                }
+            }
+            BatchRecord { record: recent.record.to_vec(), commits }
         };
-        let staged_commit = |commit: Carried| BatchStaged {
-            commit: commit.bytes.to_vec(),
-            name: commit.name.map(|name| name.as_str().to_owned()),
-        };
-        Batch {
-            records: records.unwrap_or_default().into_iter().take(BATCH_ITEMS_MAX).map(record).collect(),
-            staged: staged.into_iter().take(BATCH_ITEMS_MAX).map(staged_commit).collect(),
-            is_behind,
-            ..self.empty_batch(position)
-        }
+        let records = records.into_iter().map(record).collect();
+        // A mirror that has staged a commit is taken to have all before it, which have to come with their records first.
+        let room = if is_to_the_end { BATCH_ITEMS_MAX - named.len() } else { 0 };
+        named.extend(staged.into_iter().take(room).map(staged_commit));
+        Batch { records, staged: named, is_behind, ..self.empty_batch(position) }
     }
 
     async fn bare_batch(&self, position: &MirrorPosition) -> Batch {
@@ -116,4 +122,8 @@ impl Seat {
         let is_released = self.serving.borrow().is_released && is_at_end;
         Batch { log_size: seat.log_size, last: seat.last, is_released, ..Batch::default() }
     }
+}
+
+fn staged_commit(commit: Carried) -> BatchStaged {
+    BatchStaged { commit: commit.bytes.to_vec(), name: commit.name.map(|name| name.as_str().to_owned()) }
 }

@@ -117,9 +117,11 @@ impl SeatWriteError {
             Self::Uncertain => write_code::UNCERTAIN,
             Self::Elsewhere { code, .. } => *code,
             Self::Write(error) => match error {
-                WriteError::NotHolder | WriteError::Stopping | WriteError::NotYetMember | WriteError::CatchingUp => {
-                    write_code::NOT_NOW
-                }
+                WriteError::NotHolder
+                | WriteError::Mirroring
+                | WriteError::Stopping
+                | WriteError::NotYetMember
+                | WriteError::CatchingUp => write_code::NOT_NOW,
                 WriteError::ConditionFailed { .. } => write_code::CONDITION,
                 WriteError::KeyReused => write_code::KEY_REUSED,
                 WriteError::Deposed => write_code::DEPOSED,
@@ -240,14 +242,20 @@ impl Seat {
             Err(_) => return Err(SeatWriteError::Uncertain),
         };
         if write.level == Level::Quorum {
-            self.await_quorum(body, written.seq, until).await?;
+            self.await_quorum(write, body, until).await?;
         }
         Ok(written)
     }
 
-    /// Waits until a majority of the voters have a commit of this node's in their states.
-    async fn await_quorum(&self, body: &Body, seq: u64, until: Instant) -> Result<(), SeatWriteError> {
+    /// Waits until a majority of the voters have a write that is in the state here, or what was written over it. Sent again
+    /// it may be one of an earlier term, and of another holder.
+    async fn await_quorum(&self, write: &SeatWrite, body: &Body, until: Instant) -> Result<(), SeatWriteError> {
         let own = self.own();
+        let Some(first) = write.ops.first() else { return Err(WriteError::Empty.into()) };
+        let standing = self.reader.commit_of(first.key()).await.map_err(|error| SeatWriteError::Write(error.into()))?;
+        let Some((commit, _)) = standing else { return Err(SeatWriteError::Uncertain) };
+        let header = commit.signed().header();
+        let (author, term, seq) = (header.author, header.term, header.seq);
         let mut waiting: Vec<AuthorId> = body.voters.iter().copied().filter(|voter| *voter != own).collect();
         let mut have = body.voters.len() - waiting.len();
         while have < majority(body.voters.len()) {
@@ -255,7 +263,7 @@ impl Seat {
                 return Err(SeatWriteError::Uncertain);
             }
             let wait_ms = u64::try_from(QUORUM_WAIT.as_millis()).unwrap_or_default();
-            let request = SeatRequest::Await { author: own, term: body.term, seq, wait_ms };
+            let request = SeatRequest::Await { author, term, seq, wait_ms };
             let asked = waiting.iter().map(|voter| self.ask(*voter, &request, QUORUM_WAIT * 2));
             let answers = futures::future::join_all(asked).await;
             let has = |answer: &Result<SeatAnswer, _>| matches!(answer, Ok(SeatAnswer::Done));
@@ -299,7 +307,8 @@ impl Seat {
             Ok(SeatAnswer::Written { commit, seq, time_ms, log_position, root, entries }) => {
                 Ok(Written { commit, seq, time_ms, log_position, root, entries })
             }
-            Ok(SeatAnswer::Refused(refusal)) if refusal.code == code::OTHER_TERM => {
+            // It may hold another term by now, or not know this node yet: a new holder greets first.
+            Ok(SeatAnswer::Refused(refusal)) if matches!(refusal.code, code::OTHER_TERM | code::OTHER) => {
                 Err(SeatWriteError::NoHolder(refusal.words))
             }
             Ok(SeatAnswer::Refused(refusal)) => {
@@ -342,6 +351,9 @@ impl Seat {
         };
         match answered {
             Ok(SeatAnswer::Entry(entry)) => Ok(entry),
+            Ok(SeatAnswer::Refused(refusal)) if matches!(refusal.code, code::OTHER_TERM | code::OTHER) => {
+                Err(SeatWriteError::NoHolder(refusal.words))
+            }
             Ok(SeatAnswer::Refused(refusal)) => {
                 Err(SeatWriteError::Elsewhere { code: refusal.code, words: refusal.words })
             }

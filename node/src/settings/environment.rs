@@ -12,7 +12,7 @@ use super::typed::Typed;
 const PREFIX: &str = "LATTICE_";
 
 /// Variables that are options.
-const OPTIONS: [&str; 20] = [
+const OPTIONS: [&str; 21] = [
     "LATTICE_NAME",
     "LATTICE_P2P",
     "LATTICE_HTTP",
@@ -27,6 +27,7 @@ const OPTIONS: [&str; 20] = [
     "LATTICE_HEARTBEAT_TIMEOUT_MS",
     "LATTICE_HEARTBEAT_MISMATCHES",
     "LATTICE_HTTP_MODE_AFTER_MS",
+    "LATTICE_ADMIN_HTTP",
     "LATTICE_SEAT_TIMING",
     "LATTICE_SEAT_NO_SHADOW",
     "LATTICE_ON_SEAT_CHANGE",
@@ -118,6 +119,7 @@ pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Typed, BadVaria
         heartbeat_timeout_ms: one("LATTICE_HEARTBEAT_TIMEOUT_MS", value("LATTICE_HEARTBEAT_TIMEOUT_MS"))?,
         heartbeat_mismatches: one("LATTICE_HEARTBEAT_MISMATCHES", value("LATTICE_HEARTBEAT_MISMATCHES"))?,
         http_mode_after_ms: one("LATTICE_HTTP_MODE_AFTER_MS", value("LATTICE_HTTP_MODE_AFTER_MS"))?,
+        admin_http: list("LATTICE_ADMIN_HTTP", value("LATTICE_ADMIN_HTTP"))?,
         seat_timing: one("LATTICE_SEAT_TIMING", value("LATTICE_SEAT_TIMING"))?,
         seat_no_shadow: one("LATTICE_SEAT_NO_SHADOW", value("LATTICE_SEAT_NO_SHADOW"))?,
         on_seat_change: list("LATTICE_ON_SEAT_CHANGE", value("LATTICE_ON_SEAT_CHANGE"))?,

@@ -156,6 +156,9 @@ name = {name}
 # How often this node signs its log while it grows.
 #checkpoint_ms = 1000
 
+# Take orders about the seat on loopback too, for those who show the token in admin.token: admin_http =
+# [\"127.0.0.1:4803\"]. By default only on admin.sock in this directory.
+
 # How fast a seat moves: \"lan\" for nodes within 50 ms of each other, \"wan\" for slow networks. All nodes alike.
 #seat_timing = \"lan\"
 

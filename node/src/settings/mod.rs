@@ -63,6 +63,8 @@ pub struct Settings {
     pub heartbeat: Heartbeat,
     /// Milliseconds between two checkpoints of a log that grows.
     pub checkpoint_ms: u64,
+    /// Loopback addresses for orders about the seat, beside the admin socket.
+    pub admin_http: Vec<SocketAddr>,
     /// How this node keeps its part in the seat.
     pub seat: SeatSettings,
     /// Peers to dial for ever, with or without their peer id at the end.
@@ -93,6 +95,9 @@ pub enum BadSettings {
         /// Where the token should be.
         token: PathBuf,
     },
+    /// Orders would be taken from other machines.
+    #[error("orders are taken on loopback only, and {0} is another address; for another machine, use a tunnel")]
+    AdminBeyondLoopback(SocketAddr),
     /// An empty list where at least one address is needed.
     #[error("{option} names no address; give at least one, or leave it out for the default")]
     NoAddress {
@@ -133,6 +138,7 @@ impl Settings {
             lattice_http: without_repeats(lattice_http.into_iter().map(SocketAddr::from).collect()),
             heartbeat: Heartbeat::resolve(nodes, typed.http_url.map(String::from), &numbers),
             checkpoint_ms: typed.checkpoint_ms.map_or(CHECKPOINT_MS_DEFAULT, CheckpointMs::get),
+            admin_http: on_loopback(typed.admin_http)?,
             seat: SeatSettings::resolve(typed.seat_timing, typed.seat_no_shadow, typed.on_seat_change),
             peers: without_repeats(typed.peers.into_iter().flatten().map(Multiaddr::from).collect()),
             external: without_repeats(typed.external.into_iter().flatten().map(Multiaddr::from).collect()),
@@ -140,6 +146,16 @@ impl Settings {
             synchronous: typed.synchronous.unwrap_or_default(),
             log_json: typed.log_json.unwrap_or(false),
         })
+    }
+}
+
+/// The addresses for orders, if nobody reaches them from elsewhere.
+fn on_loopback(typed: Option<Vec<HttpListen>>) -> Result<Vec<SocketAddr>, BadSettings> {
+    let addresses =
+        without_repeats(at_least_one("admin_http", typed, Vec::new)?.into_iter().map(SocketAddr::from).collect());
+    match addresses.iter().find(|address| !address.ip().is_loopback()) {
+        Some(address) => Err(BadSettings::AdminBeyondLoopback(*address)),
+        None => Ok(addresses),
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Typed {
     pub heartbeat_mismatches: Option<Mismatches>,
     /// Milliseconds without a lattice peer until HTTP mode.
     pub http_mode_after_ms: Option<AloneMs>,
+    /// Loopback addresses on which orders are taken as on the admin socket.
+    pub admin_http: Option<Vec<HttpListen>>,
     /// Intervals of the seat.
     pub seat_timing: Option<SeatTiming>,
     /// What happens to writes of the seat while the shadow is away.
@@ -74,6 +76,7 @@ impl Typed {
             heartbeat_timeout_ms: self.heartbeat_timeout_ms.or(weaker.heartbeat_timeout_ms),
             heartbeat_mismatches: self.heartbeat_mismatches.or(weaker.heartbeat_mismatches),
             http_mode_after_ms: self.http_mode_after_ms.or(weaker.http_mode_after_ms),
+            admin_http: self.admin_http.or(weaker.admin_http),
             seat_timing: self.seat_timing.or(weaker.seat_timing),
             seat_no_shadow: self.seat_no_shadow.or(weaker.seat_no_shadow),
             on_seat_change: self.on_seat_change.or(weaker.on_seat_change),

@@ -276,8 +276,9 @@ pub(crate) async fn name_log(
 
 /// The name of the own log.
 pub(crate) async fn log_name(connection: &mut SqliteConnection) -> Result<KeyName, StoreError> {
-    let origin: String =
-        sqlx::query_scalar("SELECT origin FROM logs WHERE id = ?").bind(OWN_LOG.0).fetch_one(connection).await?;
+    let origin = sqlx::query_scalar("SELECT origin FROM logs WHERE id = ?").bind(OWN_LOG.0);
+    let origin: Option<String> = origin.fetch_optional(connection).await?;
+    let origin = origin.ok_or_else(|| StoreError::damaged("table logs has no row of the node's own log"))?;
     origin.parse().map_err(StoreError::damaged)
 }
 
@@ -354,14 +355,15 @@ pub(crate) async fn quarantine_beyond(
     Ok(keys.iter().map(|row| row.get(0)).collect())
 }
 
-/// Keeps the answer to a write with an idempotency key, and forgets the oldest beyond the bound.
+/// Keeps the answer to a write with an idempotency key, and forgets the oldest beyond the bound. A mirror follows a holder
+/// that had forgotten the name, and gave it to another write.
 pub(crate) async fn keep_answer(
     connection: &mut SqliteConnection,
     name: &str,
     request_hash: &[u8; 32],
     answer: Vec<u8>,
 ) -> Result<(), StoreError> {
-    let id: i64 = sqlx::query("INSERT INTO answers (name, request_hash, answer) VALUES (?, ?, ?)")
+    let id: i64 = sqlx::query("INSERT OR REPLACE INTO answers (name, request_hash, answer) VALUES (?, ?, ?)")
         .bind(name.to_owned())
         .bind(request_hash.to_vec())
         .bind(answer)

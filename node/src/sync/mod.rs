@@ -147,8 +147,13 @@ impl Sync {
 
     fn presence(&self, schedule: &mut Schedule, present: &mut BTreeSet<PeerName>) {
         let book = self.net.view().book;
-        let now: BTreeSet<_> =
-            book.peers().map(|(name, _)| name).filter(|name| book.author(name).is_some()).cloned().collect();
+        // A mirror of the seat answers nobody: asked for what is missing here, it would be asked for ever.
+        let published = self.writer.published();
+        let term = published.membership.seats().current();
+        let is_hidden =
+            |author: &AuthorId| term.is_some_and(|term| term.certificate.body.mirrors().any(|mirror| mirror == author));
+        let answers = |name: &&PeerName| book.author(name).is_some_and(|author| !is_hidden(&author));
+        let now: BTreeSet<_> = book.peers().map(|(name, _)| name).filter(answers).cloned().collect();
         for peer in now.difference(present) {
             tracing::info!(peer = %shown(peer), "peer proved the lattice");
             schedule.joined(peer.clone());

@@ -231,6 +231,9 @@ pub enum WriteError {
     /// The disk.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A write at a mirror of the seat's holder.
+    #[error("this node mirrors the seat's holder and signs nothing of its own; write at another node")]
+    Mirroring,
     /// A write of the seat at a node that does not hold it (any more).
     #[error("this node does not hold the seat")]
     NotHolder,
@@ -266,6 +269,7 @@ impl WriteError {
             | Self::CatchingUp
             | Self::Clock(_)
             | Self::NotHolder
+            | Self::Mirroring
             | Self::SeatBusy
             | Self::Deposed
             | Self::Stopping => Fault::Us,

@@ -14,6 +14,7 @@ use lattice::log::note::KeyName;
 use lattice::membership::{Change, Membership};
 use lattice::op::Op;
 use lattice::record::{Event, Record};
+use lattice::seat::SEAT_PREFIX;
 use lattice::tree::StateTree;
 use node_core::apply::{EntryRow, NextRows, Tree, contested, plan};
 use sqlx::Connection;
@@ -25,7 +26,7 @@ use super::caught::Wanted;
 use super::checkpoint::Checkpointed;
 use super::group::{Group, Item, Task};
 use super::job::{WriteError, Written};
-use super::seat::{Copying, Seat, SeatPublished};
+use super::seat::{Copying, Part, Seat, SeatPublished};
 use super::transaction::{Batch, Next};
 use super::witness::{Forks, WitnessedLogs};
 use crate::store::open::Opened;
@@ -231,6 +232,11 @@ impl State {
         }
         if self.is_catching_up {
             return Err(WriteError::CatchingUp);
+        }
+        // Its state is the holder's, record by record; only the certificate that ends its mirroring is its own.
+        let is_certificate = ops.iter().all(|op| op.key().as_str().starts_with(SEAT_PREFIX));
+        if matches!(self.seat.part, Part::Mirror(_)) && !is_certificate {
+            return Err(WriteError::Mirroring);
         }
         let author = identity.keys.author.id();
         let stored = end_of(&self.frontier.chain(&author, 0));

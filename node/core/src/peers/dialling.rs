@@ -1,6 +1,6 @@
 //! Whom to dial, and when: configured peers always, members up to a number, each with a growing pause, for ever.
 
-use super::{Action, PeerBook, PeerName};
+use super::{Action, PeerBook, PeerName, mirrors_of};
 
 /// First and longest pause between two dials of the same target. Dialling goes on for ever.
 pub const REDIAL_FIRST_MS: u64 = 500;
@@ -195,6 +195,9 @@ impl PeerBook {
             peer.configured == configured && (configured || self.members.contains(name)) && peer.links.is_empty()
         });
         let due = wanted.filter(|(name, peer)| peer.redial.due(now_ms) && !self.is_banned(now_ms, name));
+        // A mirror listens nowhere, and dials itself. A dial that hangs would hold up the first one after it is shown again.
+        let hidden = mirrors_of(&self.membership);
+        let due = due.filter(|(name, _)| !hidden.contains(name));
         due.map(|(name, _)| name.clone()).collect()
     }
 

@@ -67,7 +67,7 @@ impl Seat {
             for (index, record) in made.iter().enumerate() {
                 // The first is the one that names the commits.
                 let commits = if index == 0 { items.iter().map(carried).collect() } else { Vec::new() };
-                outbox.record(Recent { record: record.as_slice().into(), commits });
+                outbox.record(Recent { record: record.as_slice().into(), commits, is_effect: index > 0 });
             }
         });
     }

@@ -37,6 +37,8 @@ impl Writer {
             self.state.append_to_seat_log(&records).await?;
             return Ok(self.state.seat_published());
         }
+        // Commits of these records that clients named come as staged ones, with their names.
+        self.stage_mirrored(batch.staged).await?;
         let mut records = batch.records.into_iter();
         while let Some(next) = records.next() {
             let position = self.state.seat.edge.as_ref().map_or(0, Edge::size);
@@ -66,7 +68,6 @@ impl Writer {
                 | Event::Damaged { .. } => self.state.append_to_seat_log(std::slice::from_ref(&next.record)).await?,
             }
         }
-        self.stage_mirrored(batch.staged).await?;
         Ok(self.state.seat_published())
     }
 
@@ -87,10 +88,15 @@ impl Writer {
                 Some(commit) => (commit.clone(), staged.and_then(|staged| staged.name.clone())),
                 None => match staged {
                     Some(staged) => (staged.commit.clone(), staged.name.clone()),
+                    // A session brought it before; were it not so, the roots would differ once this node is seeded.
+                    None if fidelity == Fidelity::Joined => continue,
                     None => return Err(MirrorError::Missing { position, commit: *id }),
                 },
             };
             items.push(Item { commit, task: Task::Staged(name), publish: false });
+        }
+        if items.is_empty() {
+            return Ok(self.state.append_to_seat_log(expected).await?);
         }
         let is_twin = fidelity == Fidelity::Twin;
         let copying = if is_twin { Copying::Twin(expected) } else { Copying::Given(expected) };

@@ -20,6 +20,8 @@ pub struct Recent {
     pub record: Arc<[u8]>,
     /// Its commits, whole as they were applied: id, term and number, encoding.
     pub commits: Vec<Carried>,
+    /// Whether the transaction of the record before made it too: a mirror makes both at once.
+    pub is_effect: bool,
 }
 
 /// A commit on its way to a mirror.
@@ -74,6 +76,11 @@ impl Outbox {
         }
     }
 
+    /// Records in the seat's log up to the last one kept.
+    pub fn size(&self) -> u64 {
+        self.first + self.recent.len() as u64
+    }
+
     /// Bytes of what is kept from a log position on.
     pub fn bytes_from(&self, from: u64) -> u64 {
         let skip = usize::try_from(from.saturating_sub(self.first)).unwrap_or(usize::MAX);
@@ -99,7 +106,7 @@ impl Outbox {
         let fits = |recent: &&Recent| {
             let is_first = bytes == 0;
             bytes += recent.bytes();
-            is_first || bytes <= max_bytes
+            is_first || recent.is_effect || bytes <= max_bytes
         };
         Some(self.recent.iter().skip(skip).take_while(fits).cloned().collect())
     }
@@ -124,7 +131,11 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.restart(10);
         for _ in 0..70 {
-            outbox.record(Recent { record: vec![0; 1024].into(), commits: vec![carried(1, 1024 * 1024)] });
+            outbox.record(Recent {
+                record: vec![0; 1024].into(),
+                commits: vec![carried(1, 1024 * 1024)],
+                is_effect: false,
+            });
         }
         assert!(outbox.bytes <= RECENT_BYTES_MAX);
         assert!(outbox.records_from(10, 1).is_none() && outbox.records_from(9, 1).is_none());

@@ -234,7 +234,7 @@ impl Writer {
             if !was_holder {
                 outbox.restart(size);
             }
-            outbox.record(Recent { record: record.into(), commits: Vec::new() });
+            outbox.record(Recent { record: record.into(), commits: Vec::new(), is_effect: false });
         });
         self.state.seat.part = Part::Holder(term);
         self.state.seat.is_held = false;

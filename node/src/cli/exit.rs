@@ -46,9 +46,10 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Self::Output(_) if self.is_reader_gone() => 0,
-            Self::No(_) | Self::Output(_) => 1,
+            Self::No(_) => 1,
             Self::Usage(_) => 2,
-            Self::CouldNotTell(_) => 3,
+            // A full disk behind standard output says nothing about what was asked.
+            Self::CouldNotTell(_) | Self::Output(_) => 3,
         }
     }
 

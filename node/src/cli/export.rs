@@ -10,6 +10,7 @@ use super::exit::{Failure, usage};
 use super::list::{Pages, Shown};
 use super::target::Target;
 use super::text::counted;
+use super::whole::NotWritten;
 use crate::view::Entry;
 
 #[derive(Debug, clap::Args)]
@@ -63,7 +64,7 @@ fn pages<'a>(client: &'a Client, prefix: &str) -> Pages<'a> {
 }
 
 async fn write_file(pages: &mut Pages<'_>, unfinished: &Path, file: &Path) -> Result<u64, Failure> {
-    let failed = |error: std::io::Error| Failure::No(format!("{} can't be written: {error}", file.display()));
+    let failed = |error: std::io::Error| Failure::from(NotWritten { file: file.to_owned(), error });
     let opened = std::fs::File::create(unfinished).map_err(failed)?;
     let count = write_lines(pages, &opened).await.map_err(|failure| match failure {
         Failure::Output(error) => failed(error),

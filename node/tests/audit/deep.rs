@@ -103,6 +103,57 @@ async fn entries_dropped_or_altered_and_records_altered_are_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tiles_that_are_not_those_of_the_records_are_found() {
+    let stage = Stage::set().await;
+    for n in 0..270 {
+        stage.put(&format!("k/{n}"), "value").await;
+    }
+    stage.signed().await;
+    let liar = Liar::before(stage.url()).await;
+    let audited = stage.audit_at(&liar.url, &["--deep"]).await;
+    assert_eq!((audited.code, audited.alarms()), (0, vec![]), "{audited:?}");
+    for path in ["/tile/0/000", "/tile/1/000.p/1"] {
+        liar.lies(move |asked, mut body| {
+            if asked == path {
+                body[0] ^= 1;
+            }
+            Some(body)
+        });
+        let audited = stage.audit_at(&liar.url, &["--deep"]).await;
+        assert_eq!((audited.code, audited.alarms()), (1, vec!["tiles".to_owned()]), "{path}: {audited:?}");
+    }
+    liar.lies(|asked, body| (asked != "/tile/0/000").then_some(body));
+    let audited = stage.audit_at(&liar.url, &["--deep"]).await;
+    assert_eq!((audited.code, audited.alarms()), (1, vec!["tiles".to_owned()]), "{audited:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token_does_not_keep_records_from_being_read() {
+    let stage = filled().await;
+    let liar = Liar::before(stage.url()).await;
+    let token = stage.file("wrong.token");
+    std::fs::write(&token, "ee".repeat(32)).expect("written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&token, mode).expect("private");
+    let token = stage.named("wrong.token");
+    let audited = stage.audit_at(&liar.url, &["--deep", "--token-file", &token]).await;
+    assert_eq!((audited.code, audited.alarms()), (3, vec![]), "{audited:?}");
+    let report = audited.json()["deep"][0].clone();
+    assert_eq!(audited.json()["verdict"], "undecided");
+    assert!(report["records"].as_u64() > Some(50) && report["state_root"].is_null(), "{report}");
+    assert!(report["could_not"].as_str().expect("why").contains("entries could not be looked at"), "{report}");
+    liar.lies(|path, mut body| {
+        if path.starts_with("/tile/entries") {
+            let at = body.len() / 2;
+            body[at] ^= 1;
+        }
+        Some(body)
+    });
+    let audited = stage.audit_at(&liar.url, &["--deep", "--token-file", &token]).await;
+    assert_eq!((audited.code, audited.alarms()), (1, vec!["records".to_owned()]), "{audited:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_cut_goes_on_where_it_ended() {
     let stage = Stage::set().await;
     for n in 0..700 {

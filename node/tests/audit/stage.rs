@@ -2,12 +2,17 @@
 
 use std::path::PathBuf;
 
+use lattice::genesis::Genesis;
+use lattice::log::checkpoint::{SignedCheckpoint, origin};
+use lattice::log::evidence::ForkEvidence;
+use lattice::log::note::{KeyKind, KeyName, VerifierKey};
 use serde_json::Value;
 use testnet::client::Client;
 use testnet::deadline;
 use testnet::process::{Launch, Node};
 
-use crate::program::{Ended, SOON, ended, lattice, program};
+use crate::following::keys;
+use crate::program::{Ended, SOON, ended, lattice as program_with, program};
 
 /// The token with which the whole state is read.
 const READ_TOKEN: &str = "abababababababababababababababababababababababababababababababab";
@@ -100,7 +105,7 @@ impl Stage {
 
     /// Runs the program on this node's directory.
     pub(crate) async fn lattice(&self, words: &[&str]) -> Ended {
-        let mut command = lattice(words);
+        let mut command = program_with(words);
         command.arg("--dir").arg(self.node.dir());
         ended(command, b"").await
     }
@@ -110,15 +115,32 @@ impl Stage {
         let (policy, state) = (self.named("policy"), self.named("audit.json"));
         let words = ["audit", url, "--policy", &policy, "--state", &state, "--once", "--json"];
         let grace: &[&str] = if more.contains(&"--grace") { &[] } else { &["--grace", "1"] };
-        ended(lattice(&[&words[..], more, grace].concat()), b"").await
+        ended(program_with(&[&words[..], more, grace].concat()), b"").await
     }
 
     pub(crate) async fn verify(&self, file: &str, more: &[&str]) -> Ended {
         let (file, policy) = (self.named(file), self.named("policy"));
-        ended(lattice(&[&["verify", &file, "--policy", &policy], more].concat()), b"").await
+        ended(program_with(&[&["verify", &file, "--policy", &policy], more].concat()), b"").await
     }
 }
 
 pub(crate) fn size_of(checkpoint: &str) -> u64 {
     checkpoint.lines().nth(1).and_then(|line| line.parse().ok()).unwrap_or_default()
+}
+
+/// Evidence that the stage's log has two histories, made with its own key.
+pub(crate) fn evidence(stage: &Stage, size: u64) -> ForkEvidence {
+    let (name, log) = own_log(stage);
+    let keys = keys(stage.node.dir());
+    let signed = |root| SignedCheckpoint::sign(&name, size, [root; 32], &keys.log);
+    ForkEvidence::new(&signed(1), &signed(2), None, &log).expect("a fork")
+}
+
+/// Name and key of the stage's log.
+pub(crate) fn own_log(stage: &Stage) -> (KeyName, VerifierKey) {
+    let genesis = std::fs::read(stage.node.dir().join("genesis.cbor")).expect("a genesis");
+    let keys = keys(stage.node.dir());
+    let name = origin(&Genesis::decode(&genesis).expect("canonical").id(), &keys.author.id(), 1);
+    let key = VerifierKey::new(name.clone(), KeyKind::Log, keys.log_key().0).expect("a key");
+    (name, key)
 }

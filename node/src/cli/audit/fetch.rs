@@ -11,8 +11,10 @@ use lattice::log::note::NOTE_BYTES_MAX;
 use lattice::log::tile::{BUNDLE_BYTES_MAX, BundleId, TILE_HASHES, Tile, TileId, decode_bundle};
 use lattice::log::tree::{PROOF_HASHES_MAX, TileSet};
 use lattice::merkle::Digest;
+use serde::de::DeserializeOwned;
 
 use super::growth::Asked;
+use crate::api::log::{Checkpoints, ForksView};
 use crate::api::proofs::ConsistencyView;
 
 /// Time to connect, and for what a node holds.
@@ -20,6 +22,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of a consistency proof in JSON: 65 hashes of 44 characters, and names.
 const CONSISTENCY_BYTES_MAX: usize = 1024 + PROOF_HASHES_MAX * 64;
+
+/// Bytes of a list of evidence or of checkpoints: what 256 logs have, which is as many as a policy names.
+const LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Asks nodes.
 pub(super) struct Fetch {
@@ -53,6 +58,21 @@ impl Fetch {
         SignedCheckpoint::parse(&bytes).map_err(|error| NoAnswer::Unreadable(error.to_string()))
     }
 
+    /// The evidence of forks that a node holds, nothing of it checked.
+    pub(super) async fn forks(&self, url: &str) -> Result<Vec<String>, NoAnswer> {
+        self.listed::<ForksView>(url, "/api/v1/forks").await.map(|view| view.forks)
+    }
+
+    /// The last checkpoints that a node knows of all logs, nothing of them checked.
+    pub(super) async fn checkpoints(&self, url: &str) -> Result<Vec<String>, NoAnswer> {
+        self.listed::<Checkpoints>(url, "/api/v1/checkpoints").await.map(|view| view.checkpoints)
+    }
+
+    async fn listed<T: DeserializeOwned>(&self, url: &str, path: &str) -> Result<T, NoAnswer> {
+        let bytes = self.nodes.get(url, path, LIST_BYTES_MAX).await?;
+        serde_json::from_slice(&bytes).map_err(|error| NoAnswer::Unreadable(error.to_string()))
+    }
+
     /// The node's proof that its log only grew.
     pub(super) async fn consistency(&self, url: &str, old: u64, new: u64) -> Asked {
         let path = format!("/api/v1/proof/consistency/{old}/{new}");
@@ -64,11 +84,14 @@ impl Fetch {
 
     /// Tiles of a node's log.
     pub(super) async fn tiles(&self, url: &str, ids: Vec<TileId>) -> Result<TileSet, String> {
-        let tile = async |id: TileId| {
-            let bytes = self.nodes.get(url, &format!("/tile/{id}"), TILE_HASHES * size_of::<Digest>()).await;
-            Tile::decode(id, &bytes.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
-        };
+        let tile = async |id: TileId| self.tile(url, id).await.map_err(|error| error.to_string());
         Ok(try_join_all(ids.into_iter().map(tile)).await?.into_iter().collect())
+    }
+
+    /// One tile.
+    pub(super) async fn tile(&self, url: &str, id: TileId) -> Result<Tile, NoAnswer> {
+        let bytes = self.nodes.get(url, &format!("/tile/{id}"), TILE_HASHES * size_of::<Digest>()).await?;
+        Tile::decode(id, &bytes).map_err(|error| NoAnswer::Unreadable(error.to_string()))
     }
 
     /// Records of a node's log.

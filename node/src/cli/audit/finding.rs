@@ -30,7 +30,7 @@ pub(super) enum Kind {
     Quorum,
     /// The head is old.
     Stale,
-    /// The head names more of the log than is shown.
+    /// More of the log was signed than is shown: the head says so, or another node knows of it.
     Withheld,
     /// The node that answers is not the one whose log is shown.
     OtherNode,
@@ -42,6 +42,10 @@ pub(super) enum Kind {
     Records,
     /// The state served is not the one that the log tells of, or holds what does not count.
     State,
+    /// The tiles served are not those that the records give.
+    Tiles,
+    /// The auditor's own state can't be written.
+    Unsaved,
 }
 
 /// How long something may last.
@@ -57,7 +61,7 @@ pub(super) enum Patience {
 
 impl Kind {
     /// All of them, for the gauges.
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Silent,
         Self::Unreadable,
         Self::UnknownLog,
@@ -75,6 +79,8 @@ impl Kind {
         Self::Apart,
         Self::Records,
         Self::State,
+        Self::Tiles,
+        Self::Unsaved,
     ];
 
     /// The word.
@@ -97,6 +103,8 @@ impl Kind {
             Self::Apart => "apart",
             Self::Records => "records",
             Self::State => "state",
+            Self::Tiles => "tiles",
+            Self::Unsaved => "unsaved",
         }
     }
 
@@ -116,7 +124,9 @@ impl Kind {
             | Self::Stale
             | Self::OtherNode
             | Self::Records
-            | Self::State => Patience::None,
+            | Self::State
+            | Self::Tiles
+            | Self::Unsaved => Patience::None,
         }
     }
 }
@@ -198,7 +208,10 @@ impl Suspicions {
         let mut weighed = Weighed::default();
         for finding in found {
             let since = before.get(&finding.key()).copied().unwrap_or(now_ms);
-            self.0.insert(finding.key(), since);
+            // One thing may be seen in two places.
+            if self.0.insert(finding.key(), since).is_some() {
+                continue;
+            }
             let wait_ms = match finding.kind.patience() {
                 Patience::None => 0,
                 Patience::Grace => waits.grace_ms,
@@ -216,6 +229,12 @@ impl Suspicions {
 pub(super) struct Standing(BTreeMap<Key, Finding>);
 
 impl Standing {
+    /// The alarms that nobody can say are over, as the URLs that they were found at are away.
+    pub(super) fn about(&self, away: &[&str]) -> Vec<Finding> {
+        let is_away = |alarm: &&Finding| alarm.at.split(' ').any(|url| away.contains(&url));
+        self.0.values().filter(is_away).filter(|alarm| alarm.kind != Kind::Silent).cloned().collect()
+    }
+
     /// Takes the alarms of a look; gives those that are new, and those that are over.
     pub(super) fn update(&mut self, alarms: &[Finding]) -> (Vec<Finding>, Vec<Finding>) {
         let before = std::mem::take(&mut self.0);
@@ -263,6 +282,24 @@ mod tests {
         let mut last = Weighed { alarms: vec![find(Kind::Quorum)], pending: vec![] };
         last.keep(vec![find(Kind::OtherLog), find(Kind::Quorum)]);
         assert_eq!(words(&last.alarms), ["quorum", "other-log"]);
+    }
+
+    #[test]
+    fn what_was_found_at_a_node_that_is_away_now_is_not_over() {
+        let mut standing = Standing::default();
+        let find = |kind, at: &str| Finding::new(kind, at, "s");
+        let alarms =
+            [find(Kind::Stale, "a"), find(Kind::Quorum, "b"), find(Kind::Apart, "a b"), find(Kind::Silent, "a")];
+        standing.update(&alarms);
+        assert_eq!(words(&standing.about(&["a"])), ["stale", "apart"]);
+        assert_eq!(standing.about(&[]), []);
+    }
+
+    #[test]
+    fn one_thing_seen_twice_is_one_finding() {
+        let find = || Finding::new(Kind::Fork, "u", "s");
+        let weighed = Suspicions::default().weigh(0, WAITS, vec![find(), find()]);
+        assert_eq!(words(&weighed.alarms), ["fork"]);
     }
 
     #[test]

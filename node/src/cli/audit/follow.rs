@@ -8,9 +8,10 @@ use std::time::Duration;
 use lattice::bundle::time;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 use super::deep::{self, DeepView};
-use super::finding::{Finding, Kind, Patience, Standing};
+use super::finding::{Finding, Kind, Patience, Standing, Weighed};
 use super::gauges::Gauges;
 use super::look::{Auditor, Look, NodeView};
 use super::notify::{Listeners, Notice, Notifier};
@@ -20,6 +21,9 @@ use crate::cli::text::{as_json, counted, grouped, short, table, visible};
 
 /// Pause before the next look while something may still pass: cosignatures come within a second.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// How often a follower says how things stand while nothing begins or ends.
+const WORD_EVERY: Duration = Duration::from_secs(3600);
 
 /// When to look.
 #[derive(Debug, Clone, Copy)]
@@ -66,22 +70,14 @@ impl Follow {
     }
 
     async fn once(mut self, notifier: &Notifier) -> Result<ExitCode, Failure> {
-        let mut look = self.settled().await?;
+        let mut look = self.settled().await;
         let reports = self.deepen(&mut look).await;
         for alarm in &look.weighed.alarms {
-            notifier.tell(notice("alarm", &look, alarm));
+            notifier.tell(&notice("alarm", &look, alarm));
         }
-        let is_silent = |finding: &Finding| finding.kind == Kind::Silent;
-        let code = if !look.weighed.alarms.is_empty() {
-            1
-        } else if look.weighed.pending.iter().any(is_silent) || reports.iter().any(|report| report.could_not.is_some())
-        {
-            3
-        } else {
-            0
-        };
+        let code = exit_code(&look, &reports);
         let text = if self.json {
-            let verdict = ["well", "alarm", "", "could not tell"][usize::from(code)];
+            let verdict = ["well", "alarm", "", "undecided"][usize::from(code)];
             format!("{}\n", as_json(&object(verdict, &look, &reports)))
         } else {
             words(&look, &reports)
@@ -91,13 +87,13 @@ impl Follow {
     }
 
     /// Looks until all that may pass has passed, or is an alarm.
-    async fn settled(&mut self) -> Result<Look, Failure> {
+    async fn settled(&mut self) -> Look {
         let mut earlier = Vec::new();
         loop {
-            let mut look = self.auditor.look().await?;
+            let mut look = self.auditor.look().await;
             look.weighed.keep(std::mem::take(&mut earlier));
             if !is_unsettled(&look) {
-                return Ok(look);
+                return look;
             }
             earlier = look.weighed.alarms;
             tokio::time::sleep(AGAIN).await;
@@ -125,12 +121,13 @@ impl Follow {
         gauges: Option<&Gauges>,
     ) -> Result<ExitCode, Failure> {
         let mut stop = Stop::new()?;
-        let (mut standing, mut raised) = (Standing::default(), false);
+        let (mut standing, mut raised, mut said) = (Standing::default(), false, Instant::now());
         // What a deep audit found does not pass while this runs.
         let mut deep = None;
+        self.greet(every)?;
         loop {
             let mut look = tokio::select! {
-                look = self.auditor.look() => look?,
+                look = self.auditor.look() => look,
                 () = stop.told() => break,
             };
             let found = match &deep {
@@ -142,9 +139,15 @@ impl Follow {
             };
             look.weighed.alarms.extend(found.iter().cloned());
             deep = Some(found);
+            let away: Vec<&str> = look.nodes.iter().filter(|node| node.is_away).map(|node| node.url.as_str()).collect();
+            look.weighed.keep(standing.about(&away));
             let (new, over) = standing.update(&look.weighed.alarms);
-            raised |= !new.is_empty();
+            raised |= new.iter().any(speaks_against_nodes);
             self.say(&look, &new, &over, notifier)?;
+            if said.elapsed() >= WORD_EVERY {
+                said = Instant::now();
+                self.say_how_it_stands(&look)?;
+            }
             if let Some(gauges) = gauges {
                 gauges.show(&look);
             }
@@ -155,6 +158,42 @@ impl Follow {
             }
         }
         Ok(ExitCode::from(u8::from(raised)))
+    }
+
+    /// One line at the start; in JSON the first look says it.
+    fn greet(&self, every: Duration) -> Result<(), Failure> {
+        if self.json {
+            return Ok(());
+        }
+        let urls: Vec<String> = self.auditor.urls.iter().map(|url| visible(url)).collect();
+        let mut out = std::io::stdout();
+        writeln!(
+            out,
+            "{} follows {}, one look each {} s; alarms are said when they begin and when they are over",
+            time(crate::clock::now_ms()),
+            urls.join(" "),
+            every.as_secs()
+        )?;
+        Ok(out.flush()?)
+    }
+
+    /// One line in between, so that silence is not taken for an end.
+    fn say_how_it_stands(&self, look: &Look) -> Result<(), Failure> {
+        if self.json {
+            return Ok(());
+        }
+        let answered = look.nodes.iter().filter(|node| node.answered).count();
+        let records = look.nodes.iter().filter_map(|node| node.size).max().unwrap_or_default();
+        let mut out = std::io::stdout();
+        writeln!(
+            out,
+            "{} follows on: {answered} of {} answered, {} stand, the longest log has {}",
+            time(look.at_ms),
+            counted(look.nodes.len() as u64, "node", "nodes"),
+            counted(look.weighed.alarms.len() as u64, "alarm", "alarms"),
+            counted(records, "record", "records"),
+        )?;
+        Ok(out.flush()?)
     }
 
     async fn deep_alarms(&self, look: &mut Look) -> Result<Vec<Finding>, Failure> {
@@ -182,9 +221,30 @@ impl Follow {
                 let begins = if event == "alarm" { "ALARM" } else { "over" };
                 writeln!(out, "{} {begins} {}", time(look.at_ms), in_words(finding))?;
             }
-            notifier.tell(notice);
+            notifier.tell(&notice);
         }
         Ok(out.flush()?)
+    }
+}
+
+/// Whether a finding says something of the nodes, and not of this auditor.
+fn speaks_against_nodes(finding: &Finding) -> bool {
+    finding.kind != Kind::Unsaved
+}
+
+/// What a single look comes to.
+fn exit_code(look: &Look, reports: &[DeepView]) -> u8 {
+    let Weighed { alarms, pending } = &look.weighed;
+    let is_silent = |finding: &Finding| finding.kind == Kind::Silent;
+    if alarms.iter().any(speaks_against_nodes) {
+        1
+    } else if !alarms.is_empty()
+        || pending.iter().any(is_silent)
+        || reports.iter().any(|report| report.could_not.is_some())
+    {
+        3
+    } else {
+        0
     }
 }
 
@@ -247,7 +307,7 @@ fn deep_words(report: &DeepView) -> String {
     let mut text = format!("{}: {} hashed again", visible(&report.url), counted(report.records, "record", "records"));
     if let Some(root) = &report.state_root {
         let (entries, commits) = (grouped(report.entries), counted(report.commits, "commit", "commits"));
-        text.push_str(&format!(", {entries} entries of {commits} verified, state {}", short(root)));
+        text.push_str(&format!(", {entries} entries of {commits} verified, state {}", visible(root)));
     }
     if let Some(why) = &report.could_not {
         text.push_str(&format!("; could not go on: {}", visible(why)));

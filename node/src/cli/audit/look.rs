@@ -1,12 +1,11 @@
 //! One look at all nodes: asks them, and holds what they say against the policy, the past and each other.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use http_fallback::client::NoAnswer;
 use lattice::head::Head;
 use lattice::log::checkpoint::SignedCheckpoint;
-use lattice::log::evidence::{Beginning, ForkEvidence};
 use lattice::log::note::VerifierKey;
 use lattice::log::policy::{Policy, Refused};
 use lattice::log::witness::Seen;
@@ -14,12 +13,12 @@ use serde::Serialize;
 
 use super::fetch::Fetch;
 use super::finding::{Finding, Kind, Suspicions, Waits, Weighed};
+use super::forks;
 use super::growth::{self, Growth, Step};
+use super::hearsay::{self, Place};
 use super::known::{Known, seen};
 use super::story::{self, ShownLog, Told};
-use crate::cli::exit::Failure;
 use crate::cli::text::grouped;
-use crate::cli::whole;
 
 /// Follows nodes.
 pub(super) struct Auditor {
@@ -35,6 +34,8 @@ pub(super) struct Auditor {
     pub(super) waits: Waits,
     /// What has been found at every look since when.
     pub(super) suspicions: Suspicions,
+    /// Checkpoints that nodes knew of at the last look, and that are the beginning of what their log shows.
+    pub(super) agreed: BTreeSet<Place>,
 }
 
 /// What a node showed.
@@ -44,6 +45,9 @@ pub(super) struct NodeView {
     pub(super) url: String,
     /// Whether it answered.
     pub(super) answered: bool,
+    /// Whether something that it is always asked for did not come: what was found about it before may go on.
+    #[serde(skip)]
+    pub(super) is_away: bool,
     /// Its log, if the policy names it and the log signed it.
     pub(super) log: Option<String>,
     /// Records under the checkpoint.
@@ -86,21 +90,19 @@ struct Answers {
 }
 
 impl Auditor {
-    /// Looks once, and remembers what held.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure`] if the state file or evidence can't be written; a node's failure is a finding.
-    pub(super) async fn look(&mut self) -> Result<Look, Failure> {
+    /// Looks once, and remembers what held. What fails is a finding, at the nodes or here.
+    pub(super) async fn look(&mut self) -> Look {
         let urls = self.urls.clone();
+        // First what others know of a log: what it shows afterwards is not older.
+        let hearsay = join_all(urls.iter().map(|url| hearsay::ask(&self.fetch, url))).await;
         let answers = join_all(urls.iter().map(|url| self.ask(url))).await;
         let (mut nodes, mut heads, mut found) = (Vec::new(), Vec::new(), Vec::new());
         for (url, Answers { head, checkpoint }) in urls.iter().zip(answers) {
-            let answered = !matches!((&head, &checkpoint), (Err(NoAnswer::Lost(_)), Err(NoAnswer::Lost(_))));
             let mut node = NodeView::silent(url.clone());
-            node.answered = answered;
+            node.answered = !matches!((&head, &checkpoint), (Err(NoAnswer::Lost(_)), Err(NoAnswer::Lost(_))));
+            node.is_away = is_away(&head) || is_away(&checkpoint);
             match checkpoint {
-                Ok(signed) => self.judge_log(&mut node, signed, &mut found).await?,
+                Ok(signed) => self.judge_log(&mut node, signed, &mut found).await,
                 Err(error) => found.push(unanswered(url, "checkpoint", &error)),
             }
             match head {
@@ -110,15 +112,25 @@ impl Auditor {
                     heads.push(told);
                 }
                 // One word about a node that is gone is enough.
-                Err(_) if !answered => {}
+                Err(_) if !node.answered => {}
                 Err(error) => found.push(unanswered(url, "head", &error)),
             }
             nodes.push(node);
         }
+        found.extend(self.judge_hearsay(&nodes, hearsay).await);
         found.extend(story::of_all(&heads));
-        self.known.save()?;
+        found.extend(forks::standing(&self.known, &self.policy));
+        found.extend(self.unsaved());
         let at_ms = crate::clock::now_ms();
-        Ok(Look { at_ms, nodes, weighed: self.suspicions.weigh(at_ms, self.waits, found) })
+        Look { at_ms, nodes, weighed: self.suspicions.weigh(at_ms, self.waits, found) }
+    }
+
+    /// Writes down what was seen. An auditor that can't goes on looking: nobody else would raise an alarm.
+    fn unsaved(&self) -> Option<Finding> {
+        let not = self.known.save().err()?;
+        let file = self.known.file().map_or_else(String::new, |file| file.display().to_string());
+        let sentence = format!("the auditor itself can't remember what it saw: {not}; the next run will not know it");
+        Some(Finding::new(Kind::Unsaved, &file, sentence))
     }
 
     /// The head first: a checkpoint asked for later is not smaller than the head says.
@@ -137,12 +149,7 @@ impl Auditor {
         story::of_one(told, log, crate::clock::now_ms(), self.waits.max_age_ms)
     }
 
-    async fn judge_log(
-        &mut self,
-        node: &mut NodeView,
-        signed: SignedCheckpoint,
-        found: &mut Vec<Finding>,
-    ) -> Result<(), Failure> {
+    async fn judge_log(&mut self, node: &mut NodeView, signed: SignedCheckpoint, found: &mut Vec<Finding>) {
         let url = node.url.clone();
         let origin = signed.checkpoint().origin().to_owned();
         let log = match self.policy.judge(&signed) {
@@ -159,7 +166,7 @@ impl Auditor {
                 // A line of a known key that does not hold condemns the whole note.
                 match signer.filter(|_| matches!(refused, Refused::Quorum { .. })) {
                     Some(log) => log.clone(),
-                    None => return Ok(()),
+                    None => return,
                 }
             }
         };
@@ -173,37 +180,23 @@ impl Auditor {
             );
             found.push(Finding::new(Kind::OtherLog, &url, sentence));
         }
-        found.extend(self.judge_growth(&url, signed, &log).await?);
-        Ok(())
+        found.extend(self.judge_growth(&url, signed, &log).await);
     }
 
     /// Holds a checkpoint against the last one of its log, and remembers it if it follows.
-    async fn judge_growth(
-        &mut self,
-        url: &str,
-        signed: SignedCheckpoint,
-        log: &VerifierKey,
-    ) -> Result<Option<Finding>, Failure> {
-        let now_ms = crate::clock::now_ms();
+    async fn judge_growth(&mut self, url: &str, signed: SignedCheckpoint, log: &VerifierKey) -> Option<Finding> {
         let new = seen(&signed);
-        let last = self.known.last(signed.checkpoint().origin()).cloned();
-        let old = last.as_ref().map(|last| last.seen());
-        let growth = match (growth::step(old.as_ref(), &new), &old) {
-            (Step::Same, _) => return Ok(None),
-            (Step::First, _) | (_, None) => Growth::Proven,
-            (Step::Grows, Some(old)) => self.growth(url, old, &new).await,
-            (Step::Shrinks, Some(old)) => {
-                let sentence = format!(
-                    "the log had {} records and has {} now: an old copy is shown or was restored, and what it signs from \
-                     here on will contradict what it signed",
-                    grouped(old.size),
-                    grouped(new.size)
-                );
-                return Ok(Some(Finding::new(Kind::Rollback, url, sentence)));
-            }
-            (Step::Forks, Some(_)) => {
-                return self.fork(url, last.as_ref().map(|last| &last.signed), &signed, None, log).map(Some);
-            }
+        let Some(last) = self.known.last(signed.checkpoint().origin()).map(|last| last.signed.clone()) else {
+            self.known.remember(signed, crate::clock::now_ms());
+            return None;
+        };
+        let old = seen(&last);
+        let growth = match growth::step(Some(&old), &new) {
+            Step::Same => return None,
+            Step::First => Growth::Proven,
+            Step::Grows => self.growth(url, &old, &new).await,
+            Step::Shrinks => return Some(rollback(url, &old, &new)),
+            Step::Forks => return forks::prove(&mut self.known, url, &last, &signed, None, log),
         };
         let finding = match growth {
             Growth::Proven => None,
@@ -215,23 +208,23 @@ impl Auditor {
                 ),
             )),
             Growth::Forked(beginning) => {
-                return self.fork(url, last.as_ref().map(|last| &last.signed), &signed, Some(beginning), log).map(Some);
+                return forks::prove(&mut self.known, url, &last, &signed, Some(beginning), log);
             }
             Growth::Unproven(why) => {
-                let old = old.map_or(0, |old| old.size);
                 let sentence = format!(
                     "the node does not show that its log of {} records began with the {} seen before: {why}",
                     grouped(new.size),
-                    grouped(old)
+                    grouped(old.size)
                 );
-                return Ok(Some(Finding::new(Kind::NoProof, url, sentence)));
+                return Some(Finding::new(Kind::NoProof, url, sentence));
             }
         };
-        self.known.remember(signed, now_ms);
-        Ok(finding)
+        self.known.remember(signed, crate::clock::now_ms());
+        finding
     }
 
-    async fn growth(&self, url: &str, old: &Seen, new: &Seen) -> Growth {
+    /// Whether a log that is shown at a URL grew from the one checkpoint to the other.
+    pub(super) async fn growth(&self, url: &str, old: &Seen, new: &Seen) -> Growth {
         if old.size == 0 {
             // All logs grow from nothing.
             return Growth::Proven;
@@ -246,49 +239,20 @@ impl Auditor {
         };
         growth::judge(old, new, &asked, &tiles)
     }
-
-    /// Two histories: keeps the proof of it.
-    fn fork(
-        &self,
-        url: &str,
-        before: Option<&SignedCheckpoint>,
-        now: &SignedCheckpoint,
-        beginning: Option<Beginning>,
-        log: &VerifierKey,
-    ) -> Result<Finding, Failure> {
-        let origin = now.checkpoint().origin();
-        let made = before.ok_or_else(|| "the earlier checkpoint is missing".to_owned());
-        let made = made.and_then(|before| ForkEvidence::new(before, now, beginning, log).map_err(|no| no.to_string()));
-        let sizes = (before.map_or(0, |before| before.checkpoint().size()), now.checkpoint().size());
-        let said = format!(
-            "log {origin} signed two histories, one over {} and one over {} records",
-            grouped(sizes.0),
-            grouped(sizes.1)
-        );
-        let mut finding = match made {
-            Ok(evidence) => {
-                let file = self.known.folder().join(evidence_name(origin, sizes));
-                whole::write(&file, evidence.to_string().as_bytes())?;
-                let sentence = format!(
-                    "{said}; {} proves it to anyone: `lattice verify {} --policy POLICY`",
-                    file.display(),
-                    file.display()
-                );
-                Finding { evidence: Some(file), ..Finding::new(Kind::Fork, url, sentence) }
-            }
-            Err(why) => Finding::new(Kind::Fork, url, format!("{said}; no evidence could be made: {why}")),
-        };
-        finding.about = format!("{url} {origin}");
-        Ok(finding)
-    }
 }
 
-/// The name of a file with evidence: one per pair of checkpoints, so that none is overwritten by another.
-fn evidence_name(origin: &str, (old, new): (u64, u64)) -> PathBuf {
-    // Origins of a policy are anybody's text.
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let origin: String = origin.chars().map(plain).take(100).collect();
-    format!("fork-{origin}-{old}-{new}.txt").into()
+fn rollback(url: &str, old: &Seen, new: &Seen) -> Finding {
+    let sentence = format!(
+        "the log had {} records and has {} now: an old copy is shown or was restored. Should the log sign other records in \
+         place of those that are gone, it contradicts itself; ask the operator",
+        grouped(old.size),
+        grouped(new.size)
+    );
+    Finding::new(Kind::Rollback, url, sentence)
+}
+
+fn is_away<T>(answer: &Result<T, NoAnswer>) -> bool {
+    matches!(answer, Err(NoAnswer::Busy | NoAnswer::Lost(_)))
 }
 
 impl NodeView {
@@ -296,6 +260,7 @@ impl NodeView {
         Self {
             url,
             answered: false,
+            is_away: true,
             log: None,
             size: None,
             witnesses: 0,
@@ -315,7 +280,8 @@ fn kind_of(refused: &Refused) -> Kind {
     }
 }
 
-fn unanswered(url: &str, what: &str, error: &NoAnswer) -> Finding {
+/// A finding about an answer that brought nothing.
+pub(super) fn unanswered(url: &str, what: &str, error: &NoAnswer) -> Finding {
     match error {
         NoAnswer::Busy | NoAnswer::Lost(_) => {
             Finding::new(Kind::Silent, url, format!("no {what} from the node: {error}"))

@@ -1,8 +1,9 @@
-//! Whom an alarm is told besides the terminal: a webhook, a program. A slow one holds up no look.
+//! Whom an alarm is told besides the terminal: a webhook, a program. A slow one holds up no look, and not the other.
 
 use std::process::Stdio;
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -47,47 +48,66 @@ pub(super) struct Listeners {
     pub(super) program: Vec<String>,
 }
 
-/// Tells notices in their order.
+/// Tells each listener notices in their order.
 pub(super) struct Notifier {
-    waiting: mpsc::Sender<Notice>,
-    task: JoinHandle<()>,
+    listeners: Vec<(mpsc::Sender<Notice>, JoinHandle<()>)>,
 }
 
 impl Notifier {
-    /// Starts the task that tells them.
+    /// Starts the tasks that tell them.
     pub(super) fn start(listeners: Listeners) -> Self {
-        let (waiting, mut notices) = mpsc::channel::<Notice>(WAITING_MAX);
-        let task = tokio::spawn(async move {
-            while let Some(notice) = notices.recv().await {
-                // Facts serialize.
-                let body = serde_json::to_string(&notice).unwrap_or_default();
-                if let Some(url) = &listeners.webhook
-                    && let Err(why) = post(url, &body).await
-                {
-                    eprintln!("lattice: the webhook {url} did not take the alarm: {why}");
-                }
-                if let Err(why) = run(&listeners.program, &notice, &body).await {
-                    eprintln!("lattice: {}: {why}", listeners.program.join(" "));
-                }
-            }
+        let Listeners { webhook, program } = listeners;
+        let webhook = webhook.map(|url| {
+            let (waiting, notices) = mpsc::channel(WAITING_MAX);
+            (waiting, tokio::spawn(tell_webhook(url, notices)))
         });
-        Self { waiting, task }
+        let program = (!program.is_empty()).then(|| {
+            let (waiting, notices) = mpsc::channel(WAITING_MAX);
+            (waiting, tokio::spawn(tell_program(program, notices)))
+        });
+        Self { listeners: webhook.into_iter().chain(program).collect() }
     }
 
     /// Hands over a notice.
-    pub(super) fn tell(&self, notice: Notice) {
-        if self.waiting.try_send(notice).is_err() {
-            eprintln!("lattice: too many alarms wait to be told; this one stays on the terminal");
+    pub(super) fn tell(&self, notice: &Notice) {
+        for (waiting, _) in &self.listeners {
+            if waiting.try_send(notice.clone()).is_err() {
+                eprintln!("lattice: too many alarms wait to be told; this one stays on the terminal");
+            }
         }
     }
 
     /// Waits until all are told, within bounds.
     pub(super) async fn finish(self) {
-        drop(self.waiting);
-        if tokio::time::timeout(LAST_WORDS, self.task).await.is_err() {
+        let told = self.listeners.into_iter().map(|(waiting, task)| {
+            drop(waiting);
+            task
+        });
+        if tokio::time::timeout(LAST_WORDS, join_all(told.collect::<Vec<_>>())).await.is_err() {
             eprintln!("lattice: some alarms could not be told in time");
         }
     }
+}
+
+async fn tell_webhook(url: String, mut notices: mpsc::Receiver<Notice>) {
+    while let Some(notice) = notices.recv().await {
+        if let Err(why) = post(&url, &body(&notice)).await {
+            eprintln!("lattice: the webhook {url} did not take the alarm: {why}");
+        }
+    }
+}
+
+async fn tell_program(program: Vec<String>, mut notices: mpsc::Receiver<Notice>) {
+    while let Some(notice) = notices.recv().await {
+        if let Err(why) = run(&program, &notice, &body(&notice)).await {
+            eprintln!("lattice: {}: {why}", program.join(" "));
+        }
+    }
+}
+
+fn body(notice: &Notice) -> String {
+    // Facts serialize.
+    serde_json::to_string(notice).unwrap_or_default()
 }
 
 async fn post(url: &str, body: &str) -> Result<(), String> {

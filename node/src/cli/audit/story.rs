@@ -73,7 +73,8 @@ pub(super) fn of_all(heads: &[Told]) -> Vec<Finding> {
 }
 
 fn between(one: &Told, other: &Told) -> Finding {
-    let roots = format!("{} and {}", one.head.root.short(), other.head.root.short());
+    // Whole: two that differ in a byte at their end would look the same.
+    let roots = format!("{} and {}", one.head.root, other.head.root);
     let at = format!("{} {}", one.url, other.url);
     if one.head.frontier == other.head.frontier {
         let sentence = format!(

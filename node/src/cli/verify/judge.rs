@@ -23,7 +23,12 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) enum Shown {
     /// A fact about a state.
-    Fact(Proven),
+    Fact {
+        /// The fact.
+        proven: Proven,
+        /// Records under the checkpoint.
+        size: u64,
+    },
     /// A record of a log.
     Record {
         /// Its bytes.
@@ -74,7 +79,10 @@ fn bundle(bytes: &[u8], policy: &Policy) -> Verdict {
         Err(bad) => return malformed(&bad),
     };
     match bundle.verify(policy) {
-        Ok(proven) => Verdict::Proven(Box::new(Shown::Fact(proven))),
+        Ok(proven) => {
+            let size = bundle.proof().checkpoint().checkpoint().size();
+            Verdict::Proven(Box::new(Shown::Fact { proven, size }))
+        }
         Err(not) if not.is_undecided() => Verdict::Undecided(not.to_string()),
         Err(not) => Verdict::Refuted(not.to_string()),
     }

@@ -16,13 +16,11 @@ const VALUE_CHARS: usize = 200;
 pub(super) fn words(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Proven(shown) => match shown.as_ref() {
-            Shown::Fact(proven) => fact_in_words(proven),
+            Shown::Fact { proven, size } => fact_in_words(proven, *size),
             Shown::Record { bytes, record, index, size, judged } => {
                 let what = record.as_ref().map_or_else(|| "a record of unknown form".to_owned(), record_in_words);
-                let mut lines = vec![
-                    row("record", format!("{} of {}, {} bytes", index + 1, grouped(*size), bytes.len())),
-                    row("says", what),
-                ];
+                let mut lines =
+                    vec![row("record", format!("{index} of {size}, {} bytes", bytes.len())), row("says", what)];
                 lines.extend(record.as_ref().map(|record| row("written", by_its_clock(record.time_ms))));
                 lines.extend(judged_in_words(judged));
                 format!("proven: the record is in the log\n{}", table(&lines))
@@ -43,7 +41,7 @@ fn row(name: &str, value: String) -> Vec<String> {
     vec![name.to_owned(), value]
 }
 
-fn fact_in_words(proven: &Proven) -> String {
+fn fact_in_words(proven: &Proven, size: u64) -> String {
     let (claim, by, value) = match &proven.fact {
         Fact::Value { key, value: Some(value), by } => {
             let claim =
@@ -65,7 +63,7 @@ fn fact_in_words(proven: &Proven) -> String {
         lines.push(row("time", format!("{}, by the author's clock", time(*time_ms))));
     }
     lines.push(row("state", format!("{} of {}", proven.root, counted(proven.entries, "entry", "entries"))));
-    lines.push(row("record", format!("index {}, written {}", proven.index, by_its_clock(proven.written_ms))));
+    lines.push(row("record", format!("{} of {size}, written {}", proven.index, by_its_clock(proven.written_ms))));
     lines.extend(judged_in_words(&proven.judged));
     // Keys are shown escaped by their Debug form, as far as they are control characters; marks of direction are not.
     format!("proven: {}\n{}", visible(&claim), table(&lines))
@@ -119,7 +117,7 @@ pub(super) fn json(verdict: &Verdict) -> Value {
             let mut object = Map::new();
             object.insert("verdict".to_owned(), json!("proven"));
             let facts = match shown.as_ref() {
-                Shown::Fact(proven) => fact_as_json(proven),
+                Shown::Fact { proven, size } => fact_as_json(proven, *size),
                 Shown::Record { bytes, record, index, size, judged } => json!({
                     "kind": "record",
                     "record_base64": BASE64.encode(bytes),
@@ -148,7 +146,7 @@ pub(super) fn json(verdict: &Verdict) -> Value {
     }
 }
 
-fn fact_as_json(proven: &Proven) -> Value {
+fn fact_as_json(proven: &Proven, size: u64) -> Value {
     let (kind, key, value, by) = match &proven.fact {
         Fact::Value { key, value: Some(value), by } => ("value", Some(key), Some(value), Some(by)),
         Fact::Value { key, value: None, by } => ("deleted", Some(key), None, Some(by)),
@@ -168,6 +166,7 @@ fn fact_as_json(proven: &Proven) -> Value {
         "state_root": HEXLOWER.encode(proven.root.as_bytes()),
         "entries": proven.entries,
         "index": proven.index,
+        "log_size": size,
         "written_ms": proven.written_ms,
         "log": proven.judged.log.name().as_str(),
         "log_key": proven.judged.log.to_string(),

@@ -1,11 +1,13 @@
-//! All records of a log: hashed up to each checkpoint's root, and each beginning where the one before ended.
+//! All records of a log: hashed up to each checkpoint's root, each beginning where the one before ended, and the tiles that
+//! are served compared with those that they give.
 
 use futures::StreamExt;
+use futures::future::join_all;
 use http_fallback::client::NoAnswer;
 use lattice::ids::StateRoot;
 use lattice::log::checkpoint::{SignedCheckpoint, origin};
 use lattice::log::edge::Edge;
-use lattice::log::tile::{BundleId, TILE_HASHES};
+use lattice::log::tile::{BundleId, TILE_HASHES, Tile};
 use lattice::merkle::leaf_hash;
 use lattice::record::{Event, Record};
 
@@ -15,7 +17,10 @@ use crate::terminal::entries_bar;
 /// Bundles asked for at once: they hide the way there and back, and hold at most 128 MiB.
 const BUNDLES_AT_ONCE: usize = 8;
 
-/// Attempts for one bundle that did not come through.
+/// Tiles asked for at once.
+const TILES_AT_ONCE: usize = 8;
+
+/// Attempts for one bundle or tile that did not come through.
 const ATTEMPTS: u32 = 5;
 const ATTEMPT_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -33,12 +38,22 @@ pub(super) struct Records {
     url: String,
     chain: RecordChain,
     edge: Edge,
+    /// Tiles that the records give, to be compared with those that are served.
+    given: Vec<Tile>,
+    /// What is wrong with the first tile that is not as it should be, and how many are not.
+    wrong: Option<(String, u64)>,
 }
 
 impl Records {
     /// None yet.
     pub(super) fn of(url: &str, name: &str) -> Self {
-        Self { url: url.to_owned(), chain: RecordChain::of(name), edge: Edge::default() }
+        Self {
+            url: url.to_owned(),
+            chain: RecordChain::of(name),
+            edge: Edge::default(),
+            given: Vec::new(),
+            wrong: None,
+        }
     }
 
     /// How many were read.
@@ -49,6 +64,13 @@ impl Records {
     /// State after the last one read.
     pub(super) const fn last(&self) -> Option<StateRoot> {
         self.chain.last()
+    }
+
+    /// What is wrong with the tiles that are served, if anything.
+    pub(super) fn wrong_tiles(&self) -> Option<String> {
+        let (first, count) = self.wrong.as_ref()?;
+        let more = if *count > 1 { format!("; and {} more", count - 1) } else { String::new() };
+        Some(format!("{first}{more}: proofs made of them don't hold; the node's disk is damaged, or it lies"))
     }
 
     /// Reads on up to a checkpoint that the log signed; gives which of the wanted states the records read now tell of.
@@ -81,7 +103,10 @@ impl Records {
                 let record =
                     self.chain.follow(bytes).map_err(|why| Trouble::Wrong(format!("record {index}: {why}")))?;
                 told.extend(wanted.contains(&record.after).then_some(record.after));
-                self.edge.append(leaf_hash(bytes));
+                self.given.extend(self.edge.append(leaf_hash(bytes)));
+            }
+            if self.given.len() >= TILES_AT_ONCE {
+                self.compare(fetch).await?;
             }
             bar.set_position(self.edge.size());
         }
@@ -93,7 +118,41 @@ impl Records {
             );
             return Err(Trouble::Wrong(sentence));
         }
+        // Those that grow are served as wide as they were when the log was signed.
+        self.given.extend(self.edge.partial_tiles());
+        self.compare(fetch).await?;
         Ok(told)
+    }
+
+    /// Compares the tiles that are served with those that the records give.
+    async fn compare(&mut self, fetch: &Fetch) -> Result<(), Trouble> {
+        let given = std::mem::take(&mut self.given);
+        let url = self.url.as_str();
+        for (tile, served) in given.iter().zip(join_all(given.iter().map(|tile| served(fetch, url, tile))).await) {
+            let is_full = usize::from(tile.id().width()) == TILE_HASHES;
+            let wrong = match served {
+                Ok(served) if served == *tile => continue,
+                Ok(_) => "is not what the records give".to_owned(),
+                Err(error @ (NoAnswer::Busy | NoAnswer::Lost(_))) => return Err(Trouble::NoAnswer(error)),
+                // A server need not keep a narrow one once it has a wider one.
+                Err(NoAnswer::Declined { .. }) if !is_full => continue,
+                Err(error @ (NoAnswer::Declined { .. } | NoAnswer::Unreadable(_))) => format!("is not given: {error}"),
+            };
+            let first = || (format!("tile {} {wrong}", tile.id()), 0);
+            self.wrong.get_or_insert_with(first).1 += 1;
+        }
+        Ok(())
+    }
+}
+
+async fn served(fetch: &Fetch, url: &str, tile: &Tile) -> Result<Tile, NoAnswer> {
+    let mut attempt = 1;
+    loop {
+        match fetch.tile(url, tile.id()).await {
+            Err(NoAnswer::Busy | NoAnswer::Lost(_)) if attempt < ATTEMPTS => attempt += 1,
+            answer => return answer,
+        }
+        tokio::time::sleep(ATTEMPT_PAUSE).await;
     }
 }
 
@@ -150,9 +209,9 @@ impl RecordChain {
             (None, _) => return Err("a log begins with a record of whose it is, and this one is another".to_owned()),
             (Some(last), _) if last != record.before => {
                 return Err(format!(
-                    "it begins at state {}, and the record before ends at {}",
-                    record.before.short(),
-                    last.short()
+                    // Whole: two that differ in a byte at their end would look the same.
+                    "it begins at state {}, and the record before ends at {last}",
+                    record.before
                 ));
             }
             (Some(_), _) => {}

@@ -111,11 +111,9 @@ impl<'a> SeatLog<'a> {
             (Some(_), Event::Opened { .. }) => Err("it opens a log that is there".to_owned()),
             // What came into the state beside the log is stated when a holder begins.
             (Some(_), Event::Stated) => expect(record.before == record.after, "it states a state, and changes it"),
-            (Some(last), _) if last != record.before => Err(format!(
-                "it begins at state {}, and the record before ends at {}",
-                record.before.short(),
-                last.short()
-            )),
+            (Some(last), _) if last != record.before => {
+                Err(format!("it begins at state {}, and the record before ends at {last}", record.before))
+            }
             (Some(_), _) => Ok(()),
         }
     }

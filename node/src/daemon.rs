@@ -272,8 +272,9 @@ impl Node {
         tasks.spawn(admin);
         let fallback = Fallback::start(service.clone(), sync, settings, read_token, board, &tasks, &stop)?;
         let beside = lattice_listeners.is_empty().then(|| fallback.clone() as Arc<dyn Source>);
-        let http = serve(&home, audit.clone(), seat, beside, listeners, &hidden_out, &tasks, &stop)?;
-        let lattice_http = serve_nodes(fallback, lattice_listeners, &hidden_out, &tasks, &stop)?;
+        let with = Tasks { tasks: &tasks, stop: &stop, hidden: &hidden_out };
+        let http = serve(&home, audit.clone(), seat, beside, listeners, &with)?;
+        let lattice_http = serve_nodes(fallback, lattice_listeners, &with)?;
         let node = Self {
             service,
             http,
@@ -404,15 +405,21 @@ async fn bind(addresses: &[SocketAddr], whom: &str, flag: &str) -> anyhow::Resul
     Ok(listeners)
 }
 
+/// What a task that serves is started with.
+struct Tasks<'a> {
+    tasks: &'a TaskTracker,
+    stop: &'a CancellationToken,
+    /// Whether this node is hidden.
+    hidden: &'a watch::Receiver<bool>,
+}
+
 fn serve(
     home: &Home,
     audit: Audit,
     seat: Seat,
     between_nodes: Option<Arc<dyn Source>>,
     listeners: Vec<TcpListener>,
-    hidden: &watch::Receiver<bool>,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
+    with: &Tasks<'_>,
 ) -> anyhow::Result<Vec<SocketAddr>> {
     if listeners.is_empty() {
         return Ok(Vec::new());
@@ -424,7 +431,12 @@ fn serve(
     let router = api::router(audit, seat, token, between_nodes);
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     for listener in listeners {
-        tasks.spawn(api::serve::serve_while_shown(listener, router.clone(), hidden.clone(), stop.clone()));
+        with.tasks.spawn(api::serve::serve_while_shown(
+            listener,
+            router.clone(),
+            with.hidden.clone(),
+            with.stop.clone(),
+        ));
     }
     Ok(addresses)
 }
@@ -433,14 +445,17 @@ fn serve(
 fn serve_nodes(
     source: Arc<dyn Source>,
     listeners: Vec<TcpListener>,
-    hidden: &watch::Receiver<bool>,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
+    with: &Tasks<'_>,
 ) -> anyhow::Result<Vec<SocketAddr>> {
     let router = api::router_between_nodes(source);
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     for listener in listeners {
-        tasks.spawn(api::serve::serve_while_shown(listener, router.clone(), hidden.clone(), stop.clone()));
+        with.tasks.spawn(api::serve::serve_while_shown(
+            listener,
+            router.clone(),
+            with.hidden.clone(),
+            with.stop.clone(),
+        ));
     }
     Ok(addresses)
 }

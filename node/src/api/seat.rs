@@ -147,7 +147,10 @@ impl From<SeatWriteError> for Problem {
         };
         match error {
             SeatWriteError::Write(error) => Self::from(error),
-            error => Self::new(kind, error.to_string()),
+            error @ (SeatWriteError::NoSeat
+            | SeatWriteError::NoHolder(_)
+            | SeatWriteError::Uncertain
+            | SeatWriteError::Elsewhere { .. }) => Self::new(kind, error.to_string()),
         }
     }
 }
@@ -160,7 +163,8 @@ mod tests {
     fn conditions() {
         let tag = format!("\"{}-3\"", CommitId([7; 32]));
         let is = Condition::Is(EntryTag { commit: CommitId([7; 32]), op_index: 3 });
-        let table: [(&[(&str, &str)], Option<Condition>); 9] = [
+        type Headers<'a> = &'a [(&'a str, &'a str)];
+        let table: [(Headers<'_>, Option<Condition>); 9] = [
             (&[], Some(Condition::Always)),
             (&[("if-match", "*")], Some(Condition::Present)),
             (&[("if-none-match", "*")], Some(Condition::Absent)),

@@ -1,6 +1,6 @@
 //! The swarm task: events to the peer book, the book's wishes to the swarm, bytes to and from other tasks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ pub struct SwarmTask {
     /// Where this node listened when it was not hidden.
     listened: Vec<Multiaddr>,
     listeners: Vec<ListenerId>,
+    /// Addresses that this node is to listen on and could not yet.
+    unheard: Vec<Multiaddr>,
     is_hidden: bool,
     pub(super) waiting: HashMap<(Protocol, OutboundRequestId), Reply>,
     pub(super) dials: HashMap<ConnectionId, Dialled>,
@@ -136,6 +138,7 @@ pub async fn start(
         view,
         listened,
         listeners,
+        unheard: Vec::new(),
         is_hidden: false,
         waiting: HashMap::new(),
         dials: HashMap::new(),
@@ -216,10 +219,17 @@ impl SwarmTask {
         let (gossip, topic) = (&self.swarm.behaviour().gossip, self.topic.hash());
         let mesh = gossip.mesh_peers(&topic).map(name).collect();
         let subscribed = gossip.all_peers().filter(|(_, topics)| topics.contains(&&topic)).map(|(peer, _)| name(peer));
-        let subscribed = subscribed.collect();
+        let mut subscribed: BTreeSet<_> = subscribed.collect();
+        if self.is_hidden {
+            // Who is in no mesh itself can't tell who left it.
+            subscribed.extend(self.swarm.connected_peers().map(name));
+        }
         self.book.set_gossip(steady_ms(), &mesh, &subscribed);
         for action in self.book.tick(steady_ms()) {
             self.act(action);
+        }
+        if !self.unheard.is_empty() {
+            self.listen_again();
         }
         self.show();
     }
@@ -343,6 +353,19 @@ impl SwarmTask {
         }
     }
 
+    /// Listens where this node did before it hid. An address that is not free yet is tried again at each tick.
+    fn listen_again(&mut self) {
+        for address in std::mem::take(&mut self.unheard) {
+            match self.swarm.listen_on(address.clone()) {
+                Ok(listener) => self.listeners.push(listener),
+                Err(error) => {
+                    tracing::debug!(%address, %error, "can't listen there again yet");
+                    self.unheard.push(address);
+                }
+            }
+        }
+    }
+
     /// A mirror of the seat is in no mesh, listens nowhere and is announced by nobody; it keeps the connections that it
     /// makes. Shown again, it listens where it did.
     fn hide(&mut self, is_hidden: bool) {
@@ -354,6 +377,7 @@ impl SwarmTask {
         if is_hidden {
             behaviour.gossip.unsubscribe(&self.topic);
             behaviour.kademlia.set_mode(Some(Mode::Client));
+            self.unheard.clear();
             for listener in self.listeners.drain(..) {
                 self.swarm.remove_listener(listener);
             }
@@ -362,12 +386,8 @@ impl SwarmTask {
                 tracing::warn!(%error, "gossip is not joined again; peers will reconcile");
             }
             behaviour.kademlia.set_mode(Some(Mode::Server));
-            for address in self.listened.clone() {
-                match self.swarm.listen_on(address.clone()) {
-                    Ok(listener) => self.listeners.push(listener),
-                    Err(error) => tracing::error!(%address, %error, "can't listen there again"),
-                }
-            }
+            self.unheard.clone_from(&self.listened);
+            self.listen_again();
         }
         self.show();
     }

@@ -126,10 +126,12 @@ impl Driver {
                 carrier: carrier.clone(),
             };
             let term = body.term;
-            self.ask(voter, request, move |answer| match answer {
-                SeatAnswer::Done => Some(answered((term, Ok(())))),
-                SeatAnswer::Refused(refusal) => Some(answered((term, Err(voters_refusal(&refusal)?)))),
-                _ => None,
+            self.ask(voter, request, move |answer| {
+                if answer == SeatAnswer::Done {
+                    return Some(answered((term, Ok(()))));
+                }
+                let SeatAnswer::Refused(refusal) = answer else { return None };
+                Some(answered((term, Err(voters_refusal(&refusal)?))))
             });
         }
     }
@@ -141,12 +143,12 @@ impl Driver {
             self.queue.push_back(Event::InquiryAnswered { voter, state });
             return;
         }
-        self.ask(voter, SeatRequest::Inquire, move |answer| match answer {
-            SeatAnswer::Lease { rest_ms, lease, certified_term, ballot_term, released_by } => {
-                let state = LeaseState { rest_ms, lease, released_by, certified_term, ballot_term };
-                Some(Event::InquiryAnswered { voter, state })
-            }
-            _ => None,
+        self.ask(voter, SeatRequest::Inquire, move |answer| {
+            let SeatAnswer::Lease { rest_ms, lease, certified_term, ballot_term, released_by } = answer else {
+                return None;
+            };
+            let state = LeaseState { rest_ms, lease, released_by, certified_term, ballot_term };
+            Some(Event::InquiryAnswered { voter, state })
         });
     }
 
@@ -171,12 +173,12 @@ impl Driver {
             return;
         }
         let request = SeatRequest::Vote { body: body.encode(), carrier: self.seat.carrier() };
-        self.ask(voter, request, move |answer| match answer {
-            SeatAnswer::Voted(signature) => Some(Event::VoteAnswered { voter, term, result: Ok(signature) }),
-            SeatAnswer::Refused(refusal) => {
-                Some(Event::VoteAnswered { voter, term, result: Err(voters_refusal(&refusal)?) })
+        self.ask(voter, request, move |answer| {
+            if let SeatAnswer::Voted(signature) = answer {
+                return Some(Event::VoteAnswered { voter, term, result: Ok(signature) });
             }
-            _ => None,
+            let SeatAnswer::Refused(refusal) = answer else { return None };
+            Some(Event::VoteAnswered { voter, term, result: Err(voters_refusal(&refusal)?) })
         });
     }
 

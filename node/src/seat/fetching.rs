@@ -85,7 +85,9 @@ impl Seat {
         let is_behind = records.is_none();
         let records: Vec<Recent> = records.unwrap_or_default().into_iter().take(BATCH_ITEMS_MAX).collect();
         let is_to_the_end = position.log_size + records.len() as u64 == size;
-        let has = |commit: &Carried| commit.place.0 > 0 && commit.place <= position.staged;
+        // Of the term of the last one staged; what it has of older terms says nothing of their last commits.
+        let (term, upto) = position.staged;
+        let has = |commit: &Carried| term > 0 && commit.place.0 == term && commit.place.1 <= upto;
         let mut named: Vec<BatchStaged> = Vec::new();
         let record = |recent: Recent| {
             let mut commits = Vec::new();

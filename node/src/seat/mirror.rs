@@ -142,6 +142,13 @@ impl Mirror {
         if here.log_size > 0 && here.log_size >= size && self.is_twin_of_log(&here).await? {
             return Ok(());
         }
+        if here.log_size > 0 {
+            // The holder begins its term by stating its state. If that is the one here, nothing has to be seeded.
+            match self.follow(Fidelity::Twin).await {
+                Err(Failed::Apart(why)) => tracing::info!(why, "this node is seeded"),
+                done => return done.map(drop),
+            }
+        }
         self.tell(Progress::Seeding).await;
         self.seed().await
     }

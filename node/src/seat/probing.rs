@@ -21,12 +21,9 @@ impl Seat {
     /// Asks a node how it is doing; `None` without an answer.
     pub(super) async fn probe(&self, node: AuthorId) -> Option<Probe> {
         let request = SeatRequest::Probe { carrier: self.carrier() };
-        match self.ask(node, &request, PROBE_TIMEOUT).await.ok()? {
-            SeatAnswer::Probed { log_size, waiting, is_sound, disk_free, memory_free } => {
-                Some(Probe { log_size, waiting, is_sound, disk_free, memory_free })
-            }
-            _ => None,
-        }
+        let answer = self.ask(node, &request, PROBE_TIMEOUT).await.ok()?;
+        let SeatAnswer::Probed { log_size, waiting, is_sound, disk_free, memory_free } = answer else { return None };
+        Some(Probe { log_size, waiting, is_sound, disk_free, memory_free })
     }
 
     /// How this node is doing.

@@ -333,6 +333,9 @@ impl Writer {
         match stored {
             Ok(done) => {
                 let answers = self.leave_staging(&items);
+                if done.membership_changed {
+                    self.look_at_term().await;
+                }
                 self.publish(None);
                 seat::answer(answers);
                 self.gossip(&items, &done.evidence);

@@ -60,9 +60,13 @@ impl Seat {
 
     /// Lets mirrors fetch the records of a transaction that is durable.
     pub(in crate::writer) fn tell(&self, made: &[Vec<u8>], items: &[Item]) {
-        if !self.is_holder() {
-            return;
+        if self.is_holder() {
+            self.keep(made, items);
         }
+    }
+
+    /// Keeps records for mirrors. A mirror does so too: it may hold the seat next, and others are behind it then.
+    pub(in crate::writer) fn keep(&self, made: &[Vec<u8>], items: &[Item]) {
         self.with_outbox(|outbox| {
             for (index, record) in made.iter().enumerate() {
                 // The first is the one that names the commits.

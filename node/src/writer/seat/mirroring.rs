@@ -22,6 +22,9 @@ impl Writer {
         self.settle_older(term).await?;
         self.state.name_seat_log(&self.identity).await?;
         self.state.cut_seat_log(size, root).await?;
+        if self.state.seat.with_outbox(|outbox| outbox.size()) != self.state.seat.edge.as_ref().map_or(0, Edge::size) {
+            self.state.restart_outbox();
+        }
         self.state.seat.part = Part::Mirror(term);
         Ok(self.state.seat_published())
     }
@@ -29,12 +32,14 @@ impl Writer {
     /// Takes over records and staged commits of the holder; what is durable of it when something fails stays.
     pub(super) async fn mirror(&mut self, batch: MirrorBatch) -> Result<SeatPublished, MirrorError> {
         let size = self.state.seat.edge.as_ref().map_or(0, Edge::size);
-        if batch.from != size {
+        // Also what comes when this node has become the holder itself.
+        if batch.from != size || self.state.seat.is_holder() {
             return Err(MirrorError::Gap { from: batch.from, size });
         }
         if batch.fidelity == Fidelity::Log {
             let records: Vec<_> = batch.records.into_iter().map(|mirrored| mirrored.record).collect();
             self.state.append_to_seat_log(&records).await?;
+            self.state.restart_outbox();
             return Ok(self.state.seat_published());
         }
         // Commits of these records that clients named come as staged ones, with their names.
@@ -65,8 +70,15 @@ impl Writer {
                 | Event::Stated
                 | Event::Renamed { .. }
                 | Event::Seat { .. }
-                | Event::Damaged { .. } => self.state.append_to_seat_log(std::slice::from_ref(&next.record)).await?,
+                | Event::Damaged { .. } => {
+                    self.state.append_to_seat_log(std::slice::from_ref(&next.record)).await?;
+                    self.state.seat.keep(&expected, &[]);
+                }
             }
+        }
+        if batch.fidelity == Fidelity::Joined {
+            // Of what a session brought, this node does not have the commits as the records name them.
+            self.state.restart_outbox();
         }
         Ok(self.state.seat_published())
     }
@@ -103,6 +115,7 @@ impl Writer {
         match self.state.join(&self.identity, &items, record.time_ms, copying).await {
             Ok(_) => {
                 let answers = self.leave_staging(&items);
+                self.state.seat.keep(expected, &items);
                 self.publish(None);
                 answer(answers);
                 Ok(())
@@ -120,10 +133,10 @@ impl Writer {
         &mut self,
         staged: Vec<(VerifiedCommit, Option<IdempotencyKey>)>,
     ) -> Result<(), StoreError> {
-        let frontier = &self.state.frontier;
+        let (frontier, here) = (&self.state.frontier, &self.state.seat.staged);
         let is_new = |commit: &VerifiedCommit| {
             let header = commit.header();
-            !frontier.covers(&header.author, header.term, header.seq)
+            !frontier.covers(&header.author, header.term, header.seq) && here.of_id(&commit.id()).is_none()
         };
         let staged: Vec<_> = staged.into_iter().filter(|(commit, _)| is_new(commit)).collect();
         if staged.is_empty() {
@@ -172,6 +185,12 @@ impl State {
         let record = Record { time_ms: now_ms, before: root, after: root, entries: self.tree.len(), event }.encode();
         self.append_to_seat_log(std::slice::from_ref(&record)).await?;
         Ok(record)
+    }
+
+    /// Mirrors find nothing here that is older than the log is now.
+    fn restart_outbox(&self) {
+        let size = self.seat.edge.as_ref().map_or(0, Edge::size);
+        self.seat.with_outbox(|outbox| outbox.restart(size));
     }
 
     /// Appends records to the seat's log alone.

@@ -113,13 +113,18 @@ impl Writer {
                 self.flush_staging(group).await;
                 return self.release(group, (term, upto)).await;
             }
+            // Whoever is answered finds it published.
             SeatJob::Serve { term, reply } => {
                 self.finish(group).await;
-                let _ = reply.send(self.serve(group, term).await);
+                let served = self.serve(group, term).await;
+                self.publish_after(Ok(false));
+                let _ = reply.send(served);
             }
             SeatJob::Copy { term, size, root, reply } => {
                 self.finish(group).await;
-                let _ = reply.send(self.copy(term, size, root).await);
+                let copied = self.copy(term, size, root).await;
+                self.publish_after(Ok(false));
+                let _ = reply.send(copied);
             }
             SeatJob::Hold { reply } => {
                 self.flush_staging(group).await;
@@ -136,7 +141,9 @@ impl Writer {
             }
             SeatJob::Mirror { batch, reply } => {
                 self.finish(group).await;
-                let _ = reply.send(self.mirror(*batch).await);
+                let mirrored = self.mirror(*batch).await;
+                self.publish_after(Ok(false));
+                let _ = reply.send(mirrored);
             }
             SeatJob::Vote { ballot, reply } => {
                 let signature = self.identity.keys.author.sign(BALLOT_DOMAIN, &ballot);
@@ -226,17 +233,9 @@ impl Writer {
 
     /// Takes the seat of a term over.
     async fn serve(&mut self, group: &mut Group, term: u64) -> Result<SeatPublished, StoreError> {
-        let size = self.state.seat.edge.as_ref().map_or(0, Edge::size);
-        let record = self.state.state_in_seat_log(&self.identity, crate::clock::now_ms()).await?;
-        let was_holder = self.state.seat.is_holder();
-        self.state.seat.with_outbox(|outbox| {
-            // The mirrors of a holder that goes on do so where they are.
-            if !was_holder {
-                outbox.restart(size);
-            }
-            outbox.record(Recent { record: record.into(), commits: Vec::new(), is_effect: false });
-        });
-        self.state.seat.part = Part::Holder(term);
+        if self.state.seat.part != Part::Holder(term) {
+            self.begin_log_of(term).await?;
+        }
         self.state.seat.is_held = false;
         self.settle_older(term).await?;
         let older: BTreeSet<u64> = self.state.seat.staged.commits.keys().map(|(term, _)| *term).collect();
@@ -245,6 +244,33 @@ impl Writer {
         }
         self.finish(group).await;
         Ok(self.state.seat_published())
+    }
+
+    /// Lets every record go to the seat's log from here on, and states there what came into the state beside it.
+    async fn begin_log_of(&mut self, term: u64) -> Result<(), StoreError> {
+        let size = self.state.seat.edge.as_ref().map_or(0, Edge::size);
+        let record = self.state.state_in_seat_log(&self.identity, crate::clock::now_ms()).await?;
+        self.state.seat.with_outbox(|outbox| {
+            // The mirrors of a holder, or of one that mirrored like them, go on where they are.
+            if outbox.size() != size {
+                outbox.restart(size);
+            }
+            outbox.record(Recent { record: record.into(), commits: Vec::new(), is_effect: false });
+        });
+        self.state.seat.part = Part::Holder(term);
+        Ok(())
+    }
+
+    /// After a membership change: a mirror that the last certificate names as holder writes the seat's log from this moment
+    /// on, long before it serves. What gossip brings meanwhile must be in it.
+    pub(in crate::writer) async fn look_at_term(&mut self) {
+        let own = self.identity.keys.author.id();
+        let current = self.state.membership.seats().current().map(|term| &term.certificate.body);
+        let held = current.filter(|body| body.holder == own).map(|body| body.term);
+        let (Some(term), Part::Mirror(_)) = (held, self.state.seat.part) else { return };
+        if let Err(error) = self.begin_log_of(term).await {
+            tracing::error!(%error, term, "this node holds the seat and can't write its log; it tries again when it serves");
+        }
     }
 
     /// Moves what is staged of terms before `term` and beyond their cuts into quarantine.

@@ -273,7 +273,7 @@ async fn ordinary_commits_and_membership_changes_come_out_the_same_at_the_mirror
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_whose_state_differs_stops_before_it_copies_the_record() {
     let (_a, holder, _b, shadow) = pair().await;
-    shadow.write(vec![put("only/here", b"v")]).await;
+    shadow.settle(&keys(1), vec![put("only/here", b"v")]).await;
     holder.write(vec![put("k", b"v")]).await;
     let before = shadow.handle.published();
     let refused = shadow.fetch(&holder).await.expect_err("another root");

@@ -53,6 +53,7 @@ mod tests {
         for line in [
             "x up --nodes 3 --dir D",
             "x run convergence --data F --nodes 5 --json --timeout 9 --keep",
+            "x run failover --rounds 20 --planned 5 --wan --timeout 9",
             "x simulate --seed 7 --trace --without answer-after-durable",
             "x simulate --seeds 1..201",
             "x simulate --seeds 1..3 --trace",

@@ -1,5 +1,6 @@
 //! A thin client of a node's HTTP API: the few requests and fields that a testnet needs.
 
+mod seat;
 mod shapes;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub use seat::{Level, SeatEntry};
 pub use shapes::{Entry, Fallback, Happening, HttpPeer, Op, Peer, PeerCounts, Receipt, Status};
 
 /// A request that takes longer has failed: a paused process accepts connections and never answers.

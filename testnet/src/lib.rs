@@ -9,8 +9,8 @@
 //! 1. [`deadline`]: how everything here waits, for a state and never for a time.
 //! 2. [`client`]: what is asked of a node over HTTP. [`process`]: one node, started, paused, killed. [`guard`]: why none
 //!    outlives us.
-//! 3. [`lying_log`]: a node whose log lies. [`cluster`]: several nodes that found and joined one lattice. [`network`], [`disk`]: links that can be cut, a
-//!    disk that can be full.
+//! 3. [`lying_log`]: a node whose log lies. [`cluster`]: several nodes that found and joined one lattice. [`seat`]: the same
+//!    with a seat, and orders about it. [`network`], [`disk`]: links that can be cut, a disk that can be full.
 //! 4. [`dataset`], [`model`]: real data to write, and what the nodes must hold afterwards.
 //! 5. [`scenario`]: the unattended runs, one file each. [`up`], [`table`]: a lattice to look at.
 //! 6. [`simulation`]: many nodes in one thread, with virtual time and every fault that a seed can think of.
@@ -24,6 +24,7 @@ pub mod guard;
 pub mod lying_log;
 pub mod network;
 pub mod process;
+pub mod seat;
 
 pub mod dataset;
 pub mod model;

@@ -5,22 +5,28 @@
 mod audit;
 mod compare;
 mod convergence;
+mod failover;
 mod http_heal;
 mod import;
 mod progress;
 mod summary;
 mod writer;
 
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::client::{ClientError, Op, Receipt};
 use crate::cluster::Disagreement;
 use crate::deadline;
+use crate::interrupt::StopRequest;
 use crate::network::{NoNetwork, NotApart};
 use crate::process::{Reached, StartError};
+use progress::Progress;
 
 /// The scenarios by name.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -31,6 +37,8 @@ pub enum Scenario {
     HttpHeal(http_heal::Options),
     /// Lets an auditor follow nodes under load: calm while all is well, an alarm when one shows another history.
     Audit(audit::Options),
+    /// Kills the seat's holder again and again under load, then hands it over on purpose: nothing acknowledged may be lost.
+    Failover(failover::Options),
 }
 
 /// Runs a scenario to its exit code: 0 it came out right, 1 it did not, 2 wrong arguments, 3 it could not be run.
@@ -42,6 +50,7 @@ pub async fn run(scenario: &Scenario) -> anyhow::Result<ExitCode> {
         Scenario::Convergence(options) => convergence::run(options).await,
         Scenario::HttpHeal(options) => http_heal::run(options).await,
         Scenario::Audit(options) => audit::run(options).await,
+        Scenario::Failover(options) => failover::run(options).await,
     }
 }
 
@@ -78,9 +87,48 @@ enum ScenarioError {
     /// An auditor did not do what it should.
     #[error("{0}")]
     Audit(String),
+    /// The seat did not do what it should.
+    #[error("{0}")]
+    Seat(String),
     /// Somebody wanted it to end.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl ScenarioError {
+    /// Whether it shows nothing about a lattice: none came about, or somebody wanted it to end.
+    const fn tells_nothing(&self) -> bool {
+        match self {
+            Self::Start(_) | Self::Apart(_) | Self::Network(_) | Self::Interrupted => true,
+            Self::Late { .. }
+            | Self::NotLetIn(_)
+            | Self::Refused { .. }
+            | Self::Silent { .. }
+            | Self::Disagreement(_)
+            | Self::Unreadable { .. }
+            | Self::Audit(_)
+            | Self::Seat(_) => false,
+        }
+    }
+}
+
+/// Does all of a scenario in a directory of its own, until its end or until somebody asks for it.
+async fn in_directory(
+    all: impl AsyncFnOnce(&Path) -> Result<(), ScenarioError>,
+) -> io::Result<(TempDir, Result<(), ScenarioError>)> {
+    let mut asked = StopRequest::listen()?;
+    let root = tempfile::Builder::new().prefix("lattice-testnet-").tempdir()?;
+    let outcome = tokio::select! {
+        outcome = all(root.path()) => outcome,
+        () = asked.received() => Err(ScenarioError::Interrupted),
+    };
+    Ok((root, outcome))
+}
+
+/// Lets the directory of a scenario stay: what went wrong is in the nodes' logs.
+fn keep(mut root: TempDir, progress: &Progress) {
+    root.disable_cleanup(true);
+    progress.say(format!("the nodes' directories are kept in {}", root.path().display()));
 }
 
 /// A node that may be down for a while, and the patience with it.

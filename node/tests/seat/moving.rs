@@ -1,0 +1,82 @@
+//! The seat moves, after a kill and on purpose, while a client counts up.
+
+use tokio::sync::watch;
+
+use crate::world::{Patience, World, count_up, more};
+
+/// Acknowledgements before and after what happens.
+const SOME: usize = 15;
+
+/// Holder, shadow, spare, and two members that vote with the holder; clients write at the last.
+async fn five() -> World {
+    World::of(5, &[1, 2]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_holder_is_followed_and_what_was_acknowledged_is_there_once() {
+    let mut world = five().await;
+    let (counter, mut counted) = watch::channel(0);
+    let (stop, stopped) = watch::channel(false);
+    let client = count_up(world.client(4), Patience::Repeats, &counter, stopped);
+    let story = async {
+        more(&mut counted, SOME).await;
+        world.nodes[0].kill().await;
+        // An acknowledgement may be on its way here still; the second one is not.
+        more(&mut counted, SOME).await;
+        world.nodes[0].listen().await.expect("started");
+        let standing = world.steady().await;
+        more(&mut counted, SOME).await;
+        stop.send_replace(true);
+        (world, standing)
+    };
+    let (acknowledged, (world, standing)) = tokio::join!(client, story);
+    assert_eq!(
+        (standing.term, standing.holder, standing.shadow, standing.spares.as_slice()),
+        (2, 1, Some(2), &[0][..])
+    );
+    for (key, commit) in &acknowledged {
+        world.has(3, key, commit).await;
+    }
+    world.one_root().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voter_that_restarts_in_the_middle_of_a_takeover_delays_it_only() {
+    let mut world = five().await;
+    let before = world.put(3, "green/before", "1").await;
+    let (holders, others) = world.nodes.split_at_mut(1);
+    // Without this voter there is no majority; it forgets the lease that it granted and rests for as long (V6).
+    tokio::join!(holders[0].kill(), others[3].kill());
+    others[3].start().await.expect("started");
+    let after = world.put(3, "green/after", "2").await;
+    world.term_becomes(4, 2).await;
+    world.has(4, "green/before", &before).await;
+    world.has(4, "green/after", &after).await;
+    let history = world.nodes[4].output(&["seat", "history", "--verify"]).await.expect("it runs");
+    let text = String::from_utf8_lossy(&history.stdout);
+    assert!(history.status.success() && text.contains("term 2"), "{text}");
+    assert!(text.contains("by voters (2 signatures)"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switchover_refuses_no_write() {
+    let world = five().await;
+    let (counter, mut counted) = watch::channel(0);
+    let (stop, stopped) = watch::channel(false);
+    let client = count_up(world.client(4), Patience::None, &counter, stopped);
+    let story = async {
+        more(&mut counted, SOME).await;
+        let status = world.seat.admin(0).switchover().await.expect("it moves");
+        assert_eq!((status.term, status.holder.as_deref()), (2, Some(world.seat.author(1))));
+        more(&mut counted, SOME).await;
+        let standing = world.steady().await;
+        stop.send_replace(true);
+        standing
+    };
+    let (acknowledged, standing) = tokio::join!(client, story);
+    assert_eq!((standing.holder, standing.shadow, standing.spares.as_slice()), (1, Some(2), &[0][..]));
+    for (key, commit) in &acknowledged {
+        world.has(4, key, commit).await;
+    }
+    world.one_root().await;
+}

@@ -1,0 +1,149 @@
+//! A lattice with a seat: who holds it, who mirrors it, and clients that count.
+
+use std::path::Path;
+use std::time::Duration;
+
+use testnet::client::{Client, ClientError, Level};
+use testnet::cluster::wait_until_settled;
+use testnet::deadline;
+use testnet::process::Node;
+use testnet::seat::{Seat, Standing, found};
+use tokio::sync::watch;
+
+/// A takeover takes less than 3 s; the rest is for a slow machine.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+pub(crate) fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_lattice"))
+}
+
+/// Running nodes, the first of which founded the seat and holds it.
+pub(crate) struct World {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) seat: Seat,
+    _root: tempfile::TempDir,
+}
+
+impl World {
+    /// `nodes` nodes: the first holds, `mirrors` in their order mirror, and the first votes together with the last two.
+    pub(crate) async fn of(nodes: usize, mirrors: &[usize]) -> Self {
+        let world = Self::without_seat(nodes).await;
+        world.create(mirrors).await;
+        world
+    }
+
+    /// `nodes` nodes, and no seat yet.
+    pub(crate) async fn without_seat(nodes: usize) -> Self {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let nodes = found(program(), root.path(), nodes, &[]).await.expect("started");
+        let seat = Seat::of(&nodes).await.expect("admin sockets");
+        Self { nodes, seat, _root: root }
+    }
+
+    /// Founds the seat and waits until it is served and mirrored.
+    pub(crate) async fn create(&self, mirrors: &[usize]) {
+        wait_until_settled(&self.nodes, SOON).await.expect("all know all");
+        let last = self.nodes.len() - 1;
+        self.seat.create(0, mirrors, &[0, last - 1, last]).await.expect("created");
+        self.steady().await;
+    }
+
+    /// Waits until the seat is served and mirrored.
+    pub(crate) async fn steady(&self) -> Standing {
+        self.seat.steady(&self.nodes, SOON).await.unwrap_or_else(|late| panic!("{late}\n{}", self.logs()))
+    }
+
+    pub(crate) fn client(&self, node: usize) -> Client {
+        self.nodes[node].reached().expect("it runs").client
+    }
+
+    /// Writes at `shadow` until it is acknowledged; gives the commit.
+    pub(crate) async fn put(&self, node: usize, key: &str, value: &str) -> String {
+        let client = self.client(node);
+        let put = deadline::until(SOON, async || {
+            client.put_at(Level::Shadow, key, value, key).await.map_err(|error| error.to_string())
+        });
+        put.await.unwrap_or_else(|late| panic!("{late}\n{}", self.logs())).commit
+    }
+
+    /// Waits until one node says that the term is so.
+    pub(crate) async fn term_becomes(&self, node: usize, term: u64) {
+        let known = deadline::until(SOON, async || {
+            let status = self.seat.admin(node).seat().await.map_err(|error| error.to_string())?;
+            if status.term == term { Ok(()) } else { Err(format!("term {}", status.term)) }
+        });
+        known.await.unwrap_or_else(|late| panic!("{late}\n{}", self.logs()));
+    }
+
+    /// Waits until all nodes have one state, mirrors too, and nothing is on its way.
+    pub(crate) async fn one_root(&self) {
+        let agreed = deadline::until(SOON, async || {
+            let mut roots = Vec::new();
+            for node in 0..self.nodes.len() {
+                let status = self.seat.admin(node).seat().await.map_err(|error| error.to_string())?;
+                roots.push((status.state_root, status.staged));
+            }
+            let is_one = roots.iter().all(|root| root.0 == roots[0].0 && root.1 == 0);
+            if is_one { Ok(()) } else { Err(format!("{roots:?}")) }
+        });
+        agreed.await.unwrap_or_else(|late| panic!("{late}\n{}", self.logs()));
+    }
+
+    /// Whether the holder has exactly this commit at a key.
+    pub(crate) async fn has(&self, node: usize, key: &str, commit: &str) {
+        let client = self.client(node);
+        let read = deadline::until(SOON, async || match client.entry_at_seat(key).await {
+            Ok(entry) => Ok(entry),
+            Err(error) => Err(error.to_string()),
+        });
+        let entry = read.await.unwrap_or_else(|late| panic!("{late}\n{}", self.logs()));
+        assert_eq!(entry.map(|entry| entry.commit).as_deref(), Some(commit), "{key}");
+    }
+
+    pub(crate) fn logs(&self) -> String {
+        self.nodes.iter().map(|node| format!("--- {}\n{}", node.name(), node.log_tail())).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// What becomes of a write that is not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It is sent again under its name.
+    Repeats,
+    /// The test fails.
+    None,
+}
+
+/// Writes one number after the other at `shadow`, each at a key of its own, until `stop`; counts the acknowledgements, and
+/// gives keys and commits.
+pub(crate) async fn count_up(
+    client: Client,
+    patience: Patience,
+    counted: &watch::Sender<usize>,
+    stop: watch::Receiver<bool>,
+) -> Vec<(String, String)> {
+    let mut acknowledged = Vec::new();
+    while !*stop.borrow() {
+        let key = format!("green/count/{:05}", acknowledged.len());
+        let written = deadline::until(SOON, async || {
+            let answer = client.put_at(Level::Shadow, &key, "counted", &key).await;
+            match answer {
+                Ok(receipt) => Ok(receipt.commit),
+                Err(error @ ClientError::Refused { status: ..500, .. }) => panic!("{key}: {error}"),
+                Err(error) if patience == Patience::None => panic!("{key}: {error}"),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+        let commit = written.await.unwrap_or_else(|late| panic!("{key}: {late}"));
+        acknowledged.push((key, commit));
+        counted.send_replace(acknowledged.len());
+    }
+    acknowledged
+}
+
+/// Waits until that many more are acknowledged than now.
+pub(crate) async fn more(counted: &mut watch::Receiver<usize>, more: usize) {
+    let goal = *counted.borrow() + more;
+    let reached = tokio::time::timeout(SOON, counted.wait_for(|count| *count >= goal)).await;
+    reached.expect("acknowledged in time").expect("the client counts");
+}

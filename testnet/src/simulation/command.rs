@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::rule::SafetyRule;
 use super::run::{Finished, run};
+use super::seat::{self, rule::SeatRule};
 
 /// Seeds tried if none is named: a look, not a search.
 const SEEDS_DEFAULT: SeedRange = SeedRange { first: 1, end: 21 };
@@ -27,8 +28,14 @@ pub struct Options {
     trace: bool,
     /// Let the simulated nodes break one safety rule, to see that it is noticed. Not every seed shows it: search many,
     /// as with --seeds 1..201.
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", conflicts_with = "seat")]
     without: Option<SafetyRule>,
+    /// Simulate the seat: holder, shadow, voters, clients of its registers.
+    #[arg(long)]
+    seat: bool,
+    /// With --seat: let the simulated nodes break one rule of carrying out what the seat's controller wants.
+    #[arg(long, value_name = "RULE", requires = "seat")]
+    without_seat: Option<SeatRule>,
 }
 
 /// Seeds from one to another, the end left out.
@@ -62,6 +69,9 @@ pub fn simulate(options: &Options) -> ExitCode {
         Some(seed) => SeedRange { first: seed, end: seed.saturating_add(1) },
         None => options.seeds.unwrap_or(SEEDS_DEFAULT),
     };
+    if options.seat {
+        return seat::command::simulate(seeds.first..seeds.end, options.without_seat, options.trace);
+    }
     let (finished, bad) =
         if options.trace { one_by_one(seeds, options.without, true) } else { search(seeds, options.without) };
     tell(&finished, started);

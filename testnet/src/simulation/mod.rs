@@ -30,6 +30,7 @@ mod oracle;
 mod random;
 pub mod rule;
 mod run;
+pub mod seat;
 mod setup;
 mod trace;
 mod world;

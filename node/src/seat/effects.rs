@@ -193,6 +193,12 @@ impl Driver {
         self.tasks.spawn(async move {
             match seat.ask(node, &request, ANSWER_TIMEOUT).await {
                 Ok(answer) => {
+                    if let SeatAnswer::Refused(refusal) = &answer
+                        && let Some(news) = refusal.carrier.as_deref().and_then(|bytes| seat.news_in(bytes))
+                    {
+                        // Who refuses knows of a term that is news here.
+                        seat.take_news(news).await;
+                    }
                     if let Some(event) = told(answer) {
                         // The driver is gone only at the end.
                         let _ = inbox.send(Told::Event(event)).await;

@@ -44,15 +44,19 @@ impl Seat {
         self.net.view().book.peers().any(|(known, seen)| *known == peer && !seen.links.is_empty())
     }
 
-    /// Whether everything is here up to the cut with which a term began: in the state, or staged.
+    /// Whether everything is here that a term began with, in the state or staged: up to the cut of each term before it. The
+    /// last cut alone says nothing where a holder opened a term of its own and wrote nothing in the one before.
     pub(super) fn holds_cut_of(&self, body: &Body) -> bool {
         let published = self.writer.published();
         let seats = published.membership.seats();
-        let before = seats.terms().find(|term| Some(term.hash) == body.follows);
-        let Some(before) = before.map(|before| &before.certificate.body) else { return true };
-        let in_state = published.frontier.chain(&before.holder, before.term).seq();
-        let staged = published.seat.last;
-        body.cut <= in_state || (staged.0 == before.term && body.cut <= staged.1)
+        let line = seats.terms().map(|term| &term.certificate.body).take_while(|before| before.term <= body.term);
+        let line: Vec<_> = line.collect();
+        let (of_term, staged) = published.seat.last;
+        line.windows(2).all(|pair| {
+            let (before, next) = (pair[0], pair[1]);
+            let in_state = published.frontier.chain(&before.holder, before.term).seq();
+            next.cut <= in_state || (of_term == before.term && next.cut <= staged)
+        })
     }
 
     /// Makes a ballot durable; `None` if it can't be.

@@ -365,6 +365,10 @@ impl Seat {
     /// At the holder: first the value, then the look at the lease. Were it the other way, the lease could end in between
     /// and another node write.
     async fn read_here(&self, key: &Key, body: &Body) -> Result<Option<Vec<u8>>, SeatWriteError> {
+        if self.serving.borrow().term != Some(body.term) {
+            // What the term began with is not applied yet: the value would be an old one.
+            return Err(SeatWriteError::NoHolder("its holder has not opened the term yet".to_owned()));
+        }
         let entry = self.reader.entry(key).await.map_err(|error| SeatWriteError::Write(error.into()))?;
         let serving = *self.serving.borrow();
         if serving.term != Some(body.term) || !serving.is_leased() {

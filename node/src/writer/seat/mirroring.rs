@@ -258,7 +258,11 @@ impl State {
         }
         for (commit, name) in table::staged(&mut self.connection).await? {
             let verified = commit.verify_for(&identity.genesis, identity.lattice).map_err(StoreError::damaged)?;
-            self.seat.staged.insert(StagedCommit::new(verified, name));
+            let staged = StagedCommit::new(verified, name);
+            // Its mirrors may not have them yet, and what is staged next must not leave a gap there.
+            let carried = staged.carried();
+            self.seat.with_outbox(|outbox| outbox.staged(carried));
+            self.seat.staged.insert(staged);
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ impl StagedCommit {
         self.commit.live_ops().map(|(_, op)| op.key().as_str().len() + op.value().map_or(0, <[u8]>::len)).sum()
     }
 
-    fn carried(&self) -> Carried {
+    pub(in crate::writer) fn carried(&self) -> Carried {
         let header = self.commit.header();
         let bytes = self.commit.commit().encode().into();
         Carried { id: self.commit.id(), place: (header.term, header.seq), bytes, name: self.name.clone() }

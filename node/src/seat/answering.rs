@@ -66,11 +66,8 @@ impl Driver {
                 self.reply(request, &SeatAnswer::Done);
             }
             SeatRequest::Probe { carrier } => {
+                self.learn_of(carrier.as_deref());
                 let seat = self.seat.clone();
-                if let Some(news) = carrier.as_deref().and_then(|bytes| seat.news_in(bytes)) {
-                    let seat = seat.clone();
-                    self.tasks.spawn(async move { seat.take_news(news).await });
-                }
                 self.later(request, async move { seat.own_probe() });
             }
             SeatRequest::Fetch { term, position, is_bare, wait_ms } => {
@@ -135,18 +132,15 @@ impl Driver {
         match self.controller.voter().ask_vote(now, from, &body) {
             Err(refusal) => self.refuse(request, refusal),
             Ok(pending) => {
-                let (seat, told) = (self.seat.clone(), self.told.clone());
-                self.tasks.spawn(async move {
-                    let answer = match seat.store_ballot(pending).await {
+                let seat = self.seat.clone();
+                self.later(request, async move {
+                    match seat.store_ballot(pending).await {
                         Some(persisted) => match persisted.vote() {
                             Some(body) => SeatAnswer::Voted(body.body().vote(&seat.identity.keys.author)),
                             None => refused(Refused::Voter(Refusal::NoVoter), None),
                         },
                         None => refused(Refused::Trouble("the ballot can't be stored".to_owned()), None),
-                    };
-                    let Request { protocol, channel, .. } = request;
-                    seat.net.command(Command::Respond { protocol, channel, bytes: answer.encode() }).await;
-                    drop(told);
+                    }
                 });
             }
         }

@@ -51,7 +51,7 @@ pub enum Told {
     Event(Event),
     /// A mirror's progress, with the term that it copies.
     Progress(u64, Progress),
-    /// The mirror of a term has stopped.
+    /// The mirror of this number has come to rest.
     MirrorStopped(u64),
     /// A probe's answer, with whom it was sent to.
     Probed(AuthorId, Option<Probe>),
@@ -107,6 +107,10 @@ pub struct Driver {
     home: Home,
     abstaining: Option<Abstaining>,
     pub(super) mirroring: Option<Mirroring>,
+    /// Mirrors begun since the start: the number of the last one.
+    pub(super) mirrors: u64,
+    /// The mirror whose rest the controller waits for.
+    pub(super) awaited_mirror: Option<u64>,
     /// Events of this turn.
     pub(super) queue: VecDeque<Event>,
     /// Whether writes are held, and whether the shadow must have all before they are drained.
@@ -141,6 +145,7 @@ enum Abstaining {
 
 /// A mirror that runs.
 pub(super) struct Mirroring {
+    pub(super) number: u64,
     pub(super) term: u64,
     pub(super) stop: CancellationToken,
 }
@@ -201,6 +206,8 @@ impl Driver {
             abstaining: home.path(ABSTAINING).exists().then_some(Abstaining::Unknown),
             home,
             mirroring: None,
+            mirrors: 0,
+            awaited_mirror: None,
             queue: VecDeque::new(),
             draining: None,
             is_held: false,
@@ -266,12 +273,7 @@ impl Driver {
         match told {
             Told::Event(event) => self.queue.push_back(event),
             Told::Progress(term, progress) => self.progressed(term, progress),
-            Told::MirrorStopped(term) => {
-                let is_wanted = self.mirroring.is_none() && self.controller.role().1 == term;
-                if let Some(position) = self.position(term).filter(|_| is_wanted) {
-                    self.queue.push_back(Event::MirrorStopped(position));
-                }
-            }
+            Told::MirrorStopped(number) => self.mirror_stopped(number),
             Told::Probed(node, probe) => self.probed(node, probe),
             Told::Learnt(request) => {
                 self.look_at_state();
@@ -480,7 +482,7 @@ impl Driver {
             Progress::Differs(why) => {
                 self.alarm(&format!("the copy here differs from the holder's and is made anew: {why}"))
             }
-            Progress::Refused(refusal) => self.learn_from(&refusal),
+            Progress::Refused(refusal) => self.learn_of(refusal.carrier.as_deref()),
             Progress::Silent(why) => {
                 tracing::debug!(why, "the holder does not answer its mirror");
                 self.ask_voters_for_news(term);

@@ -5,14 +5,14 @@ use std::time::Duration;
 use lattice::ids::AuthorId;
 use lattice::membership::Change;
 use lattice::record::Event as RecordEvent;
-use lattice::seat::message::{MirrorPosition, SeatAnswer, SeatRefusal, SeatRequest, TicketWire};
+use lattice::seat::message::{MirrorPosition, SeatAnswer, SeatRequest, TicketWire};
 use lattice::seat::{Body, Certificate};
 use node_core::seat::effect::{Effect, Note};
 use node_core::seat::event::Event;
 use node_core::seat::named::NamedBody;
 use node_core::seat::refusal::Refusal;
 use node_core::seat::timing::BootMs;
-use node_core::seat::voter::{LeaseRequest, LeaseState, Pending, Ticket};
+use node_core::seat::voter::{LeaseRequest, LeaseState, Pending, Persisted, Ticket};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +40,7 @@ impl Driver {
         match effect {
             Effect::AskRenewal { voters, body, ticket, asked } => self.ask_renewal(voters, &body, ticket, asked),
             Effect::AskInquiry { voters } => voters.into_iter().for_each(|voter| self.inquire(voter)),
-            Effect::PersistStand(pending) => self.persist(pending, |persisted| Told::Event(Event::Stood(persisted))),
+            Effect::PersistStand(pending) => self.persist(pending, Event::Stood),
             Effect::AskVote { voters, body } => voters.into_iter().for_each(|voter| self.ask_vote(voter, &body)),
             Effect::TellStood { holder, term } => self.ask_and_forget(holder, SeatRequest::Stood { term }),
             Effect::Certify(certificate) => self.certify(*certificate),
@@ -62,6 +62,7 @@ impl Driver {
             }
             Effect::ResumeWrites => {
                 (self.draining, self.is_held) = (None, false);
+                self.releasing.clear();
                 self.serving.send_modify(|serving| (serving.is_draining, serving.is_released) = (false, false));
                 self.send_to_writer(SeatJob::Resume);
             }
@@ -108,8 +109,8 @@ impl Driver {
     fn ask_renewal(&mut self, voters: Vec<AuthorId>, body: &NamedBody, ticket: Ticket, asked: BootMs) {
         let carrier = self.seat.carrier();
         for voter in voters {
-            let answered =
-                move |result| Event::RenewAnswered { voter, term: ticket_term(&result), asked, result: result.1 };
+            let term = body.term;
+            let answered = move |result| Event::RenewAnswered { voter, term, asked, result };
             if voter == self.seat.own() {
                 if self.abstains() {
                     continue;
@@ -117,7 +118,7 @@ impl Driver {
                 let request = LeaseRequest { from: voter, body, ticket };
                 let now = self.now().boot;
                 let result = self.controller.voter().renew(now, &request);
-                self.queue.push_back(answered((body.term, result)));
+                self.queue.push_back(answered(result));
                 continue;
             }
             let request = SeatRequest::Renew {
@@ -125,13 +126,12 @@ impl Driver {
                 ticket: TicketWire(ticket.session, ticket.round),
                 carrier: carrier.clone(),
             };
-            let term = body.term;
             self.ask(voter, request, move |answer| {
                 if answer == SeatAnswer::Done {
-                    return Some(answered((term, Ok(()))));
+                    return Some(answered(Ok(())));
                 }
                 let SeatAnswer::Refused(refusal) = answer else { return None };
-                Some(answered((term, Err(voters_refusal(&refusal)?))))
+                Some(answered(Err(voters_refusal(&refusal)?)))
             });
         }
     }
@@ -164,7 +164,7 @@ impl Driver {
                 Ok(pending) => self.persist(pending, move |persisted| {
                     let signature = persisted.vote().map(|body| body.body().vote(&key.keys.author));
                     let result = signature.ok_or(Refusal::NoVoter);
-                    Told::Event(Event::VoteAnswered { voter, term, result })
+                    Event::VoteAnswered { voter, term, result }
                 }),
                 Err(refusal) => {
                     self.queue.push_back(Event::VoteAnswered { voter, term, result: Err(refusal) });
@@ -214,27 +214,18 @@ impl Driver {
     }
 
     /// Makes a ballot durable, and tells then.
-    pub(super) fn persist(
-        &self,
-        pending: Pending,
-        then: impl FnOnce(node_core::seat::voter::Persisted) -> Told + Send + 'static,
-    ) {
-        let (writer, inbox) = (self.seat.writer.clone(), self.told.clone());
+    fn persist(&self, pending: Pending, then: impl FnOnce(Persisted) -> Event + Send + 'static) {
+        let (seat, inbox) = (self.seat.clone(), self.told.clone());
         self.tasks.spawn(async move {
-            let (reply, stored) = oneshot::channel();
-            writer.send(Job::Seat(SeatJob::Vote { ballot: pending.stored_form(), reply })).await;
-            match stored.await {
-                Ok(Ok(())) => {
-                    let _ = inbox.send(then(pending.persisted())).await;
-                }
-                Ok(Err(error)) => tracing::error!(%error, "a ballot can't be stored; nothing is said of it"),
-                Err(_) => {}
+            if let Some(persisted) = seat.store_ballot(pending).await {
+                // The driver is gone only at the end.
+                let _ = inbox.send(Told::Event(then(persisted))).await;
             }
         });
     }
 
     /// Writes a certificate into the state, as a commit of this node.
-    pub(super) fn certify(&self, certificate: Certificate) {
+    fn certify(&self, certificate: Certificate) {
         let service = self.service.clone();
         self.tasks.spawn(async move {
             let term = certificate.body.term;
@@ -294,6 +285,8 @@ impl Driver {
         let stop = CancellationToken::new();
         let (progress, mut progressed) = mpsc::channel(PROGRESS_MAX);
         let mirror = Mirror { seat: self.seat.clone(), body, progress };
+        self.mirrors += 1;
+        let number = self.mirrors;
         let (stopped, inbox) = (stop.clone(), self.told.clone());
         self.tasks.spawn(async move {
             let telling = async {
@@ -302,21 +295,37 @@ impl Driver {
                 }
             };
             tokio::join!(mirror.run(stopped.clone()), telling);
-            let _ = inbox.send(Told::MirrorStopped(term)).await;
+            let _ = inbox.send(Told::MirrorStopped(number)).await;
         });
-        self.mirroring = Some(Mirroring { term, stop });
+        (self.mirroring, self.awaited_mirror) = (Some(Mirroring { number, term, stop }), None);
     }
 
-    /// The task says when it has come to rest.
+    /// The mirror says when it has come to rest; one that ended by itself has said so already.
     fn stop_mirroring(&mut self) {
         match self.mirroring.take() {
-            Some(mirroring) => mirroring.stop.cancel(),
-            None => {
-                let (_, term) = self.controller.role();
-                if let Some(position) = self.position(term) {
-                    self.queue.push_back(Event::MirrorStopped(position));
-                }
+            Some(mirroring) => {
+                mirroring.stop.cancel();
+                self.awaited_mirror = Some(mirroring.number);
             }
+            None if self.awaited_mirror.is_none() => self.tell_rest(),
+            None => {}
+        }
+    }
+
+    pub(super) fn mirror_stopped(&mut self, number: u64) {
+        if self.mirroring.as_ref().is_some_and(|mirroring| mirroring.number == number) {
+            self.mirroring = None;
+        }
+        if self.awaited_mirror == Some(number) {
+            self.awaited_mirror = None;
+            self.tell_rest();
+        }
+    }
+
+    fn tell_rest(&mut self) {
+        let (_, term) = self.controller.role();
+        if let Some(position) = self.position(term) {
+            self.queue.push_back(Event::MirrorStopped(position));
         }
     }
 
@@ -366,9 +375,9 @@ impl Driver {
         });
     }
 
-    /// A refusal that bears a certificate unknown here teaches it.
-    pub(super) fn learn_from(&self, refusal: &SeatRefusal) {
-        let Some(news) = refusal.carrier.as_deref().and_then(|bytes| self.seat.news_in(bytes)) else { return };
+    /// A message that bears a certificate unknown here teaches it.
+    pub(super) fn learn_of(&self, carrier: Option<&[u8]>) {
+        let Some(news) = carrier.and_then(|bytes| self.seat.news_in(bytes)) else { return };
         let seat = self.seat.clone();
         self.tasks.spawn(async move { seat.take_news(news).await });
     }
@@ -403,9 +412,4 @@ impl Driver {
             let _ = futures::future::join_all(told.iter().map(|mirror| seat.probe(*mirror))).await;
         });
     }
-}
-
-/// Answers are matched to their term, which the request knew.
-fn ticket_term(result: &(u64, Result<(), Refusal>)) -> u64 {
-    result.0
 }

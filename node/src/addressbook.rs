@@ -12,8 +12,8 @@ use crate::net::NetHandle;
 
 const FILE: &str = "peers.json";
 
-/// How often the file is compared with what is known.
-const INTERVAL: Duration = Duration::from_secs(5);
+/// How often the file is written at most. Of a node that dies soon after it began, what it knew is there as well.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 type Book = BTreeMap<String, Vec<String>>;
 
@@ -29,14 +29,14 @@ pub fn load(home: &Home) -> Vec<(PeerId, Multiaddr)> {
 
 /// Writes the file whenever something changed, until `stop` fires.
 pub async fn keep(home: Home, net: NetHandle, stop: CancellationToken) {
-    let mut kept = Book::new();
+    let (mut kept, mut views) = (Book::new(), net.watch());
     loop {
         let stopping = tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => false,
+            Ok(()) = views.changed() => false,
             () = stop.cancelled() => true,
         };
-        let book: Book = net
-            .view()
+        let view = views.borrow_and_update().clone();
+        let book: Book = view
             .book
             .addresses()
             .into_iter()
@@ -52,6 +52,10 @@ pub async fn keep(home: Home, net: NetHandle, stop: CancellationToken) {
         }
         if stopping {
             return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            () = stop.cancelled() => {}
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Whom to dial, and when: configured peers always, members up to a number, each with a growing pause, for ever.
 
+use std::collections::BTreeSet;
+
 use super::{Action, PeerBook, PeerName, mirrors_of};
 
 /// First and longest pause between two dials of the same target. Dialling goes on for ever.
@@ -196,7 +198,9 @@ impl PeerBook {
         });
         let due = wanted.filter(|(name, peer)| peer.redial.due(now_ms) && !self.is_banned(now_ms, name));
         // A mirror listens nowhere, and dials itself. A dial that hangs would hold up the first one after it is shown again.
-        let hidden = mirrors_of(&self.membership);
+        // Who is alone may have missed terms since then.
+        let is_alone = self.peers.iter().all(|(name, peer)| self.member_behind(name, peer).is_none());
+        let hidden = if is_alone { BTreeSet::new() } else { mirrors_of(&self.membership) };
         let due = due.filter(|(name, _)| !hidden.contains(name));
         due.map(|(name, _)| name.clone()).collect()
     }

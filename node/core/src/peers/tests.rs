@@ -19,14 +19,20 @@ fn keys(n: u8) -> NodeKeys {
     NodeKeys::from_seed([n; 32])
 }
 
-/// A book of node 0 in a lattice of `members` nodes 0, 1, 2…
-fn book(members: u8) -> PeerBook {
-    let genesis = Genesis::founded_by("test", "0", &keys(0), vec![0; 38]);
-    let added = (1..members).map(|n| {
+fn founded() -> Genesis {
+    Genesis::founded_by("test", "0", &keys(0), vec![0; 38])
+}
+
+fn added(members: u8) -> impl Iterator<Item = Change> {
+    (1..members).map(|n| {
         let (author, log_key) = (keys(n).author.id(), keys(n).log_key());
         Change::Add(Member { name: n.to_string(), author, log_key, peer_id: vec![n; 38], roles: [].into() })
-    });
-    PeerBook::new(name(0), Arc::new(Membership::of(&genesis, added)))
+    })
+}
+
+/// A book of node 0 in a lattice of `members` nodes 0, 1, 2…
+fn book(members: u8) -> PeerBook {
+    PeerBook::new(name(0), Arc::new(Membership::of(&founded(), added(members))))
 }
 
 fn link(outbound: bool) -> Link {

@@ -1,5 +1,7 @@
 //! Dialling against peers that are gone, that close at once, and that crowd others out.
 
+use lattice::seat::{Approvals, Body, Certificate, Warrant};
+
 use super::*;
 
 fn dials(actions: &[Action]) -> usize {
@@ -30,6 +32,49 @@ fn members_are_dialled_though_nobody_configured_them() {
     let mut book = book(4);
     let dialled = book.tick(0).into_iter().filter(|action| matches!(action, Action::Dial(..))).count();
     assert_eq!(dialled, 3, "all but ourselves");
+}
+
+#[test]
+fn mirrors_are_left_to_dial_themselves_unless_a_node_knows_nobody_else() {
+    let genesis = founded();
+    let author = |n| keys(n).author.id();
+    let mut voters = vec![author(0), author(1), author(3)];
+    voters.sort_unstable();
+    let body = Body {
+        lattice: genesis.id(),
+        seat: "green".to_owned(),
+        term: 1,
+        holder: author(1),
+        shadow: Some(author(2)),
+        spares: Vec::new(),
+        voters,
+        electors: Vec::new(),
+        follows: None,
+        cut: 0,
+        log_size: 0,
+        log_root: [0; 32],
+        time_ms: 1,
+        reason: "created".to_owned(),
+    };
+    let warrant = Warrant::Operators(Approvals::by(&body, &keys(0), 1));
+    let settled = Change::Certify(Box::new(Certificate { body, warrant }));
+    let membership = Membership::of(&genesis, added(4).chain([settled]));
+    let mut book = PeerBook::new(name(0), Arc::new(membership));
+    let dialled = |actions: Vec<Action>| -> Vec<PeerName> {
+        let to = actions.into_iter().filter_map(|action| match action {
+            Action::Dial(peer, _) => Some(peer),
+            Action::DialAddress(_) | Action::Close(..) | Action::Hello(_) => None,
+        });
+        to.collect()
+    };
+    // Node 0 may have been away while the shadow took the seat over.
+    assert_eq!(dialled(book.tick(0)), [name(1), name(2), name(3)]);
+    book.connected(1, &name(1), 1, link(true));
+    book.proved(&name(1), author(1));
+    for n in [2, 3] {
+        book.dial_failed(1, &name(n), "gone".into(), 0);
+    }
+    assert_eq!(dialled(book.tick(100_000)), [name(3)], "the shadow listens nowhere");
 }
 
 /// Lets every dial within `span_ms` lead to a connection that closes after `lives_ms`; says how many dials that were.

@@ -25,3 +25,6 @@ CREATE TABLE deposed (
     bytes BLOB    NOT NULL,
     PRIMARY KEY (term, seq, id)
 ) WITHOUT ROWID;
+
+-- Whether the write is one of the seat: its mirrors get the answers to those.
+ALTER TABLE answers ADD COLUMN of_seat INTEGER NOT NULL DEFAULT 0;

@@ -140,7 +140,7 @@ impl From<WriteError> for Problem {
             WriteError::KeyReused => Kind::IdempotencyKeyReused,
             WriteError::NoInvitation | WriteError::NotAdmin => Kind::Forbidden,
             WriteError::ConditionFailed { .. } => Kind::PreconditionFailed,
-            WriteError::NotHolder | WriteError::Deposed => Kind::NoHolder,
+            WriteError::NotHolder | WriteError::ConditionOpen | WriteError::Deposed => Kind::NoHolder,
             WriteError::SeatBusy | WriteError::Stopping => Kind::Busy,
         };
         Self::new(kind, error.to_string())

@@ -1,12 +1,10 @@
 //! Answering the other nodes of the seat: votes, leases, fetches, and writes that they forward.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
-use lattice::commit::{Commit, OpSlot};
 use lattice::ids::AuthorId;
 use lattice::seat::message::{SeatAnswer, SeatRequest, TicketWire};
-use lattice::seat::{Body, BodyHash, Certificate};
+use lattice::seat::{Body, BodyHash};
 use node_core::seat::controller::Role;
 use node_core::seat::event::Event;
 use node_core::seat::named::NamedBody;
@@ -15,9 +13,8 @@ use node_core::seat::voter::{LeaseRequest, LeaseState, Ticket};
 use tokio::time::Instant;
 
 use super::Seat;
-use super::driver::{ANSWERS_MAX, Driver, Told};
+use super::driver::{ANSWERS_MAX, Driver};
 use super::refusal::{Refused, refused};
-use crate::intake;
 use crate::net::{Command, Request};
 use node_core::seat::refusal::Refusal;
 
@@ -66,7 +63,7 @@ impl Driver {
                 self.reply(request, &SeatAnswer::Done);
             }
             SeatRequest::Probe { carrier } => {
-                self.learn_of(carrier.as_deref());
+                self.learn_of(from, carrier.as_deref());
                 let seat = self.seat.clone();
                 self.later(request, async move { seat.own_probe() });
             }
@@ -91,6 +88,14 @@ impl Driver {
                 let seat = self.seat.clone();
                 let wait = Duration::from_millis(wait_ms);
                 self.later(request, async move { seat.await_commit(author, term, seq, wait).await });
+            }
+            SeatRequest::Names { term, after } => {
+                let seat = self.seat.clone();
+                self.later(request, async move { seat.names_for(from, term, after).await });
+            }
+            SeatRequest::Terms { after } => {
+                let seat = self.seat.clone();
+                self.later(request, async move { seat.terms_after(after).await });
             }
         }
     }
@@ -124,7 +129,7 @@ impl Driver {
         if body.lattice != self.seat.identity.lattice || self.seat.identity.genesis.seat() != Some(body.seat.as_str()) {
             return self.refuse(request, Refusal::NoSeat);
         }
-        let Some(request) = self.learn_first(request, carrier) else { return };
+        let Some(request) = self.learn_first(request, from, carrier) else { return };
         if self.abstains() {
             return self.refuse(request, Refusal::Resting { ms: self.seat.timing.lease_ms });
         }
@@ -156,7 +161,7 @@ impl Driver {
     ) {
         let known = self.controller.voter().state().certified.clone();
         let Some(body) = known.filter(|body| body.name() == name) else {
-            let Some(request) = self.learn_first(request, carrier) else { return };
+            let Some(request) = self.learn_first(request, from, carrier) else { return };
             return self.refuse(request, Refusal::Uncertified);
         };
         if self.abstains() {
@@ -169,28 +174,6 @@ impl Driver {
             Err(refusal) => self.refuse(request, refusal),
         }
     }
-
-    /// If a question bears a certificate that is news, its commit is applied first, and the question comes again; else it
-    /// is given back.
-    fn learn_first(&self, request: Request, carrier: Option<Vec<u8>>) -> Option<Request> {
-        let Some(news) = carrier.and_then(|bytes| self.seat.news_in(&bytes)) else { return Some(request) };
-        let (seat, told) = (self.seat.clone(), self.told.clone());
-        self.tasks.spawn(async move {
-            seat.take_news(news).await;
-            let request = Request { bytes: without_carrier(&request.bytes), ..request };
-            let _ = told.send(Told::Learnt(Box::new(request))).await;
-        });
-        None
-    }
-}
-
-/// The same question without the commit: one that was not taken the first time would be tried for ever.
-fn without_carrier(bytes: &[u8]) -> Vec<u8> {
-    match SeatRequest::decode(bytes) {
-        Ok(SeatRequest::Vote { body, .. }) => SeatRequest::Vote { body, carrier: None }.encode(),
-        Ok(SeatRequest::Renew { body, ticket, .. }) => SeatRequest::Renew { body, ticket, carrier: None }.encode(),
-        Ok(_) | Err(_) => bytes.to_vec(),
-    }
 }
 
 fn ticket_of(TicketWire(session, round): TicketWire) -> Ticket {
@@ -198,47 +181,6 @@ fn ticket_of(TicketWire(session, round): TicketWire) -> Ticket {
 }
 
 impl Seat {
-    /// A commit that carries a certificate which is not known here.
-    pub(super) fn news_in(&self, bytes: &[u8]) -> Option<Commit> {
-        let commit = Commit::decode(bytes).ok()?;
-        let published = self.writer.published();
-        let is_news = |slot: &OpSlot| match slot {
-            OpSlot::Live(op) => op
-                .value()
-                .and_then(|value| Certificate::decode(value).ok())
-                .is_some_and(|certificate| !published.membership.seats().knows(&certificate.body.hash())),
-            OpSlot::Dead(_) => false,
-        };
-        commit.slots().iter().any(is_news).then_some(commit)
-    }
-
-    /// Applies a commit that carries a certificate, like any other's.
-    pub(super) async fn take_news(&self, commit: Commit) {
-        for checked in intake::verify(&self.identity, vec![commit]).await {
-            match checked {
-                Ok(commit) => drop(self.writer.take(vec![commit], true).await),
-                Err((commit, error)) => {
-                    tracing::debug!(commit = %commit.short(), %error, "what came as a certificate is refused");
-                }
-            }
-        }
-    }
-
-    /// The commit that carries the highest certificate, if it was found.
-    pub(super) fn carrier(&self) -> Option<Vec<u8>> {
-        self.carrier.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Reads that commit out of the state.
-    pub(super) async fn find_carrier(&self) {
-        let published = self.writer.published();
-        let key = published.membership.seats().current().and_then(|term| term.certificate.to_op().ok());
-        let Some(row) = key.and_then(|op| published.tree.get(&op.key().hash())).map(|leaf| leaf.tag) else { return };
-        let Ok((commits, _)) = self.reader.commits_of(&[row], usize::MAX).await else { return };
-        let found = commits.first().map(Commit::encode);
-        *self.carrier.lock().unwrap_or_else(PoisonError::into_inner) = found;
-    }
-
     /// Waits until a commit is in the state here.
     async fn await_commit(&self, author: AuthorId, term: u64, seq: u64, wait: Duration) -> SeatAnswer {
         let until = Instant::now() + wait.min(Duration::from_secs(5));

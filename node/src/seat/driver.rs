@@ -482,7 +482,11 @@ impl Driver {
             Progress::Differs(why) => {
                 self.alarm(&format!("the copy here differs from the holder's and is made anew: {why}"))
             }
-            Progress::Refused(refusal) => self.learn_of(refusal.carrier.as_deref()),
+            Progress::Refused(refusal) => {
+                if let Some(holder) = self.certified.as_ref().map(|body| body.holder) {
+                    self.learn_of(holder, refusal.carrier.as_deref());
+                }
+            }
             Progress::Silent(why) => {
                 tracing::debug!(why, "the holder does not answer its mirror");
                 self.ask_voters_for_news(term);

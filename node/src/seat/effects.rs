@@ -5,8 +5,8 @@ use std::time::Duration;
 use lattice::ids::AuthorId;
 use lattice::membership::Change;
 use lattice::record::Event as RecordEvent;
-use lattice::seat::message::{MirrorPosition, SeatAnswer, SeatRequest, TicketWire};
-use lattice::seat::{Body, Certificate};
+use lattice::seat::Certificate;
+use lattice::seat::message::{SeatAnswer, SeatRequest, TicketWire};
 use node_core::seat::effect::{Effect, Note};
 use node_core::seat::event::Event;
 use node_core::seat::named::NamedBody;
@@ -17,14 +17,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::driver::{Driver, Mirroring, Told};
-use super::mirror::{Mirror, Progress};
+use super::mirror::Mirror;
 use super::refusal::voters_refusal;
 use crate::net::Command;
 use crate::writer::job::Job;
 use crate::writer::seat::SeatJob;
 
 /// How long another node may take for a vote, a lease or an inquiry: a disk and a round trip.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_000);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// How long a shadow is kept waiting for voters that don't answer a release.
 const RELEASE_WAIT: Duration = Duration::from_millis(150);
@@ -193,12 +193,7 @@ impl Driver {
         self.tasks.spawn(async move {
             match seat.ask(node, &request, ANSWER_TIMEOUT).await {
                 Ok(answer) => {
-                    if let SeatAnswer::Refused(refusal) = &answer
-                        && let Some(news) = refusal.carrier.as_deref().and_then(|bytes| seat.news_in(bytes))
-                    {
-                        // Who refuses knows of a term that is news here.
-                        seat.take_news(news).await;
-                    }
+                    seat.learn_of_refusal(node, &answer).await;
                     if let Some(event) = told(answer) {
                         // The driver is gone only at the end.
                         let _ = inbox.send(Told::Event(event)).await;
@@ -372,44 +367,6 @@ impl Driver {
                 Ok(Err(error)) => tracing::error!(command = shown, %error, "on_seat_change can't be run"),
                 Err(_) => tracing::error!(command = shown, "on_seat_change took too long and was ended"),
             }
-        });
-    }
-
-    /// A message that bears a certificate unknown here teaches it.
-    pub(super) fn learn_of(&self, carrier: Option<&[u8]>) {
-        let Some(news) = carrier.and_then(|bytes| self.seat.news_in(bytes)) else { return };
-        let seat = self.seat.clone();
-        self.tasks.spawn(async move { seat.take_news(news).await });
-    }
-
-    /// A mirror is in no mesh: where its holder is gone, others know who holds the seat now. None of them holds it in this
-    /// term, so each refuses the fetch, with the highest certificate that it knows.
-    pub(super) fn ask_voters_for_news(&self, term: u64) {
-        let Some(body) = self.seat.body().filter(|body| body.term == term) else { return };
-        let own = self.seat.own();
-        for voter in body.voters.iter().copied().filter(|voter| *voter != own && *voter != body.holder) {
-            let (seat, inbox) = (self.seat.clone(), self.told.clone());
-            self.tasks.spawn(async move {
-                let position = MirrorPosition { log_size: 0, log_root: [0; 32], staged: (0, 0) };
-                let request = SeatRequest::Fetch { term, position, is_bare: true, wait_ms: 0 };
-                if let Ok(SeatAnswer::Refused(refusal)) = seat.ask(voter, &request, ANSWER_TIMEOUT).await {
-                    let _ = inbox.send(Told::Progress(term, Progress::Refused(refusal))).await;
-                }
-            });
-        }
-    }
-
-    /// Finds the commit that carries the highest certificate, to be sent along with questions.
-    ///
-    /// Mirrors are in no mesh, and a new holder can't dial them: whoever has a connection to one tells it of the term.
-    pub(super) fn find_carrier(&self) {
-        let seat = self.seat.clone();
-        let mirrors: Vec<AuthorId> = seat.body().iter().flat_map(Body::mirrors).copied().collect();
-        let told: Vec<AuthorId> = mirrors.into_iter().filter(|mirror| seat.is_connected(mirror)).collect();
-        self.tasks.spawn(async move {
-            seat.find_carrier().await;
-            // What they answer does not matter.
-            let _ = futures::future::join_all(told.iter().map(|mirror| seat.probe(*mirror))).await;
         });
     }
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use lattice::ids::AuthorId;
 use lattice::seat::Body;
-use lattice::seat::message::{BATCH_ITEMS_MAX, Batch, BatchRecord, BatchStaged, MirrorPosition, SeatAnswer};
+use lattice::seat::message::{BATCH_ITEMS_MAX, Batch, BatchRecord, BatchStaged, MirrorPosition, NAMES_MAX, SeatAnswer};
 use tokio::time::Instant;
 
 use super::Seat;
 use super::refusal::{Refused, refused};
+use crate::store::answers::SeatNames;
 use crate::writer::job::Job;
 use crate::writer::seat::outbox::{Carried, Recent};
 use crate::writer::seat::{Part, SeatJob};
@@ -56,8 +57,8 @@ impl Seat {
         }
     }
 
-    /// Whether this node answers this mirror in this term, and their logs are one up to where the mirror is.
-    async fn may_fetch(&self, mirror: AuthorId, term: u64, position: &MirrorPosition) -> Result<Body, Refused> {
+    /// Whether this node answers this mirror in this term.
+    fn may_mirror(&self, mirror: AuthorId, term: u64) -> Result<Body, Refused> {
         let published = self.writer.published();
         let current = published.membership.seats().current().map(|term| term.certificate.body.clone());
         let Some(body) = current.filter(|body| body.term == term && body.holder == self.own()) else {
@@ -69,11 +70,28 @@ impl Seat {
         if !body.mirrors().any(|named| *named == mirror) {
             return Err(Refused::NoMirror);
         }
+        Ok(body)
+    }
+
+    /// Whether this node answers this mirror in this term, and their logs are one up to where the mirror is.
+    async fn may_fetch(&self, mirror: AuthorId, term: u64, position: &MirrorPosition) -> Result<Body, Refused> {
+        let body = self.may_mirror(mirror, term)?;
         let root = self.reader.seat_log_root(position.log_size).await;
         match root {
             Ok(Some(root)) if root == position.log_root => Ok(body),
             Ok(_) => Err(Refused::OtherLog),
             Err(error) => Err(Refused::Trouble(error.to_string())),
+        }
+    }
+
+    /// Answers a mirror that is being seeded: which named writes are in the state here.
+    pub(super) async fn names_for(&self, mirror: AuthorId, term: u64, after: u64) -> SeatAnswer {
+        if let Err(why) = self.may_mirror(mirror, term) {
+            return refused(why, self.carrier());
+        }
+        match self.reader.seat_names(after, NAMES_MAX).await {
+            Ok(SeatNames { names, upto, log_size }) => SeatAnswer::Names { names, upto, log_size },
+            Err(error) => refused(Refused::Trouble(error.to_string()), None),
         }
     }
 
@@ -83,7 +101,7 @@ impl Seat {
             (outbox.records_from(position.log_size, BATCH_BYTES), staged, outbox.size())
         });
         let is_behind = records.is_none();
-        let records: Vec<Recent> = records.unwrap_or_default().into_iter().take(BATCH_ITEMS_MAX).collect();
+        let records = that_fit(records.unwrap_or_default());
         let is_to_the_end = position.log_size + records.len() as u64 == size;
         // Of the term of the last one staged; what it has of older terms says nothing of their last commits.
         let (term, upto) = position.staged;
@@ -93,7 +111,7 @@ impl Seat {
             let mut commits = Vec::new();
             for commit in recent.commits.into_iter().filter(|commit| !has(commit)) {
                 // Whoever mirrors may hold the seat later: it must know a write by its name, which only staged ones bear.
-                if commit.name.is_some() && named.len() < BATCH_ITEMS_MAX {
+                if commit.name.is_some() {
                     named.push(staged_commit(commit));
                 } else {
                     commits.push(commit.bytes.to_vec());
@@ -124,6 +142,22 @@ impl Seat {
         let is_released = self.serving.borrow().is_released && is_at_end;
         Batch { log_size: seat.log_size, last: seat.last, is_released, ..Batch::default() }
     }
+}
+
+/// As many of these records, from the first on, as one answer may have with the named commits among theirs. A record that
+/// was made with the one before it stays with it.
+fn that_fit(records: Vec<Recent>) -> Vec<Recent> {
+    let mut named = 0;
+    let mut fit = Vec::with_capacity(records.len().min(BATCH_ITEMS_MAX));
+    for recent in records {
+        named += recent.commits.iter().filter(|commit| commit.name.is_some()).count();
+        let is_full = named > BATCH_ITEMS_MAX || fit.len() + 1 >= BATCH_ITEMS_MAX;
+        if is_full && !recent.is_effect && !fit.is_empty() {
+            break;
+        }
+        fit.push(recent);
+    }
+    fit
 }
 
 fn staged_commit(commit: Carried) -> BatchStaged {

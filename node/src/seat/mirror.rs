@@ -11,7 +11,7 @@ use lattice::commit::Commit;
 use lattice::ids::StateRoot;
 use lattice::record::Record;
 use lattice::seat::Body;
-use lattice::seat::message::{Batch, MirrorPosition, SeatAnswer, SeatRefusal, SeatRequest};
+use lattice::seat::message::{Batch, KeptName, MirrorPosition, SeatAnswer, SeatRefusal, SeatRequest};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +70,16 @@ pub struct Mirror {
     pub progress: mpsc::Sender<Progress>,
 }
 
+/// What is known of the copy here.
+enum Copied {
+    /// Nothing yet.
+    Unknown,
+    /// It belongs to the holder's log, as far as it goes.
+    Sound,
+    /// It differs.
+    Apart,
+}
+
 /// Why a step of mirroring failed.
 enum Failed {
     Silent(NoAnswer),
@@ -103,12 +113,16 @@ impl Mirror {
     }
 
     async fn keep_mirroring(self) {
-        let mut is_seeded = false;
+        let mut copy = Copied::Unknown;
         loop {
-            let done = if is_seeded { self.follow(Fidelity::Twin).await.map(drop) } else { self.take_up().await };
+            let done = match copy {
+                Copied::Unknown => self.take_up().await,
+                Copied::Apart => self.begin_anew().await,
+                Copied::Sound => self.follow(Fidelity::Twin).await.map(drop),
+            };
             let failed = match done {
                 Ok(()) => {
-                    is_seeded = true;
+                    copy = Copied::Sound;
                     continue;
                 }
                 Err(failed) => failed,
@@ -119,7 +133,7 @@ impl Mirror {
                 Failed::Refused(refusal) => Progress::Refused(refusal),
                 Failed::Store(error) => Progress::Trouble(error),
                 Failed::Apart(why) => {
-                    is_seeded = false;
+                    copy = Copied::Apart;
                     Progress::Differs(why)
                 }
             };
@@ -135,11 +149,8 @@ impl Mirror {
 
     /// Makes the log here one that the term goes on from, and the state one that belongs to it.
     async fn take_up(&self) -> Result<(), Failed> {
-        let Body { term, log_size: size, log_root: root, .. } = self.body;
-        let (reply, answer) = oneshot::channel();
-        let job = SeatJob::Copy { term, size, root, reply };
-        let here = self.ask_writer(job, answer).await?.map_err(Failed::Store)?;
-        if here.log_size > 0 && here.log_size >= size && self.is_twin_of_log(&here).await? {
+        let here = self.cut_log().await?;
+        if here.log_size > 0 && here.log_size >= self.body.log_size && self.is_twin_of_log(&here).await? {
             return Ok(());
         }
         if here.log_size > 0 {
@@ -149,8 +160,20 @@ impl Mirror {
                 done => return done.map(drop),
             }
         }
-        self.tell(Progress::Seeding).await;
         self.seed().await
+    }
+
+    /// A copy that turned out to differ may look sound as far as it goes: it is made again all the same.
+    async fn begin_anew(&self) -> Result<(), Failed> {
+        self.cut_log().await?;
+        self.seed().await
+    }
+
+    /// Cuts the log here to what the term took over.
+    async fn cut_log(&self) -> Result<SeatPublished, Failed> {
+        let Body { term, log_size: size, log_root: root, .. } = self.body;
+        let (reply, answer) = oneshot::channel();
+        self.ask_writer(SeatJob::Copy { term, size, root, reply }, answer).await?.map_err(Failed::Store)
     }
 
     /// Whether the state is the one that the last record of the log here left.
@@ -166,15 +189,20 @@ impl Mirror {
     }
 
     async fn seed(&self) -> Result<(), Failed> {
+        self.tell(Progress::Seeding).await;
         self.reconcile().await?;
         while !self.copy_log().await? {}
         self.reconcile().await?;
-        let target = self.fetch(false, Duration::ZERO).await?.log_size;
+        // The sessions brought commits without the clients' names for them.
+        let (names, of_names) = self.fetch_names().await?;
+        let target = self.fetch(false, Duration::ZERO).await?.log_size.max(of_names);
         while self.seat.writer.published().seat.log_size < target {
             self.follow(Fidelity::Joined).await?;
         }
         let here = self.seat.writer.published().seat;
         if self.is_twin_of_log(&here).await? {
+            let (reply, kept) = oneshot::channel();
+            self.ask_writer(SeatJob::KeepNames { names, reply }, kept).await?.map_err(Failed::Store)?;
             tracing::info!(records = here.log_size, holder = %self.body.holder.short(), "seeded: this node mirrors the holder");
             Ok(())
         } else {
@@ -205,6 +233,22 @@ impl Mirror {
         Ok(false)
     }
 
+    /// The holder's answers to named writes, and the size of the log by which all of those are in the state.
+    async fn fetch_names(&self) -> Result<(Vec<KeptName>, u64), Failed> {
+        let (mut all, mut after) = (Vec::new(), 0);
+        loop {
+            let request = SeatRequest::Names { term: self.body.term, after };
+            let SeatAnswer::Names { names, upto, log_size } = self.ask_holder(&request).await? else {
+                return Err(self.no_answer());
+            };
+            if upto == after {
+                return Ok((all, log_size));
+            }
+            all.extend(names);
+            after = upto;
+        }
+    }
+
     /// Fetches once and takes over what comes.
     async fn follow(&self, fidelity: Fidelity) -> Result<SeatPublished, Failed> {
         let asked = tokio::time::Instant::now();
@@ -233,20 +277,22 @@ impl Mirror {
             return Err(Failed::Stopping);
         }
         let request = SeatRequest::Fetch { term: self.body.term, position, is_bare, wait_ms };
-        match self.seat.ask(self.body.holder, &request, FETCH_TIMEOUT).await.map_err(Failed::Silent)? {
-            SeatAnswer::Batch(batch) => Ok(*batch),
-            SeatAnswer::Refused(refusal) if refusal.code == code::OTHER_LOG => self.drop_log().await,
-            SeatAnswer::Refused(refusal) => Err(Failed::Refused(refusal)),
-            SeatAnswer::Voted(_)
-            | SeatAnswer::Done
-            | SeatAnswer::Probed { .. }
-            | SeatAnswer::Lease { .. }
-            | SeatAnswer::Written { .. }
-            | SeatAnswer::Entry(_) => {
-                let why = "an answer to another question".to_owned();
-                Err(Failed::Silent(NoAnswer::Garbled { node: self.body.holder, why }))
-            }
+        match self.ask_holder(&request).await {
+            Ok(SeatAnswer::Batch(batch)) => Ok(*batch),
+            Err(Failed::Refused(refusal)) if refusal.code == code::OTHER_LOG => self.drop_log().await,
+            Ok(_) => Err(self.no_answer()),
+            Err(failed) => Err(failed),
         }
+    }
+
+    async fn ask_holder(&self, request: &SeatRequest) -> Result<SeatAnswer, Failed> {
+        let answer = self.seat.ask(self.body.holder, request, FETCH_TIMEOUT).await.map_err(Failed::Silent)?;
+        if let SeatAnswer::Refused(refusal) = answer { Err(Failed::Refused(refusal)) } else { Ok(answer) }
+    }
+
+    fn no_answer(&self) -> Failed {
+        let why = "an answer to another question".to_owned();
+        Failed::Silent(NoAnswer::Garbled { node: self.body.holder, why })
     }
 
     /// The log here is not the holder's: it is copied again from the start.

@@ -16,6 +16,7 @@ pub mod asking;
 pub mod driver;
 mod effects;
 pub mod fetching;
+mod learning;
 pub mod mirror;
 mod probing;
 pub mod refusal;

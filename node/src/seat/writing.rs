@@ -118,6 +118,7 @@ impl SeatWriteError {
             Self::Elsewhere { code, .. } => *code,
             Self::Write(error) => match error {
                 WriteError::NotHolder
+                | WriteError::ConditionOpen
                 | WriteError::Mirroring
                 | WriteError::Stopping
                 | WriteError::NotYetMember

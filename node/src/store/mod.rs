@@ -3,6 +3,7 @@
 //! The store decides nothing. [`mod@write`] carries out a plan in one transaction, [`read`] answers, [`open`] and
 //! [`rebuild`] bring a directory back to life and prove that what is stored agrees with the stored root.
 
+pub(crate) mod answers;
 pub mod log;
 pub mod open;
 pub mod read;

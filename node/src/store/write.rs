@@ -17,9 +17,6 @@ use super::rebuild::{HASHED, leaf_of};
 use super::{LogNumber, OWN_LOG, ROWS_PER_STATEMENT, StoreError};
 use crate::writer::seat::EntryTag;
 
-/// Answers kept for repeated requests with an idempotency key (about a day of steady scripts; a guess).
-const ANSWERS_MAX: i64 = 100_000;
-
 /// `head VALUES row, row, …`: `row` is a constant of this file, never data.
 fn multi_row(head: &str, row: &str, rows: usize) -> AssertSqlSafe<String> {
     let mut sql = String::with_capacity(head.len() + rows * (row.len() + 1));
@@ -353,37 +350,6 @@ pub(crate) async fn quarantine_beyond(
     let keys = bound(delete).fetch_all(&mut *connection).await?;
     bound(forget).execute(connection).await?;
     Ok(keys.iter().map(|row| row.get(0)).collect())
-}
-
-/// Keeps the answer to a write with an idempotency key, and forgets the oldest beyond the bound. A mirror follows a holder
-/// that had forgotten the name, and gave it to another write.
-pub(crate) async fn keep_answer(
-    connection: &mut SqliteConnection,
-    name: &str,
-    request_hash: &[u8; 32],
-    answer: Vec<u8>,
-) -> Result<(), StoreError> {
-    let id: i64 = sqlx::query("INSERT OR REPLACE INTO answers (name, request_hash, answer) VALUES (?, ?, ?)")
-        .bind(name.to_owned())
-        .bind(request_hash.to_vec())
-        .bind(answer)
-        .execute(&mut *connection)
-        .await?
-        .last_insert_rowid();
-    sqlx::query("DELETE FROM answers WHERE id <= ?").bind(id - ANSWERS_MAX).execute(connection).await?;
-    Ok(())
-}
-
-/// The answer kept under a name, with the hash of its request.
-pub(crate) async fn kept_answer(
-    connection: &mut SqliteConnection,
-    name: &str,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
-    let row = sqlx::query("SELECT request_hash, answer FROM answers WHERE name = ?")
-        .bind(name.to_owned())
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.map(|row| (row.get(0), row.get(1))))
 }
 
 /// Invitations kept, used or not; the oldest go first (a guess: no operator hands out more at a time).

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::Identity;
 use super::job::{IdempotencyKey, Invitation, WriteError, Written};
 use super::state::State;
-use crate::store::{StoreError, write};
+use crate::store::{StoreError, answers, write};
 
 impl State {
     /// The answer kept for this idempotency key.
@@ -20,13 +20,11 @@ impl State {
         ops: &[Op],
     ) -> Result<Option<Written>, WriteError> {
         let Some(key) = key else { return Ok(None) };
-        let Some((hash, answer)) = write::kept_answer(&mut self.connection, key.as_str()).await? else {
-            return Ok(None);
-        };
-        if hash != request_hash(ops) {
+        let Some(kept) = answers::of_name(&mut self.connection, key.as_str()).await? else { return Ok(None) };
+        if kept.request_hash != request_hash(ops) {
             return Err(WriteError::KeyReused);
         }
-        Ok(Some(decode_written(&answer)?))
+        Ok(Some(decode_written(&kept.answer)?))
     }
 
     pub(super) async fn keep_invitation(&mut self, secret_hash: [u8; 32], now_ms: u64) -> Result<(), StoreError> {
@@ -91,7 +89,7 @@ pub(super) fn encode_written(w: &Written) -> Vec<u8> {
     lattice::codec::encode(&(w.commit, w.seq, w.time_ms, w.log_position, w.root, w.entries))
 }
 
-fn decode_written(bytes: &[u8]) -> Result<Written, StoreError> {
+pub(super) fn decode_written(bytes: &[u8]) -> Result<Written, StoreError> {
     let (commit, seq, time_ms, log_position, root, entries): WrittenWire =
         lattice::codec::decode(bytes, 256).map_err(StoreError::damaged)?;
     Ok(Written { commit, seq, time_ms, log_position, root, entries })

@@ -23,7 +23,7 @@ use super::witness::Witnessed;
 use crate::store::StoreError;
 
 /// A client's name for one write, so that a repeated request is not a second write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
@@ -243,6 +243,11 @@ pub enum WriteError {
         /// What stands there; `None` without a value.
         found: Option<EntryTag>,
     },
+    /// The condition of a write of the seat fails because of one that the shadow has not got yet.
+    #[error(
+        "a write to the same key waits for the shadow; whether the condition holds is known when it is in the state"
+    )]
+    ConditionOpen,
     /// Too much is staged.
     #[error("as many writes as this node can stage wait for the shadow; come again in a moment")]
     SeatBusy,
@@ -269,6 +274,7 @@ impl WriteError {
             | Self::CatchingUp
             | Self::Clock(_)
             | Self::NotHolder
+            | Self::ConditionOpen
             | Self::Mirroring
             | Self::SeatBusy
             | Self::Deposed

@@ -10,6 +10,7 @@ use lattice::log::edge::Edge;
 use lattice::membership::{Change, Membership, is_change_key};
 use lattice::op::{Key, value_hash};
 use lattice::record::{Event, Record};
+use lattice::seat::message::KeptName;
 use node_core::apply::{EntryRow, NextRows, Plan, Tree};
 use sqlx::sqlite::SqliteConnection;
 
@@ -17,7 +18,7 @@ use super::Identity;
 use super::answers::{encode_written, request_hash, written};
 use super::group::{Item, Task};
 use super::seat::Copying;
-use crate::store::{OWN_LOG, StoreError, log, staged, write};
+use crate::store::{OWN_LOG, StoreError, answers, log, staged, write};
 
 /// What a transaction is about.
 pub(super) struct Batch<'a> {
@@ -157,7 +158,8 @@ async fn keep_answers(
         };
         if let Some(name) = name {
             let answer = encode_written(&written(&item.commit, log_size, root, entries));
-            write::keep_answer(connection, name.as_str(), &request_hash(&ops), answer).await?;
+            let kept = KeptName { name: name.as_str().to_owned(), request_hash: request_hash(&ops), answer };
+            answers::keep(connection, &kept, item.commit.header().term > 0).await?;
         }
         if let Some((secret_hash, author)) = redeems {
             write::redeem_invitation(connection, secret_hash, author).await?;

@@ -80,3 +80,35 @@ async fn a_switchover_refuses_no_write() {
     }
     world.one_root().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_was_seeded_later_knows_writes_by_their_names() {
+    let mut world = World::of(4, &[1]).await;
+    let before = world.put(3, "green/once", "1").await;
+    world.nodes[1].kill().await;
+    world.name_shadow(0, 2).await;
+    let standing = world.steady().await;
+    assert_eq!((standing.term, standing.holder, standing.shadow), (2, 0, Some(2)));
+    world.nodes[0].kill().await;
+    world.nodes[0].listen().await.expect("started");
+    // The same name, and no second write.
+    let again = world.put(3, "green/once", "1").await;
+    assert_eq!(again, before, "{}", world.logs());
+    world.has(3, "green/once", &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_missed_two_terms_learns_of_both() {
+    let mut world = five().await;
+    world.nodes[1].kill().await;
+    world.name_shadow(0, 2).await;
+    let standing = world.steady().await;
+    assert_eq!((standing.term, standing.shadow), (2, Some(2)));
+    world.seat.admin(0).switchover().await.expect("it moves");
+    let written = world.put(4, "green/third", "3").await;
+    world.nodes[1].listen().await.expect("started");
+    world.term_becomes(1, 3).await;
+    world.steady().await;
+    world.has(4, "green/third", &written).await;
+    world.one_root().await;
+}

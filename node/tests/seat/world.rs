@@ -66,6 +66,13 @@ impl World {
         put.await.unwrap_or_else(|late| panic!("{late}\n{}", self.logs())).commit
     }
 
+    /// The holder names another shadow, and no spares.
+    pub(crate) async fn name_shadow(&self, holder: usize, shadow: usize) {
+        let order = serde_json::json!({ "shadow": self.seat.author(shadow) });
+        let named = self.seat.admin(holder).post::<serde_json::Value>("/seat/mirrors", order).await;
+        named.unwrap_or_else(|refused| panic!("{refused}\n{}", self.logs()));
+    }
+
     /// Waits until one node says that the term is so.
     pub(crate) async fn term_becomes(&self, node: usize, term: u64) {
         let known = deadline::until(SOON, async || {

@@ -2,13 +2,35 @@
 
 use serde_bytes::{ByteArray, ByteBuf};
 
-use super::{Batch, SEAT_MESSAGE_BYTES_MAX, Tagged, expect, fields, optional, small_carrier, tagged};
+use super::request::NAME_BYTES_MAX;
+use super::{Batch, SEAT_MESSAGE_BYTES_MAX, Tagged, buffers, expect, fields, optional, small_carrier, tagged};
 use crate::codec::{self, DecodeError};
 use crate::ids::{AuthorId, CommitId, StateRoot};
 use crate::keys::SIGNATURE_BYTES;
+use crate::merkle::Digest;
 
 /// Bytes of a refusal's words.
 const WORDS_BYTES_MAX: usize = 1024;
+
+/// Names in one answer: some 200 bytes each.
+pub const NAMES_MAX: usize = 4096;
+
+/// Bytes of the answer kept for a name: a commit, a root and four numbers.
+const KEPT_BYTES_MAX: usize = 256;
+
+/// Commits that carry certificates in one answer; each has 61,952 bytes at most, and mostly below one thousand.
+pub const TERMS_MAX: usize = 128;
+
+/// The answer that is kept for a named write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptName {
+    /// The client's name for the write.
+    pub name: String,
+    /// SHA-256 over the hashes of its operations.
+    pub request_hash: Digest,
+    /// Canonical bytes of the fields of [`SeatAnswer::Written`].
+    pub answer: Vec<u8>,
+}
 
 /// Why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +103,20 @@ pub enum SeatAnswer {
     },
     /// An entry, as the API shows it in JSON; `None` without a value.
     Entry(Option<Vec<u8>>),
+    /// Names, the oldest first.
+    Names {
+        /// The names.
+        names: Vec<KeptName>,
+        /// Where to go on; the same as in the question if there are no more.
+        upto: u64,
+        /// Records of the seat's log by which all these writes are in the state.
+        log_size: u64,
+    },
+    /// Commits that carry certificates, the lowest term first.
+    Terms(Vec<Vec<u8>>),
 }
 
+type NamesWire = (Vec<(String, ByteArray<32>, ByteBuf)>, u64, u64);
 type RefusalWire = (u64, u64, u64, Option<AuthorId>, String, Option<ByteBuf>);
 
 impl SeatAnswer {
@@ -107,6 +141,14 @@ impl SeatAnswer {
                 tagged(5, &(commit, seq, time_ms, log_position, root, entries))
             }
             Self::Entry(entry) => tagged(6, &[optional(entry.as_ref())]),
+            Self::Names { names, upto, log_size } => {
+                let wire = |kept: &KeptName| {
+                    (kept.name.clone(), ByteArray::new(kept.request_hash), ByteBuf::from(kept.answer.clone()))
+                };
+                let wire: NamesWire = (names.iter().map(wire).collect(), *upto, *log_size);
+                tagged(8, &wire)
+            }
+            Self::Terms(commits) => tagged(9, &[buffers(commits)]),
         }
     }
 
@@ -146,7 +188,24 @@ impl SeatAnswer {
                 let [entry]: [Option<ByteBuf>; 1] = fields(&body)?;
                 Ok(Self::Entry(entry.map(ByteBuf::into_vec)))
             }
+            8 => names_of(fields(&body)?),
+            9 => {
+                let [commits]: [Vec<ByteBuf>; 1] = fields(&body)?;
+                expect(commits.len() <= TERMS_MAX, "at most 128 certificates in an answer")?;
+                Ok(Self::Terms(commits.into_iter().map(ByteBuf::into_vec).collect()))
+            }
             _ => Err(DecodeError::Invalid("no answer of a seat")),
         }
     }
+}
+
+fn names_of((names, upto, log_size): NamesWire) -> Result<SeatAnswer, DecodeError> {
+    expect(names.len() <= NAMES_MAX, "at most 4096 names in an answer")?;
+    let read = |(name, request_hash, answer): (String, ByteArray<32>, ByteBuf)| {
+        expect((1..=NAME_BYTES_MAX).contains(&name.len()), "a write's name has 1 to 128 bytes")?;
+        expect(answer.len() <= KEPT_BYTES_MAX, "the answer kept for a name has at most 256 bytes")?;
+        Ok(KeptName { name, request_hash: request_hash.into_array(), answer: answer.into_vec() })
+    };
+    let names = names.into_iter().map(read).collect::<Result<_, _>>()?;
+    Ok(SeatAnswer::Names { names, upto, log_size })
 }

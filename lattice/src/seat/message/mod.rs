@@ -13,7 +13,7 @@ use super::CERTIFICATE_BYTES_MAX;
 use crate::codec::{self, DecodeError};
 use crate::limits::HEADER_BYTES_MAX;
 
-pub use answer::{SeatAnswer, SeatRefusal};
+pub use answer::{KeptName, NAMES_MAX, SeatAnswer, SeatRefusal, TERMS_MAX};
 pub use batch::{BATCH_ITEMS_MAX, Batch, BatchRecord, BatchStaged};
 pub use request::{ForwardedWrite, MirrorPosition, SeatRequest, TicketWire};
 

@@ -11,7 +11,7 @@ use crate::merkle::Digest;
 use crate::seat::BodyHash;
 
 /// Bytes of a client's name for a write.
-const NAME_BYTES_MAX: usize = 128;
+pub(super) const NAME_BYTES_MAX: usize = 128;
 
 /// Names one request for a lease; a release takes back all of its session up to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +115,18 @@ pub enum SeatRequest {
         /// Milliseconds to wait for it.
         wait_ms: u64,
     },
+    /// The answers that the holder keeps for named writes of the seat, for a mirror that is being seeded.
+    Names {
+        /// The term.
+        term: u64,
+        /// Where to go on: 0, or what the answer before said.
+        after: u64,
+    },
+    /// The commits that carry the certificates after a term.
+    Terms {
+        /// The last term that the asker has on its line, 0 for none.
+        after: u64,
+    },
 }
 
 type PositionWire = (u64, ByteArray<32>, u64, u64);
@@ -143,6 +155,8 @@ impl SeatRequest {
             Self::HandOver { term, staged_seq } => tagged(8, &(term, staged_seq)),
             Self::Probe { carrier } => tagged(9, &[optional(carrier.as_ref())]),
             Self::Stood { term } => tagged(10, &[term]),
+            Self::Names { term, after } => tagged(11, &(term, after)),
+            Self::Terms { after } => tagged(12, &[after]),
         }
     }
 
@@ -201,6 +215,11 @@ impl SeatRequest {
                 Ok(Self::Probe { carrier: small_carrier(carrier)? })
             }
             10 => fields::<[u64; 1]>(&body).map(|[term]| Self::Stood { term }),
+            11 => {
+                let (term, after) = fields(&body)?;
+                Ok(Self::Names { term, after })
+            }
+            12 => fields::<[u64; 1]>(&body).map(|[after]| Self::Terms { after }),
             _ => Err(DecodeError::Invalid("no question of a seat")),
         }
     }

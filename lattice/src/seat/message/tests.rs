@@ -27,6 +27,8 @@ fn every_message_reads_back_and_nothing_else_does() {
         SeatRequest::Stood { term: 3 },
         SeatRequest::Read { key: "green/k".to_owned() },
         SeatRequest::Await { author: AuthorId([1; 32]), term: 1, seq: 2, wait_ms: 3 },
+        SeatRequest::Names { term: 1, after: 2 },
+        SeatRequest::Terms { after: 3 },
     ];
     for request in requests {
         let bytes = request.encode();
@@ -60,10 +62,28 @@ fn every_message_reads_back_and_nothing_else_does() {
         SeatAnswer::Batch(Box::new(batch)),
         SeatAnswer::Written { commit, seq: 1, time_ms: 2, log_position: 3, root, entries: 4 },
         SeatAnswer::Entry(Some(b"{}".to_vec())),
+        SeatAnswer::Names {
+            names: vec![KeptName { name: "once".to_owned(), request_hash: [5; 32], answer: vec![6] }],
+            upto: 7,
+            log_size: 8,
+        },
+        SeatAnswer::Terms(vec![vec![9], vec![10]]),
     ];
     for answer in answers {
         let bytes = answer.encode();
         assert_eq!(SeatAnswer::decode(&bytes), Ok(answer));
         assert!(SeatAnswer::decode(&bytes[..bytes.len() - 1]).is_err());
     }
+}
+
+#[test]
+fn more_than_a_message_may_have_is_refused() {
+    let kept = KeptName { name: "n".to_owned(), request_hash: [5; 32], answer: vec![6] };
+    let names = |names| SeatAnswer::decode(&SeatAnswer::Names { names, upto: 1, log_size: 1 }.encode());
+    assert!(names(vec![kept.clone(); NAMES_MAX]).is_ok());
+    assert!(names(vec![kept.clone(); NAMES_MAX + 1]).is_err());
+    assert!(names(vec![KeptName { name: String::new(), ..kept.clone() }]).is_err());
+    assert!(names(vec![KeptName { answer: vec![0; 257], ..kept }]).is_err());
+    let terms = |count| SeatAnswer::decode(&SeatAnswer::Terms(vec![vec![1]; count]).encode());
+    assert!(terms(TERMS_MAX).is_ok() && terms(TERMS_MAX + 1).is_err());
 }

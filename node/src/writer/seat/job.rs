@@ -4,6 +4,7 @@ use lattice::commit::VerifiedCommit;
 use lattice::ids::CommitId;
 use lattice::merkle::Digest;
 use lattice::op::Op;
+use lattice::seat::message::KeptName;
 use tokio::sync::oneshot;
 
 use super::SeatPublished;
@@ -170,6 +171,13 @@ pub enum SeatJob {
         batch: Box<MirrorBatch>,
         /// What the log here amounts to then.
         reply: oneshot::Sender<Result<SeatPublished, MirrorError>>,
+    },
+    /// Keep the holder's answers to named writes that are all in the state here: this node may hold the seat later.
+    KeepNames {
+        /// The names, the oldest first.
+        names: Vec<KeptName>,
+        /// Tells when that is done.
+        reply: oneshot::Sender<Result<(), StoreError>>,
     },
     /// Store what this node is about to vote or stand for.
     Vote {

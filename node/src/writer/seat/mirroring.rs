@@ -5,12 +5,15 @@ use lattice::log::checkpoint::seat_origin;
 use lattice::log::edge::Edge;
 use lattice::merkle::Digest;
 use lattice::record::{Event, Record};
+use lattice::seat::message::KeptName;
 use node_core::apply::EntryRow;
 
 use super::job::{Fidelity, MirrorBatch, MirrorError, Mirrored};
-use super::staging::{StagedCommit, answer};
+use super::staged::StagedCommit;
+use super::staging::answer;
 use super::{Copying, Part, SeatPublished};
-use crate::store::{SEAT_LOG, StoreError, log, staged as table, write};
+use crate::store::{SEAT_LOG, StoreError, answers, log, staged as table, write};
+use crate::writer::answers::decode_written;
 use crate::writer::group::{Item, Task};
 use crate::writer::job::IdempotencyKey;
 use crate::writer::state::{NotApplied, State};
@@ -185,6 +188,26 @@ impl State {
         let record = Record { time_ms: now_ms, before: root, after: root, entries: self.tree.len(), event }.encode();
         self.append_to_seat_log(std::slice::from_ref(&record)).await?;
         Ok(record)
+    }
+
+    /// Keeps answers of the holder as if they had been given here. A name that is known here already keeps its answer.
+    pub(super) async fn keep_names(&mut self, names: &[KeptName]) -> Result<(), StoreError> {
+        self.expect_certain()?;
+        write::begin(&mut self.connection).await?;
+        let written = async {
+            for kept in names {
+                decode_written(&kept.answer)?;
+                if answers::of_name(&mut self.connection, &kept.name).await?.is_none() {
+                    answers::keep(&mut self.connection, kept, true).await?;
+                }
+            }
+            write::commit(&mut self.connection).await
+        };
+        if let Err(error) = written.await {
+            write::roll_back(&mut self.connection).await;
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// Mirrors find nothing here that is older than the log is now.

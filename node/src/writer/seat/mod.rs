@@ -9,6 +9,7 @@ pub mod job;
 mod log;
 mod mirroring;
 pub mod outbox;
+mod staged;
 mod staging;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +20,9 @@ use lattice::merkle::Digest;
 pub use job::{Condition, EntryTag, Fidelity, MirrorBatch, MirrorError, Mirrored, SeatJob, Staging};
 pub(super) use log::Copying;
 pub use outbox::Outbox;
+pub(super) use staged::Staged;
 pub(crate) use staging::BALLOT_DOMAIN;
-pub(super) use staging::{Staged, answer};
+pub(super) use staging::answer;
 
 /// What a node does with the seat's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

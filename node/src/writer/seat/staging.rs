@@ -1,6 +1,6 @@
 //! Commits of the seat between their signature and the state.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use lattice::commit::{Draft, VerifiedCommit};
 use lattice::ids::{AuthorId, CommitId};
@@ -8,100 +8,18 @@ use lattice::log::edge::Edge;
 use lattice::op::{Key, Op};
 
 use super::job::{Condition, EntryTag, SeatJob, Staging};
-use super::outbox::{Carried, Recent};
+use super::outbox::Recent;
+use super::staged::StagedCommit;
 use super::{Part, SeatPublished};
 use crate::store::{StoreError, staged as table, write};
 use crate::writer::answers::request_hash;
 use crate::writer::group::{Group, Item, Task};
-use crate::writer::job::{IdempotencyKey, WriteError, Written};
+use crate::writer::job::{WriteError, Written};
 use crate::writer::state::State;
 use crate::writer::{GROUP_BYTES_MAX, GROUP_COMMITS_MAX, Identity, Reply, Writer};
 
-/// Commits, and bytes of values, that may be staged: some seconds of the fastest writer. Further writes are refused
-/// until the shadow has caught up.
-const STAGED_COMMITS_MAX: usize = 4096;
-const STAGED_BYTES_MAX: usize = 32 * 1024 * 1024;
-
 /// A ballot changed on disk would make a voter forget what it promised, so it bears a signature.
 pub(crate) const BALLOT_DOMAIN: &[u8] = b"lattice/seat-ballot/v1\0";
-
-/// A commit that is staged here, or about to be.
-pub(in crate::writer) struct StagedCommit {
-    pub(in crate::writer) commit: VerifiedCommit,
-    pub(in crate::writer) name: Option<IdempotencyKey>,
-    /// Who is answered when it is in the state.
-    pub(in crate::writer) waiting: Vec<Reply>,
-    /// Whether it is on its way into the state.
-    is_released: bool,
-}
-
-impl StagedCommit {
-    pub(in crate::writer) fn new(commit: VerifiedCommit, name: Option<IdempotencyKey>) -> Self {
-        Self { commit, name, waiting: Vec::new(), is_released: false }
-    }
-
-    fn bytes(&self) -> usize {
-        self.commit.live_ops().map(|(_, op)| op.key().as_str().len() + op.value().map_or(0, <[u8]>::len)).sum()
-    }
-
-    pub(in crate::writer) fn carried(&self) -> Carried {
-        let header = self.commit.header();
-        let bytes = self.commit.commit().encode().into();
-        Carried { id: self.commit.id(), place: (header.term, header.seq), bytes, name: self.name.clone() }
-    }
-}
-
-/// All staged commits by term and number, durable ones first, and then those of the write that is being gathered.
-#[derive(Default)]
-pub(in crate::writer) struct Staged {
-    commits: BTreeMap<(u64, u64), StagedCommit>,
-    bytes: usize,
-    /// Those that are not durable yet, each with whom to answer once it is, if not later.
-    gathered: Vec<((u64, u64), Option<Reply>)>,
-}
-
-impl Staged {
-    pub(in crate::writer) fn len(&self) -> usize {
-        self.commits.len()
-    }
-
-    /// The last place that is durable.
-    pub(in crate::writer) fn last(&self) -> Option<(u64, u64)> {
-        let is_durable = |place: &&(u64, u64)| !self.gathered.iter().any(|(gathered, _)| gathered == *place);
-        self.commits.keys().rev().find(is_durable).copied()
-    }
-
-    pub(in crate::writer) fn insert(&mut self, commit: StagedCommit) {
-        self.bytes += commit.bytes();
-        let header = commit.commit.header();
-        self.commits.insert((header.term, header.seq), commit);
-    }
-
-    pub(in crate::writer) fn take(&mut self, place: (u64, u64)) -> Option<StagedCommit> {
-        let taken = self.commits.remove(&place)?;
-        self.bytes -= taken.bytes();
-        Some(taken)
-    }
-
-    pub(in crate::writer) fn of_id(&self, id: &CommitId) -> Option<&StagedCommit> {
-        self.commits.values().find(|staged| staged.commit.id() == *id)
-    }
-
-    fn is_full(&self) -> bool {
-        self.commits.len() >= STAGED_COMMITS_MAX || self.bytes >= STAGED_BYTES_MAX
-    }
-
-    /// The entry that stands at a key once all of this is in the state, if any of it writes the key.
-    fn standing(&self, key: &Key) -> Option<Option<EntryTag>> {
-        let of_commit = |staged: &StagedCommit| {
-            let commit = staged.commit.id();
-            let mut ops = staged.commit.live_ops();
-            let found = ops.find(|(_, op)| op.key() == key);
-            found.map(|(op_index, op)| op.value().is_some().then_some(EntryTag { commit, op_index }))
-        };
-        self.commits.values().rev().find_map(of_commit)
-    }
-}
 
 impl Writer {
     /// Carries out a request of the seat's task.
@@ -144,6 +62,10 @@ impl Writer {
                 let mirrored = self.mirror(*batch).await;
                 self.publish_after(Ok(false));
                 let _ = reply.send(mirrored);
+            }
+            SeatJob::KeepNames { names, reply } => {
+                self.finish(group).await;
+                let _ = reply.send(self.state.keep_names(&names).await);
             }
             SeatJob::Vote { ballot, reply } => {
                 let signature = self.identity.keys.author.sign(BALLOT_DOMAIN, &ballot);
@@ -193,7 +115,7 @@ impl Writer {
         let last = *last;
         let stored = self.state.store_staged(&gathered).await;
         if stored.is_ok() {
-            let commits = gathered.iter().filter_map(|(place, _)| self.state.seat.staged.commits.get(place));
+            let commits = gathered.iter().filter_map(|(place, _)| self.state.seat.staged.at(*place));
             let carried: Vec<_> = commits.map(StagedCommit::carried).collect();
             self.state.seat.with_outbox(|outbox| carried.into_iter().for_each(|commit| outbox.staged(commit)));
         }
@@ -203,7 +125,7 @@ impl Writer {
             if let Err(error) = &stored {
                 let waiting = self.state.seat.staged.take(place).map(|taken| taken.waiting).unwrap_or_default();
                 waiting.into_iter().chain(on_staged).for_each(|reply| reply.finish(Err(error.clone().into())));
-            } else if let (Some(reply), Some(staged)) = (on_staged, self.state.seat.staged.commits.get(&place)) {
+            } else if let (Some(reply), Some(staged)) = (on_staged, self.state.seat.staged.at(place)) {
                 reply.finish(Ok(self.state.written(&staged.commit)));
             }
         }
@@ -217,13 +139,11 @@ impl Writer {
 
     /// Lets staged commits up to a place into the state.
     async fn release(&mut self, group: &mut Group, upto: (u64, u64)) {
-        let is_due = |place: &(u64, u64)| place.0 == upto.0 && *place <= upto;
-        let due: Vec<_> = self.state.seat.staged.commits.keys().filter(|place| is_due(place)).copied().collect();
-        for place in due {
+        for place in self.state.seat.staged.of_term_upto(upto) {
             if group.is_full(GROUP_COMMITS_MAX, GROUP_BYTES_MAX) {
                 self.finish(group).await;
             }
-            let Some(staged) = self.state.seat.staged.commits.get_mut(&place) else { continue };
+            let Some(staged) = self.state.seat.staged.at_mut(place) else { continue };
             if !std::mem::replace(&mut staged.is_released, true) {
                 let task = Task::Staged(staged.name.clone());
                 group.push(Item { commit: staged.commit.clone(), task, publish: true });
@@ -238,7 +158,7 @@ impl Writer {
         }
         self.state.seat.is_held = false;
         self.settle_older(term).await?;
-        let older: BTreeSet<u64> = self.state.seat.staged.commits.keys().map(|(term, _)| *term).collect();
+        let older: BTreeSet<u64> = self.state.seat.staged.iter().map(|((term, _), _)| term).collect();
         for older in older.into_iter().filter(|older| *older < term) {
             self.release(group, (older, u64::MAX)).await;
         }
@@ -281,12 +201,12 @@ impl Writer {
             header.term < term
                 && membership.last_seq_in(&header.author, header.term).is_none_or(|last| header.seq > last)
         };
-        let staged = &self.state.seat.staged.commits;
-        let beyond: Vec<_> = staged.iter().filter(|(_, staged)| is_beyond(&staged.commit)).map(|(at, _)| *at).collect();
+        let staged = &self.state.seat.staged;
+        let beyond: Vec<_> = staged.iter().filter(|(_, staged)| is_beyond(&staged.commit)).map(|(at, _)| at).collect();
         if beyond.is_empty() {
             return Ok(());
         }
-        let ids = beyond.iter().filter_map(|at| staged.get(at)).map(|staged| staged.commit.id()).collect();
+        let ids = beyond.iter().filter_map(|at| staged.at(*at)).map(|staged| staged.commit.id()).collect();
         self.state.depose(&ids).await?;
         tracing::warn!(commits = beyond.len(), "what was written here beyond the cut of its term is in quarantine");
         for place in beyond {
@@ -312,7 +232,7 @@ impl Writer {
     /// After a transaction that failed: its commits can be released again.
     pub(in crate::writer) fn stay_staged(&mut self, items: &[Item]) {
         for place in places_of(items) {
-            if let Some(staged) = self.state.seat.staged.commits.get_mut(&place) {
+            if let Some(staged) = self.state.seat.staged.at_mut(place) {
                 staged.is_released = false;
             }
         }
@@ -328,20 +248,6 @@ fn places_of(items: &[Item]) -> impl Iterator<Item = (u64, u64)> {
 /// Answers those that waited for their commits.
 pub(in crate::writer) fn answer(answers: Vec<(Reply, Written)>) {
     answers.into_iter().for_each(|(reply, written)| reply.finish(Ok(written)));
-}
-
-impl Staged {
-    fn named(&mut self, name: Option<&IdempotencyKey>) -> Option<&mut StagedCommit> {
-        let name = name?;
-        self.commits.values_mut().find(|staged| staged.name.as_ref() == Some(name))
-    }
-
-    /// The last commit of an author in a term.
-    fn last_of(&self, author: &AuthorId, term: u64) -> Option<(u64, CommitId)> {
-        let mut of_term = self.commits.range((term, 0)..=(term, u64::MAX)).rev();
-        let last = of_term.find(|(_, staged)| staged.commit.header().author == *author);
-        last.map(|((_, seq), staged)| (*seq, staged.commit.id()))
-    }
 }
 
 impl State {
@@ -361,7 +267,7 @@ impl State {
             return Err(WriteError::SeatBusy);
         }
         self.expect_certain()?;
-        let found = self.seat_entry(first.key()).await?;
+        let (found, is_staged) = self.seat_entry(first.key()).await?;
         let holds = match condition {
             Condition::Always => true,
             Condition::Absent => found.is_none(),
@@ -369,7 +275,8 @@ impl State {
             Condition::Is(tag) => found == Some(tag),
         };
         if !holds {
-            return Err(WriteError::ConditionFailed { found });
+            // What is staged may come to nothing, and then nobody must have been told of it.
+            return Err(if is_staged { WriteError::ConditionOpen } else { WriteError::ConditionFailed { found } });
         }
         let author = identity.keys.author.id();
         let stored = super::super::state::end_of(&self.frontier.chain(&author, term));
@@ -381,18 +288,18 @@ impl State {
         Ok(commit)
     }
 
-    /// The entry with a value that stands at a key, what is staged included.
-    async fn seat_entry(&mut self, key: &Key) -> Result<Option<EntryTag>, StoreError> {
+    /// The entry with a value that stands at a key, what is staged included, and whether it is staged.
+    async fn seat_entry(&mut self, key: &Key) -> Result<(Option<EntryTag>, bool), StoreError> {
         if let Some(staged) = self.seat.staged.standing(key) {
-            return Ok(staged);
+            return Ok((staged, true));
         }
-        let Some(row) = self.tree.get(&key.hash()).map(|leaf| leaf.tag) else { return Ok(None) };
-        write::standing_tag(&mut self.connection, row).await
+        let Some(row) = self.tree.get(&key.hash()).map(|leaf| leaf.tag) else { return Ok((None, false)) };
+        Ok((write::standing_tag(&mut self.connection, row).await?, false))
     }
 
     async fn store_staged(&mut self, gathered: &[((u64, u64), Option<Reply>)]) -> Result<(), StoreError> {
-        let staged = &self.seat.staged.commits;
-        let rows: Vec<_> = gathered.iter().filter_map(|(place, _)| staged.get(place)).collect();
+        let staged = &self.seat.staged;
+        let rows: Vec<_> = gathered.iter().filter_map(|(place, _)| staged.at(*place)).collect();
         let rows: Vec<_> = rows.iter().map(|staged| (&staged.commit, staged.name.as_ref())).collect();
         write::begin(&mut self.connection).await?;
         let written = async {

@@ -5,6 +5,7 @@ use std::path::Path;
 use lattice::genesis::{Genesis, Member};
 use lattice::keys::NodeKeys;
 use lattice::membership::Change;
+use lattice::seat::message::KeptName;
 use lattice::seat::{Approvals, Body, Certificate, Warrant};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +22,7 @@ use lattice::op::Op;
 struct Local {
     identity: Arc<Identity>,
     handle: WriterHandle,
+    reader: crate::store::read::Reader,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
     _frames: mpsc::Receiver<Vec<u8>>,
@@ -96,10 +98,12 @@ async fn start(dir: &Path, n: u8) -> Local {
     let identity = Arc::new(Identity { lattice: genesis().id(), genesis: genesis(), keys: keys(n) });
     let path = dir.join("state.db");
     let opened = open(&path, identity.lattice, identity.keys.log_key(), Synchronous::Normal, |_| {});
-    let (task, handle, frames) = writer(identity.clone(), opened.await.expect("opens"), false).await.expect("starts");
+    let opened = opened.await.expect("opens");
+    let reader = crate::store::read::Reader::new(opened.readers.clone());
+    let (task, handle, frames) = writer(identity.clone(), opened, false).await.expect("starts");
     let stop = CancellationToken::new();
     let task = tokio::spawn(task.run(stop.clone()));
-    Local { identity, handle, stop, task, _frames: frames }
+    Local { identity, handle, reader, stop, task, _frames: frames }
 }
 
 impl Local {
@@ -290,21 +294,79 @@ async fn conditions_look_at_what_is_staged() {
     holder.stage(create).await;
     let written = created.await.expect("an answer").expect("absent");
     let tag = EntryTag { commit: written.commit, op_index: 0 };
-    for (condition, holds) in [
-        (Condition::Absent, false),
-        (Condition::Is(EntryTag { commit: lattice::ids::CommitId([9; 32]), op_index: 0 }), false),
-        (Condition::Present, true),
-    ] {
+    let wrong = Condition::Is(EntryTag { commit: lattice::ids::CommitId([9; 32]), op_index: 0 });
+    // What fails because of a staged write is not told: that write may come to nothing.
+    for condition in [Condition::Absent, wrong] {
         let (write, answer) = staging("green/k", condition, None, true);
         holder.stage(write).await;
-        match answer.await.expect("an answer") {
-            Ok(_) => assert!(holds, "{condition:?}"),
-            Err(WriteError::ConditionFailed { found }) => assert_eq!((found, holds), (Some(tag), false)),
-            Err(other) => panic!("{condition:?}: {other}"),
-        }
+        assert_eq!(answer.await.expect("an answer"), Err(WriteError::ConditionOpen), "{condition:?}");
+    }
+    let (behind, staged) = staging("green/k", Condition::Is(tag), None, true);
+    holder.stage(behind).await;
+    let second = staged.await.expect("an answer").expect("what it changes is staged before it");
+    let position = shadow.fetch(&holder).await.expect("staged there");
+    holder.release(1, position.last.1).await;
+    // One transaction for both.
+    holder.write(vec![put("plain", b"v")]).await;
+    let found = Some(EntryTag { commit: second.commit, op_index: 0 });
+    for condition in [Condition::Absent, wrong, Condition::Is(tag)] {
+        let (write, answer) = staging("green/k", condition, None, true);
+        holder.stage(write).await;
+        let failed = Err(WriteError::ConditionFailed { found });
+        assert_eq!(answer.await.expect("an answer"), failed, "{condition:?}");
     }
     holder.stop().await;
     shadow.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_takes_over_the_answers_to_named_writes_and_keeps_its_own() {
+    let (_a, holder, _b, shadow) = pair().await;
+    for (key, name) in [("green/k", "first"), ("green/l", "second")] {
+        let (write, _) = staging(key, Condition::Always, Some(name), false);
+        holder.stage(write).await;
+    }
+    let (flush, staged) = staging("green/m", Condition::Always, None, true);
+    holder.stage(flush).await;
+    staged.await.expect("an answer").expect("staged");
+    holder.write(vec![put("plain", b"v")]).await;
+    let position = shadow.fetch(&holder).await.expect("staged there");
+    holder.release(1, position.last.1).await;
+    let (again, answer) = staging("green/l", Condition::Always, Some("second"), false);
+    holder.stage(again).await;
+    let second = answer.await.expect("an answer").expect("known").commit;
+
+    let of_seat = holder.reader.seat_names(0, 10).await.expect("readable");
+    let names: Vec<_> = of_seat.names.iter().map(|kept| kept.name.as_str()).collect();
+    assert_eq!(
+        (names.as_slice(), of_seat.log_size),
+        (&["first", "second"][..], holder.handle.published().seat.log_size)
+    );
+    let rest = holder.reader.seat_names(of_seat.upto, 10).await.expect("readable");
+    assert_eq!((rest.names.len(), rest.upto), (0, of_seat.upto), "no more");
+    let one = holder.reader.seat_names(0, 1).await.expect("readable");
+    assert_eq!((one.names.as_slice(), one.upto < of_seat.upto), (&of_seat.names[..1], true));
+
+    // A mirror that got the commits without their names, as a session brings them.
+    let dir = tempfile::tempdir().expect("a directory");
+    let late = start(dir.path(), 2).await;
+    late.settle(&keys(2), certified(&first(Some(2)))).await;
+    let strange = vec![KeptName { answer: vec![1], ..of_seat.names[0].clone() }];
+    let refused = late.ask(|reply| Job::Seat(SeatJob::KeepNames { names: strange, reply })).await;
+    assert!(refused.is_err(), "an answer that can't be given is not kept");
+    let names = of_seat.names;
+    late.ask(|reply| Job::Seat(SeatJob::KeepNames { names, reply })).await.expect("kept");
+    late.serve(1).await;
+    let (again, answer) = staging("green/l", Condition::Always, Some("second"), false);
+    late.stage(again).await;
+    assert_eq!(answer.await.expect("an answer").expect("known").commit, second);
+    let (other, answer) = staging("green/other", Condition::Always, Some("second"), false);
+    late.stage(other).await;
+    assert_eq!(answer.await.expect("an answer"), Err(WriteError::KeyReused));
+    assert_eq!(late.reader.seat_names(0, 10).await.expect("readable").names.len(), 2, "to be handed on");
+    for node in [holder, shadow, late] {
+        node.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

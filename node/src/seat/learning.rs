@@ -1,0 +1,180 @@
+//! How a node hears of terms that it missed: their certificates travel with questions and refusals.
+//!
+//! Mirrors are in no mesh, and a new holder can't dial them: whoever speaks with one tells it of the highest term. Where that
+//! does not lead back to a term known here, those in between are asked for.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use lattice::commit::{Commit, OpSlot};
+use lattice::ids::AuthorId;
+use lattice::seat::message::{MirrorPosition, SeatAnswer, SeatRequest, TERMS_MAX};
+use lattice::seat::{Body, Certificate, Term};
+
+use super::Seat;
+use super::driver::{Driver, Told};
+use super::effects::ANSWER_TIMEOUT;
+use super::refusal::{Refused, refused};
+use crate::intake;
+use crate::net::Request;
+
+/// How long another node may take to read the terms that we missed.
+const TERMS_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Driver {
+    /// A message that bears a certificate unknown here teaches it.
+    pub(super) fn learn_of(&self, from: AuthorId, carrier: Option<&[u8]>) {
+        let Some(news) = carrier.and_then(|bytes| self.seat.news_in(bytes)) else { return };
+        let seat = self.seat.clone();
+        self.tasks.spawn(async move { seat.take_news(from, news).await });
+    }
+
+    /// If a question bears a certificate that is news, its commit is applied first, and the question comes again; else it
+    /// is given back.
+    pub(super) fn learn_first(&self, request: Request, from: AuthorId, carrier: Option<Vec<u8>>) -> Option<Request> {
+        let Some(news) = carrier.and_then(|bytes| self.seat.news_in(&bytes)) else { return Some(request) };
+        let (seat, told) = (self.seat.clone(), self.told.clone());
+        self.tasks.spawn(async move {
+            seat.take_news(from, news).await;
+            let request = Request { bytes: without_carrier(&request.bytes), ..request };
+            // The driver is gone only at the end.
+            let _ = told.send(Told::Learnt(Box::new(request))).await;
+        });
+        None
+    }
+
+    /// A mirror is in no mesh: where its holder is gone, others know who holds the seat now. None of them holds it in this
+    /// term, so each refuses the fetch, with the highest certificate that it knows.
+    pub(super) fn ask_voters_for_news(&self, term: u64) {
+        let Some(body) = self.seat.body().filter(|body| body.term == term) else { return };
+        let own = self.seat.own();
+        for voter in body.voters.iter().copied().filter(|voter| *voter != own && *voter != body.holder) {
+            let seat = self.seat.clone();
+            self.tasks.spawn(async move {
+                let position = MirrorPosition { log_size: 0, log_root: [0; 32], staged: (0, 0) };
+                let request = SeatRequest::Fetch { term, position, is_bare: true, wait_ms: 0 };
+                if let Ok(answer) = seat.ask(voter, &request, ANSWER_TIMEOUT).await {
+                    seat.learn_of_refusal(voter, &answer).await;
+                }
+            });
+        }
+    }
+
+    /// Finds the commit that carries the highest certificate, to be sent along with questions, and tells the mirrors.
+    pub(super) fn find_carrier(&self) {
+        let seat = self.seat.clone();
+        let mirrors: Vec<AuthorId> = seat.body().iter().flat_map(Body::mirrors).copied().collect();
+        let told: Vec<AuthorId> = mirrors.into_iter().filter(|mirror| seat.is_connected(mirror)).collect();
+        self.tasks.spawn(async move {
+            seat.find_carrier().await;
+            // What they answer does not matter.
+            let _ = futures::future::join_all(told.iter().map(|mirror| seat.probe(*mirror))).await;
+        });
+    }
+}
+
+/// The same question without the commit: one that was not taken the first time would be tried for ever.
+fn without_carrier(bytes: &[u8]) -> Vec<u8> {
+    match SeatRequest::decode(bytes) {
+        Ok(SeatRequest::Vote { body, .. }) => SeatRequest::Vote { body, carrier: None }.encode(),
+        Ok(SeatRequest::Renew { body, ticket, .. }) => SeatRequest::Renew { body, ticket, carrier: None }.encode(),
+        Ok(_) | Err(_) => bytes.to_vec(),
+    }
+}
+
+/// The certificate that a commit carries.
+fn certificate_in(commit: &Commit) -> Option<Certificate> {
+    let carried = |slot: &OpSlot| match slot {
+        OpSlot::Live(op) => op.value().and_then(|value| Certificate::decode(value).ok()),
+        OpSlot::Dead(_) => None,
+    };
+    commit.slots().iter().find_map(carried)
+}
+
+impl Seat {
+    /// A commit that carries a certificate which is not known here, or one that is and does not lead back to those before.
+    pub(super) fn news_in(&self, bytes: &[u8]) -> Option<Commit> {
+        let commit = Commit::decode(bytes).ok()?;
+        let body = certificate_in(&commit)?.body;
+        let is_news = !self.writer.published().membership.seats().knows(&body.hash()) || body.term > self.term();
+        is_news.then_some(commit)
+    }
+
+    /// Applies a commit that carries a certificate, like any other's; `from` is asked for what lies between it and the terms
+    /// known here.
+    pub(super) async fn take_news(&self, from: AuthorId, commit: Commit) {
+        let term = certificate_in(&commit).map_or(0, |certificate| certificate.body.term);
+        self.take_certificates(vec![commit]).await;
+        while self.term() < term {
+            let before = self.term();
+            let request = SeatRequest::Terms { after: before };
+            let Ok(SeatAnswer::Terms(commits)) = self.ask(from, &request, TERMS_TIMEOUT).await else { return };
+            let commits = commits.iter().filter_map(|bytes| Commit::decode(bytes).ok());
+            self.take_certificates(commits.filter(|commit| certificate_in(commit).is_some()).collect()).await;
+            if self.term() <= before {
+                return tracing::debug!(from = %from.short(), term, "the terms before a certificate did not come");
+            }
+        }
+    }
+
+    /// Who refuses may know of a term that is news here.
+    pub(super) async fn learn_of_refusal(&self, from: AuthorId, answer: &SeatAnswer) {
+        if let SeatAnswer::Refused(refusal) = answer
+            && let Some(news) = refusal.carrier.as_deref().and_then(|bytes| self.news_in(bytes))
+        {
+            self.take_news(from, news).await;
+        }
+    }
+
+    async fn take_certificates(&self, commits: Vec<Commit>) {
+        for checked in intake::verify(&self.identity, commits).await {
+            match checked {
+                Ok(commit) => drop(self.writer.take(vec![commit], true).await),
+                Err((commit, error)) => {
+                    tracing::debug!(commit = %commit.short(), %error, "what came as a certificate is refused");
+                }
+            }
+        }
+    }
+
+    /// The number of the highest term settled, 0 if there is none.
+    fn term(&self) -> u64 {
+        let published = self.writer.published();
+        published.membership.seats().current().map_or(0, |term| term.certificate.body.term)
+    }
+
+    /// The commit that carries the highest certificate, if it was found.
+    pub(super) fn carrier(&self) -> Option<Vec<u8>> {
+        self.carrier.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads that commit out of the state.
+    async fn find_carrier(&self) {
+        let Some(current) = self.current() else { return };
+        let Ok(commits) = self.carriers(&[current]).await else { return };
+        *self.carrier.lock().unwrap_or_else(PoisonError::into_inner) = commits.into_iter().next();
+    }
+
+    /// Answers who missed terms.
+    pub(super) async fn terms_after(&self, after: u64) -> SeatAnswer {
+        let published = self.writer.published();
+        let terms = published.membership.seats().terms().filter(|term| term.certificate.body.term > after);
+        let terms: Vec<Term> = terms.take(TERMS_MAX).cloned().collect();
+        match self.carriers(&terms).await {
+            Ok(commits) => SeatAnswer::Terms(commits),
+            Err(error) => refused(Refused::Trouble(error.to_string()), None),
+        }
+    }
+
+    /// The commits that carry the certificates of these terms.
+    async fn carriers(&self, terms: &[Term]) -> Result<Vec<Vec<u8>>, crate::store::StoreError> {
+        let published = self.writer.published();
+        let row = |term: &Term| {
+            let op = term.certificate.to_op().ok()?;
+            published.tree.get(&op.key().hash()).map(|leaf| leaf.tag)
+        };
+        let rows: Vec<_> = terms.iter().filter_map(row).collect();
+        let (commits, _) = self.reader.commits_of(&rows, usize::MAX).await?;
+        Ok(commits.iter().map(Commit::encode).collect())
+    }
+}

@@ -1,0 +1,74 @@
+//! Answers kept for writes that clients named, so that a repeated request is not a second write.
+
+use lattice::seat::message::KeptName;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::read::Reader;
+use super::write::stored_log_size;
+use super::{SEAT_LOG, StoreError};
+
+/// Answers kept for repeated requests with an idempotency key (about a day of steady scripts; a guess).
+const ANSWERS_MAX: i64 = 100_000;
+
+/// Keeps the answer to a named write, and forgets the oldest beyond the bound. A mirror follows a holder that had forgotten
+/// the name, and gave it to another write.
+pub(crate) async fn keep(
+    connection: &mut SqliteConnection,
+    kept: &KeptName,
+    is_of_seat: bool,
+) -> Result<(), StoreError> {
+    let id: i64 =
+        sqlx::query("INSERT OR REPLACE INTO answers (name, request_hash, answer, of_seat) VALUES (?, ?, ?, ?)")
+            .bind(kept.name.clone())
+            .bind(kept.request_hash.to_vec())
+            .bind(kept.answer.clone())
+            .bind(is_of_seat)
+            .execute(&mut *connection)
+            .await?
+            .last_insert_rowid();
+    sqlx::query("DELETE FROM answers WHERE id <= ?").bind(id - ANSWERS_MAX).execute(connection).await?;
+    Ok(())
+}
+
+/// The answer kept under a name, with the hash of its request.
+pub(crate) async fn of_name(connection: &mut SqliteConnection, name: &str) -> Result<Option<KeptName>, StoreError> {
+    let query = sqlx::query("SELECT id, name, request_hash, answer FROM answers WHERE name = ?").bind(name.to_owned());
+    query.fetch_optional(connection).await?.as_ref().map(kept_name).transpose()
+}
+
+fn kept_name(row: &SqliteRow) -> Result<KeptName, StoreError> {
+    let hash: Vec<u8> = row.get(2);
+    let request_hash =
+        hash.try_into().map_err(|_| StoreError::damaged("the hash of a named request has not 32 bytes"))?;
+    Ok(KeptName { name: row.get(1), request_hash, answer: row.get(3) })
+}
+
+/// Answers kept for writes of the seat.
+pub(crate) struct SeatNames {
+    /// The oldest first.
+    pub(crate) names: Vec<KeptName>,
+    /// The row of the last one; where there was none, the row that was asked for.
+    pub(crate) upto: u64,
+    /// Records that the seat's log had afterwards: those of all these writes are among them.
+    pub(crate) log_size: u64,
+}
+
+impl Reader {
+    /// The answers kept for writes of the seat behind a row, at most so many.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub(crate) async fn seat_names(&self, after: u64, limit: usize) -> Result<SeatNames, StoreError> {
+        let mut connection = self.pool().acquire().await?;
+        let rows = sqlx::query(
+            "SELECT id, name, request_hash, answer FROM answers WHERE of_seat AND id > ? ORDER BY id LIMIT ?",
+        );
+        let rows = rows.bind(after as i64).bind(limit as i64).fetch_all(&mut *connection).await?;
+        let upto = rows.last().map_or(after, |row| row.get::<i64, _>(0) as u64);
+        let names = rows.iter().map(kept_name).collect::<Result<_, _>>()?;
+        let log_size = stored_log_size(&mut connection, SEAT_LOG).await?;
+        Ok(SeatNames { names, upto, log_size })
+    }
+}

@@ -11,7 +11,8 @@ use super::ApiState;
 use super::parameters::{Parameters, idempotency_key};
 use super::problem::{Kind, Problem};
 use super::shown;
-use crate::seat::writing::{Level, SeatProblem, SeatWrite, SeatWriteError};
+use crate::seat::write_error::{SeatProblem, SeatWriteError};
+use crate::seat::writing::{Level, SeatWrite};
 use crate::view::{Entry, Receipt};
 use crate::writer::seat::{Condition, EntryTag};
 

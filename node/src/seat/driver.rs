@@ -7,26 +7,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lattice::ids::AuthorId;
-use lattice::log::note::KeyName;
 use lattice::membership::Membership;
 use lattice::seat::message::SeatAnswer;
 use node_core::seat::candidacy::Position;
 use node_core::seat::controller::{Controller, Role};
 use node_core::seat::event::{Event, Order, OrderRefused};
-use node_core::seat::health::{Health, Monitor, Probe};
+use node_core::seat::health::Probe;
 use node_core::seat::named::NamedBody;
 use node_core::seat::own::{Now, Settings};
-use node_core::seat::timing::BootMs;
 use node_core::seat::voter::{Ballot, Voter};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::abstaining::Abstention;
+use super::copies::Mirroring;
 use super::mirror::Progress;
 use super::status::{Outlook, SeatStatus};
+use super::watching::Watch;
 use super::{Seat, Serving};
 use crate::clock::{boot_ms, now_ms};
-use crate::home::{ABSTAINING, Home};
+use crate::home::Home;
 use crate::journal::Journal;
 use crate::net::Request;
 use crate::service::Service;
@@ -35,9 +36,6 @@ use crate::writer::seat::SeatPublished;
 
 /// How often the controller is told that time has passed.
 const TICK: Duration = Duration::from_millis(50);
-
-/// Leases for which the silence of a node in a new term says nothing.
-const GRACE_LEASES: u64 = 2;
 
 /// Events and orders waiting for the driver. Beyond it those who tell wait.
 const TOLD_MAX: usize = 1024;
@@ -103,9 +101,7 @@ pub struct Driver {
     pub(super) hidden: watch::Sender<bool>,
     /// The command that an operator wants run when the seat moves.
     pub(super) on_change: Vec<String>,
-    /// Where the mark of a lost database stands, while it stands.
-    home: Home,
-    abstaining: Option<Abstaining>,
+    abstention: Abstention,
     pub(super) mirroring: Option<Mirroring>,
     /// Mirrors begun since the start: the number of the last one.
     pub(super) mirrors: u64,
@@ -119,35 +115,14 @@ pub struct Driver {
     pub(super) is_held: bool,
     /// Releases on their way: the shadow is told to stand when voters know of them.
     pub(super) releasing: Vec<tokio::task::JoinHandle<()>>,
-    monitor: Option<(AuthorId, Monitor)>,
-    probed_at: Option<BootMs>,
-    told_at: Option<BootMs>,
-    /// From when on the other side's silence counts: since it first answered, or after a grace.
-    first_answer: Option<BootMs>,
-    outlook: Outlook,
+    pub(super) watch: Watch,
+    pub(super) outlook: Outlook,
     inbox: mpsc::Receiver<Told>,
     requests: mpsc::Receiver<Request>,
     status: watch::Sender<SeatStatus>,
-    certified: Option<NamedBody>,
-    /// The name of this node's log when it was last looked at.
-    origin: KeyName,
+    pub(super) certified: Option<NamedBody>,
     /// The membership in which the highest certificate was last looked for.
     looked_at: Arc<Membership>,
-}
-
-/// A node that lost its database does not know what it voted for.
-enum Abstaining {
-    /// It does not know the highest term yet either.
-    Unknown,
-    /// Until a higher term than this is settled.
-    Until(u64),
-}
-
-/// A mirror that runs.
-pub(super) struct Mirroring {
-    pub(super) number: u64,
-    pub(super) term: u64,
-    pub(super) stop: CancellationToken,
 }
 
 /// What a driver needs beside the seat.
@@ -203,8 +178,7 @@ impl Driver {
             serving,
             hidden,
             on_change,
-            abstaining: home.path(ABSTAINING).exists().then_some(Abstaining::Unknown),
-            home,
+            abstention: Abstention::start(home, seat.writer.published().origin.clone()),
             mirroring: None,
             mirrors: 0,
             awaited_mirror: None,
@@ -212,16 +186,12 @@ impl Driver {
             draining: None,
             is_held: false,
             releasing: Vec::new(),
-            monitor: None,
-            probed_at: None,
-            told_at: None,
-            first_answer: None,
+            watch: Watch::default(),
             outlook: Outlook::default(),
             inbox,
             requests,
             status,
             certified: None,
-            origin: seat.writer.published().origin.clone(),
             looked_at: Arc::new(Membership::of(&identity.genesis, [])),
         };
         Ok((driver, seat, handle))
@@ -314,17 +284,8 @@ impl Driver {
             self.looked_at = published.membership.clone();
             self.look_at_certificate();
         }
-        if published.origin != self.origin {
-            // Others hold more of its log than it has: its votes may be gone as well.
-            self.origin = published.origin.clone();
-            self.abstaining = Some(Abstaining::Unknown);
-            if let Err(error) =
-                self.home.write(ABSTAINING, 0o644, b"the database is older than what this node signed\n")
-            {
-                tracing::error!(%error, "a restart would let this node vote again, and it may have voted before");
-            }
-        }
-        self.look_at_abstaining(published.is_catching_up);
+        let term = self.certified.as_ref().map_or(0, |body| body.term);
+        self.abstention.look(&published.origin, published.is_catching_up, term);
         let (role, term) = self.controller.role();
         if role == Role::Holder
             && let Some(position) = self.position(term)
@@ -344,25 +305,9 @@ impl Driver {
         }
     }
 
-    /// Whether this node votes and grants leases: not if it may have forgotten what it voted for. Who runs on an older
-    /// database finds out by what others hold of its log, so until they have said so it may be such a one.
+    /// Whether this node votes and grants no leases now, because it may have forgotten what it voted for.
     pub(super) fn abstains(&self) -> bool {
-        self.abstaining.is_some() || !self.seat.writer.published().may_sign
-    }
-
-    fn look_at_abstaining(&mut self, is_catching_up: bool) {
-        let term = self.certified.as_ref().map_or(0, |body| body.term);
-        match self.abstaining {
-            Some(Abstaining::Unknown) if !is_catching_up => self.abstaining = Some(Abstaining::Until(term)),
-            Some(Abstaining::Until(lost)) if term > lost => {
-                match self.home.remove(ABSTAINING) {
-                    Ok(()) => tracing::info!(term, "this node votes on the seat again"),
-                    Err(error) => tracing::warn!(%error, "the mark of a lost database stays behind"),
-                }
-                self.abstaining = None;
-            }
-            Some(Abstaining::Unknown | Abstaining::Until(_)) | None => {}
-        }
+        self.abstention.holds() || !self.seat.writer.published().may_sign
     }
 
     /// Tells the controller when no write is under way any more.
@@ -398,104 +343,6 @@ impl Driver {
         })
     }
 
-    /// Probes the other side of holder and shadow, and reads its health once a probe.
-    fn probe(&mut self) {
-        let now = boot_ms();
-        let other = self.other_side();
-        if self.monitor.as_ref().map(|(node, _)| *node) != other {
-            self.monitor = other.map(|node| (node, Monitor::new(now, &self.seat.timing)));
-            self.first_answer = None;
-        }
-        let is_due = self.probed_at.is_none_or(|at| now.since_ms(at) >= self.seat.timing.probe_ms);
-        let Some((node, monitor)) = self.monitor.as_mut().filter(|_| is_due) else { return };
-        self.probed_at = Some(now);
-        let node = *node;
-        monitor.connected(now, self.seat.is_connected(&node));
-        let health = monitor.read(now);
-        // A node that was hidden a moment ago has to be found first: its silence says nothing yet.
-        let began = *self.first_answer.get_or_insert(now.after(GRACE_LEASES * self.seat.timing.lease_ms));
-        let is_judged = now >= began;
-        self.queue.push_back(Event::OtherHealth(if is_judged { health } else { Health::default() }));
-        let (seat, told) = (self.seat.clone(), self.told.clone());
-        self.tasks.spawn(async move {
-            let probe = seat.probe(node).await;
-            let _ = told.send(Told::Probed(node, probe)).await;
-        });
-    }
-
-    /// A mirror that was not heard of in this term may not know of it: it is in no mesh, and its holder may be gone.
-    fn tell_mirrors(&mut self) {
-        let now = boot_ms();
-        let (role, term) = self.controller.role();
-        let is_due = self.told_at.is_none_or(|at| now.since_ms(at) >= self.seat.timing.renew_ms);
-        let Some(body) = self.certified.as_ref().filter(|_| role == Role::Holder && is_due) else { return };
-        self.told_at = Some(now);
-        for mirror in body.mirrors().copied().filter(|mirror| !self.outlook.hears(*mirror, term)) {
-            let seat = self.seat.clone();
-            self.tasks.spawn(async move {
-                // What it answers does not matter: it knows the term then.
-                let _ = seat.probe(mirror).await;
-            });
-        }
-    }
-
-    /// The holder watches its shadow, the shadow its holder.
-    fn other_side(&self) -> Option<AuthorId> {
-        let body = self.certified.as_ref()?;
-        match self.controller.role().0 {
-            Role::Holder => body.shadow,
-            Role::Shadow => Some(body.holder),
-            Role::Spare | Role::Voter | Role::Outsider => None,
-        }
-    }
-
-    fn probed(&mut self, node: AuthorId, probe: Option<Probe>) {
-        let Some((_, monitor)) = self.monitor.as_mut().filter(|(watched, _)| *watched == node) else { return };
-        match probe {
-            Some(probe) => {
-                let now = boot_ms();
-                monitor.answered(now, probe);
-                self.first_answer = self.first_answer.map(|began| began.min(now));
-            }
-            None => monitor.failed(),
-        }
-    }
-
-    fn progressed(&mut self, term: u64, progress: Progress) {
-        if self.mirroring.as_ref().is_none_or(|mirroring| mirroring.term != term) {
-            return;
-        }
-        self.outlook.progressed(term, &progress);
-        match progress {
-            Progress::At { here, log_size, is_released, last, .. } => {
-                if let Some(position) = self.position(term) {
-                    let commits = if last.0 == term { last.1.saturating_sub(position.staged_seq) } else { 0 };
-                    let behind = commits + log_size.saturating_sub(here.log_size);
-                    self.queue.push_back(Event::StagedUpTo { position, behind });
-                    let from = self.certified.as_ref().filter(|body| body.term == term).map(|body| body.holder);
-                    if let (true, Some(from)) = (is_released, from) {
-                        let staged_seq = if last.0 == term { last.1 } else { 0 };
-                        self.queue.push_back(Event::HandedOver { from, term, staged_seq });
-                    }
-                }
-            }
-            Progress::Differs(why) => {
-                self.alarm(&format!("the copy here differs from the holder's and is made anew: {why}"))
-            }
-            Progress::Refused(refusal) => {
-                if let Some(holder) = self.certified.as_ref().map(|body| body.holder) {
-                    self.learn_of(holder, refusal.carrier.as_deref());
-                }
-            }
-            Progress::Silent(why) => {
-                tracing::debug!(why, "the holder does not answer its mirror");
-                self.ask_voters_for_news(term);
-            }
-            Progress::Trouble(error) => self.alarm(&format!("this mirror can't store what comes: {error}")),
-            Progress::Seeding => {}
-        }
-    }
-
     /// Shows what clients and operators are told.
     fn show(&mut self) {
         let until = self.controller.serves_until();
@@ -520,20 +367,6 @@ impl Driver {
             *shown = status;
             is_changed
         });
-    }
-
-    /// Whether writes at `shadow` can be acknowledged: there is a shadow that fetches, or the term has none.
-    fn has_shadow_in_reach(&self) -> bool {
-        let Some(body) = &self.certified else { return false };
-        let Some(shadow) = body.shadow else { return true };
-        self.outlook.hears(shadow, body.term)
-    }
-
-    /// A mirror fetched at this holder.
-    pub(super) fn fetched_by(&mut self, mirror: AuthorId, term: u64, staged_seq: u64, log_size: u64) {
-        let size = self.seat.writer.published().seat.log_size;
-        self.outlook.fetched(mirror, term, log_size, size);
-        self.queue.push_back(Event::FetchedBy { mirror, term, staged_seq, log_size });
     }
 
     pub(super) fn reply(&self, request: Request, answer: &SeatAnswer) {

@@ -13,13 +13,10 @@ use node_core::seat::named::NamedBody;
 use node_core::seat::refusal::Refusal;
 use node_core::seat::timing::BootMs;
 use node_core::seat::voter::{LeaseRequest, LeaseState, Pending, Persisted, Ticket};
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
 
-use super::driver::{Driver, Mirroring, Told};
-use super::mirror::Mirror;
+use super::driver::{Driver, Told};
 use super::refusal::voters_refusal;
-use crate::net::Command;
 use crate::writer::job::Job;
 use crate::writer::seat::SeatJob;
 
@@ -28,9 +25,6 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// How long a shadow is kept waiting for voters that don't answer a release.
 const RELEASE_WAIT: Duration = Duration::from_millis(150);
-
-/// A mirror's messages that wait for the driver.
-const PROGRESS_MAX: usize = 16;
 
 /// How long an operator's command may run.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -265,63 +259,6 @@ impl Driver {
                 let _ = inbox.send(Told::Held).await;
             }
         });
-    }
-
-    fn start_mirroring(&mut self, holder: AuthorId, term: u64) {
-        let Some(body) = self.seat.body().filter(|body| body.term == term && body.holder == holder) else { return };
-        if let Some(before) = self.mirroring.take() {
-            before.stop.cancel();
-        }
-        self.hidden.send_replace(true);
-        if let Some(peer) = self.seat.peer_of(&holder) {
-            let net = self.seat.net.clone();
-            self.tasks.spawn(async move { net.command(Command::Want(peer)).await });
-        }
-        let stop = CancellationToken::new();
-        let (progress, mut progressed) = mpsc::channel(PROGRESS_MAX);
-        let mirror = Mirror { seat: self.seat.clone(), body, progress };
-        self.mirrors += 1;
-        let number = self.mirrors;
-        let (stopped, inbox) = (stop.clone(), self.told.clone());
-        self.tasks.spawn(async move {
-            let telling = async {
-                while let Some(progress) = progressed.recv().await {
-                    let _ = inbox.send(Told::Progress(term, progress)).await;
-                }
-            };
-            tokio::join!(mirror.run(stopped.clone()), telling);
-            let _ = inbox.send(Told::MirrorStopped(number)).await;
-        });
-        (self.mirroring, self.awaited_mirror) = (Some(Mirroring { number, term, stop }), None);
-    }
-
-    /// The mirror says when it has come to rest; one that ended by itself has said so already.
-    fn stop_mirroring(&mut self) {
-        match self.mirroring.take() {
-            Some(mirroring) => {
-                mirroring.stop.cancel();
-                self.awaited_mirror = Some(mirroring.number);
-            }
-            None if self.awaited_mirror.is_none() => self.tell_rest(),
-            None => {}
-        }
-    }
-
-    pub(super) fn mirror_stopped(&mut self, number: u64) {
-        if self.mirroring.as_ref().is_some_and(|mirroring| mirroring.number == number) {
-            self.mirroring = None;
-        }
-        if self.awaited_mirror == Some(number) {
-            self.awaited_mirror = None;
-            self.tell_rest();
-        }
-    }
-
-    fn tell_rest(&mut self) {
-        let (_, term) = self.controller.role();
-        if let Some(position) = self.position(term) {
-            self.queue.push_back(Event::MirrorStopped(position));
-        }
     }
 
     pub(super) fn alarm(&self, what: &str) {

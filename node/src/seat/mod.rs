@@ -8,19 +8,25 @@
 //!
 //! The decisions are [`node_core::seat`]; [`driver`] runs them, `effects` carries out what they want, `answering` answers
 //! other nodes, `probing` looks at them. [`asking`] is how one node asks another; [`fetching`] answers mirrors at the
-//! holder, [`mirror`] is the other end of that; [`admin`] takes orders; [`writing`] is what a client's write goes through, wherever it comes in.
+//! holder, [`mirror`] is the other end of that, which `copies` begins and ends; [`admin`] takes orders;
+//! [`writing`] and `reading` are what a client's request goes through, wherever it comes in, and [`write_error`] why it fails.
 
+mod abstaining;
 pub mod admin;
 mod answering;
 pub mod asking;
+mod copies;
 pub mod driver;
 mod effects;
 pub mod fetching;
 mod learning;
 pub mod mirror;
 mod probing;
+mod reading;
 pub mod refusal;
 pub mod status;
+mod watching;
+pub mod write_error;
 pub mod writing;
 
 use std::sync::{Arc, Mutex};

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lattice::ids::AuthorId;
-use lattice::op::{Key, Op};
+use lattice::op::Op;
 use lattice::seat::message::{ForwardedWrite, SeatAnswer, SeatRequest};
 use lattice::seat::{Body, majority};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Seat;
-use super::refusal::code;
+use super::write_error::{SeatWriteError, told, write_code};
 use crate::writer::job::{IdempotencyKey, Job, WriteError, Written};
 use crate::writer::seat::{Condition, EntryTag, SeatJob, Staging};
 use crate::writer::{Published, Reply};
@@ -20,10 +20,10 @@ use crate::writer::{Published, Reply};
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long one try at one holder may take.
-const TRY_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Pause between two tries.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a voter may take to have a commit, for one question.
 const QUORUM_WAIT: Duration = Duration::from_secs(2);
@@ -67,116 +67,6 @@ pub struct SeatWrite {
     pub name: Option<IdempotencyKey>,
     /// When to answer.
     pub level: Level,
-}
-
-/// Why a write of the seat was not acknowledged.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SeatWriteError {
-    /// There is no seat.
-    #[error("this lattice has no seat yet: an operator creates it with `lattice seat create`")]
-    NoSeat,
-    /// Nobody took it in time.
-    #[error("nobody can take writes of the seat now: {0}")]
-    NoHolder(String),
-    /// It is staged, and its fate is open.
-    #[error(
-        "the write is staged at the holder, and the shadow has not got it in time: it may still count. Send it again with \
-         the same Idempotency-Key to learn what became of it"
-    )]
-    Uncertain,
-    /// The holder said no.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// The same, in words, from another node: which kind of refusal, and what it said.
-    #[error("{words}")]
-    Elsewhere {
-        /// The kind.
-        code: u64,
-        /// The words.
-        words: String,
-    },
-}
-
-/// Codes of the refusals of a write between nodes.
-mod write_code {
-    pub(super) const NOT_NOW: u64 = 10;
-    pub(super) const UNCERTAIN: u64 = 11;
-    pub(super) const CONDITION: u64 = 12;
-    pub(super) const KEY_REUSED: u64 = 13;
-    pub(super) const DEPOSED: u64 = 14;
-    pub(super) const BUSY: u64 = 15;
-    pub(super) const INVALID: u64 = 16;
-    pub(super) const DISK: u64 = 17;
-}
-
-impl SeatWriteError {
-    /// What it is called between nodes.
-    fn code(&self) -> u64 {
-        match self {
-            Self::NoSeat | Self::NoHolder(_) => write_code::NOT_NOW,
-            Self::Uncertain => write_code::UNCERTAIN,
-            Self::Elsewhere { code, .. } => *code,
-            Self::Write(error) => match error {
-                WriteError::NotHolder
-                | WriteError::ConditionOpen
-                | WriteError::Mirroring
-                | WriteError::Stopping
-                | WriteError::NotYetMember
-                | WriteError::CatchingUp => write_code::NOT_NOW,
-                WriteError::ConditionFailed { .. } => write_code::CONDITION,
-                WriteError::KeyReused => write_code::KEY_REUSED,
-                WriteError::Deposed => write_code::DEPOSED,
-                WriteError::SeatBusy | WriteError::Clock(_) => write_code::BUSY,
-                WriteError::Store(_) => write_code::DISK,
-                WriteError::BadOp(_)
-                | WriteError::Verify(_)
-                | WriteError::NotAdmitted(_)
-                | WriteError::Empty
-                | WriteError::NoInvitation
-                | WriteError::NotAdmin => write_code::INVALID,
-            },
-        }
-    }
-
-    /// Whether another try, perhaps at another node, may succeed without the client knowing.
-    fn may_pass(&self) -> bool {
-        self.code() == write_code::NOT_NOW && !matches!(self, Self::NoSeat)
-    }
-
-    /// The kind of problem that clients are told.
-    pub fn kind(&self) -> SeatProblem {
-        match self.code() {
-            _ if *self == Self::NoSeat => SeatProblem::NoSeat,
-            write_code::CONDITION => SeatProblem::Condition,
-            write_code::KEY_REUSED => SeatProblem::KeyReused,
-            write_code::INVALID => SeatProblem::Invalid,
-            write_code::BUSY => SeatProblem::Busy,
-            write_code::DISK => SeatProblem::Disk,
-            write_code::UNCERTAIN => SeatProblem::Uncertain,
-            _ => SeatProblem::NoHolder,
-        }
-    }
-}
-
-/// Kinds of refused writes that clients tell apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SeatProblem {
-    /// The condition does not hold.
-    Condition,
-    /// The name was used for another request.
-    KeyReused,
-    /// No seat takes such a write.
-    Invalid,
-    /// Too much at once.
-    Busy,
-    /// The holder's disk.
-    Disk,
-    /// Nobody knows yet.
-    Uncertain,
-    /// There is no seat.
-    NoSeat,
-    /// Nobody takes writes now.
-    NoHolder,
 }
 
 impl Seat {
@@ -308,94 +198,14 @@ impl Seat {
             Ok(SeatAnswer::Written { commit, seq, time_ms, log_position, root, entries }) => {
                 Ok(Written { commit, seq, time_ms, log_position, root, entries })
             }
-            // It may hold another term by now, or not know this node yet: a new holder greets first.
-            Ok(SeatAnswer::Refused(refusal)) if matches!(refusal.code, code::OTHER_TERM | code::OTHER) => {
-                Err(SeatWriteError::NoHolder(refusal.words))
-            }
-            Ok(SeatAnswer::Refused(refusal)) => {
-                Err(SeatWriteError::Elsewhere { code: refusal.code, words: refusal.words })
-            }
-            Ok(_) => Err(SeatWriteError::NoHolder("its holder answered another question".to_owned())),
+            Ok(answer) => Err(told(answer)),
             // Named writes may be sent again.
             Err(why) => Err(SeatWriteError::NoHolder(why.to_string())),
         }
     }
 
-    /// Reads a key at the holder under its lease; the entry as the API shows it, in JSON.
-    ///
-    /// # Errors
-    ///
-    /// [`SeatWriteError`].
-    pub async fn read(&self, key: &Key) -> Result<Option<Vec<u8>>, SeatWriteError> {
-        let until = Instant::now() + TRY_TIMEOUT;
-        loop {
-            let why = match self.try_read(key).await {
-                Err(error) if error.may_pass() && Instant::now() < until => error,
-                done => return done,
-            };
-            tracing::debug!(%why, "a read of the seat is tried again");
-            tokio::time::sleep(RETRY_PAUSE).await;
-        }
-    }
-
-    async fn try_read(&self, key: &Key) -> Result<Option<Vec<u8>>, SeatWriteError> {
-        let body = self.body().ok_or(SeatWriteError::NoSeat)?;
-        if body.holder == self.own() {
-            return self.read_here(key, &body).await;
-        }
-        let request = SeatRequest::Read { key: key.as_str().to_owned() };
-        let answered = tokio::select! {
-            answered = self.ask(body.holder, &request, TRY_TIMEOUT) => answered,
-            () = self.term_after(body.term) => {
-                return Err(SeatWriteError::NoHolder("the seat moved to another node meanwhile".to_owned()));
-            }
-        };
-        match answered {
-            Ok(SeatAnswer::Entry(entry)) => Ok(entry),
-            Ok(SeatAnswer::Refused(refusal)) if matches!(refusal.code, code::OTHER_TERM | code::OTHER) => {
-                Err(SeatWriteError::NoHolder(refusal.words))
-            }
-            Ok(SeatAnswer::Refused(refusal)) => {
-                Err(SeatWriteError::Elsewhere { code: refusal.code, words: refusal.words })
-            }
-            Ok(_) => Err(SeatWriteError::NoHolder("its holder answered another question".to_owned())),
-            Err(why) => Err(SeatWriteError::NoHolder(why.to_string())),
-        }
-    }
-
-    /// At the holder: first the value, then the look at the lease. Were it the other way, the lease could end in between
-    /// and another node write.
-    async fn read_here(&self, key: &Key, body: &Body) -> Result<Option<Vec<u8>>, SeatWriteError> {
-        if self.serving.borrow().term != Some(body.term) {
-            // What the term began with is not applied yet: the value would be an old one.
-            return Err(SeatWriteError::NoHolder("its holder has not opened the term yet".to_owned()));
-        }
-        let entry = self.reader.entry(key).await.map_err(|error| SeatWriteError::Write(error.into()))?;
-        let serving = *self.serving.borrow();
-        if serving.term != Some(body.term) || !serving.is_leased() {
-            return Err(SeatWriteError::NoHolder("its holder has no lease now".to_owned()));
-        }
-        let json = |entry| serde_json::to_vec(&crate::api::shown::entry(entry)).unwrap_or_default();
-        Ok(entry.map(json))
-    }
-
-    /// Answers another node's read.
-    pub(super) async fn take_read(&self, key: &str) -> SeatAnswer {
-        let Some(body) = self.body().filter(|body| body.holder == self.own()) else {
-            return self.refuse_write(&SeatWriteError::NoHolder("this node does not hold it".to_owned()));
-        };
-        let read = match Key::new(key) {
-            Ok(key) => self.read_here(&key, &body).await,
-            Err(error) => Err(SeatWriteError::Write(error.into())),
-        };
-        match read {
-            Ok(entry) => SeatAnswer::Entry(entry),
-            Err(error) => self.refuse_write(&error),
-        }
-    }
-
     /// Waits until a higher term is settled.
-    async fn term_after(&self, term: u64) {
+    pub(super) async fn term_after(&self, term: u64) {
         let mut states = self.writer.watch();
         let is_higher = |state: &Arc<Published>| {
             state.membership.seats().current().is_some_and(|current| current.certificate.body.term > term)
@@ -437,17 +247,6 @@ impl Seat {
             }
             Err(error) => self.refuse_write(&error),
         }
-    }
-
-    fn refuse_write(&self, error: &SeatWriteError) -> SeatAnswer {
-        SeatAnswer::Refused(Box::new(lattice::seat::message::SeatRefusal {
-            code: error.code(),
-            term: 0,
-            wait_ms: 0,
-            holder: self.body().map(|body| body.holder),
-            words: error.to_string(),
-            carrier: self.carrier(),
-        }))
     }
 }
 

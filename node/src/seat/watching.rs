@@ -1,0 +1,102 @@
+//! Holder and shadow watch each other, and the holder its mirrors.
+
+use lattice::ids::AuthorId;
+use node_core::seat::controller::Role;
+use node_core::seat::event::Event;
+use node_core::seat::health::{Health, Monitor, Probe};
+use node_core::seat::timing::BootMs;
+
+use super::driver::{Driver, Told};
+use crate::clock::boot_ms;
+
+/// Leases for which the silence of a node in a new term says nothing.
+const GRACE_LEASES: u64 = 2;
+
+/// What is known of the node on the other side.
+#[derive(Default)]
+pub(super) struct Watch {
+    monitor: Option<(AuthorId, Monitor)>,
+    probed_at: Option<BootMs>,
+    told_at: Option<BootMs>,
+    /// From when on its silence counts: since it first answered, or after a grace.
+    first_answer: Option<BootMs>,
+}
+
+impl Driver {
+    /// Probes the other side of holder and shadow, and reads its health once a probe.
+    pub(super) fn probe(&mut self) {
+        let now = boot_ms();
+        let other = self.other_side();
+        if self.watch.monitor.as_ref().map(|(node, _)| *node) != other {
+            self.watch.monitor = other.map(|node| (node, Monitor::new(now, &self.seat.timing)));
+            self.watch.first_answer = None;
+        }
+        let is_due = self.watch.probed_at.is_none_or(|at| now.since_ms(at) >= self.seat.timing.probe_ms);
+        let Some((node, monitor)) = self.watch.monitor.as_mut().filter(|_| is_due) else { return };
+        self.watch.probed_at = Some(now);
+        let node = *node;
+        monitor.connected(now, self.seat.is_connected(&node));
+        let health = monitor.read(now);
+        // A node that was hidden a moment ago has to be found first: its silence says nothing yet.
+        let began = *self.watch.first_answer.get_or_insert(now.after(GRACE_LEASES * self.seat.timing.lease_ms));
+        let is_judged = now >= began;
+        self.queue.push_back(Event::OtherHealth(if is_judged { health } else { Health::default() }));
+        let (seat, told) = (self.seat.clone(), self.told.clone());
+        self.tasks.spawn(async move {
+            let probe = seat.probe(node).await;
+            let _ = told.send(Told::Probed(node, probe)).await;
+        });
+    }
+
+    /// A mirror that was not heard of in this term may not know of it: it is in no mesh, and its holder may be gone.
+    pub(super) fn tell_mirrors(&mut self) {
+        let now = boot_ms();
+        let (role, term) = self.controller.role();
+        let is_due = self.watch.told_at.is_none_or(|at| now.since_ms(at) >= self.seat.timing.renew_ms);
+        let Some(body) = self.certified.as_ref().filter(|_| role == Role::Holder && is_due) else { return };
+        self.watch.told_at = Some(now);
+        for mirror in body.mirrors().copied().filter(|mirror| !self.outlook.hears(*mirror, term)) {
+            let seat = self.seat.clone();
+            self.tasks.spawn(async move {
+                // What it answers does not matter: it knows the term then.
+                let _ = seat.probe(mirror).await;
+            });
+        }
+    }
+
+    /// The holder watches its shadow, the shadow its holder.
+    fn other_side(&self) -> Option<AuthorId> {
+        let body = self.certified.as_ref()?;
+        match self.controller.role().0 {
+            Role::Holder => body.shadow,
+            Role::Shadow => Some(body.holder),
+            Role::Spare | Role::Voter | Role::Outsider => None,
+        }
+    }
+
+    pub(super) fn probed(&mut self, node: AuthorId, probe: Option<Probe>) {
+        let Some((_, monitor)) = self.watch.monitor.as_mut().filter(|(watched, _)| *watched == node) else { return };
+        match probe {
+            Some(probe) => {
+                let now = boot_ms();
+                monitor.answered(now, probe);
+                self.watch.first_answer = self.watch.first_answer.map(|began| began.min(now));
+            }
+            None => monitor.failed(),
+        }
+    }
+
+    /// Whether writes at `shadow` can be acknowledged: there is a shadow that fetches, or the term has none.
+    pub(super) fn has_shadow_in_reach(&self) -> bool {
+        let Some(body) = &self.certified else { return false };
+        let Some(shadow) = body.shadow else { return true };
+        self.outlook.hears(shadow, body.term)
+    }
+
+    /// A mirror fetched at this holder.
+    pub(super) fn fetched_by(&mut self, mirror: AuthorId, term: u64, staged_seq: u64, log_size: u64) {
+        let size = self.seat.writer.published().seat.log_size;
+        self.outlook.fetched(mirror, term, log_size, size);
+        self.queue.push_back(Event::FetchedBy { mirror, term, staged_seq, log_size });
+    }
+}

@@ -1,7 +1,9 @@
-//! The seat between real processes: killed, paused and woken holders, a hidden shadow, conditions, quarantine.
+//! The seat between real processes: killed, paused, cut off and damaged nodes, a hidden shadow, conditions, quarantine.
 
 mod conditions;
+mod cuts;
 mod hidden;
+mod losing;
 mod moving;
 mod quarantine;
 mod waking;

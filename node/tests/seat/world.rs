@@ -6,6 +6,7 @@ use std::time::Duration;
 use testnet::client::{Client, ClientError, Level};
 use testnet::cluster::wait_until_settled;
 use testnet::deadline;
+use testnet::network::{Network, found_and_join};
 use testnet::process::Node;
 use testnet::seat::{Seat, Standing, found};
 use tokio::sync::watch;
@@ -24,6 +25,15 @@ pub(crate) struct World {
     _root: tempfile::TempDir,
 }
 
+/// Set where namespaces and small disks can be made, and a test that is skipped would hide something.
+const REQUIRED: &str = "LATTICE_TEST_NAMESPACES";
+
+/// Says why a test is skipped, where that is allowed.
+pub(crate) fn skip(reason: &dyn std::fmt::Display) {
+    assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, and a test would be skipped: {reason}");
+    println!("skipped: {reason}");
+}
+
 impl World {
     /// `nodes` nodes: the first holds, `mirrors` in their order mirror, and the first votes together with the last two.
     pub(crate) async fn of(nodes: usize, mirrors: &[usize]) -> Self {
@@ -35,9 +45,31 @@ impl World {
     /// `nodes` nodes, and no seat yet.
     pub(crate) async fn without_seat(nodes: usize) -> Self {
         let root = tempfile::tempdir().expect("a temporary directory");
+        Self::below(root, nodes).await
+    }
+
+    /// The same in directories `node-1`, `node-2`… of `root`.
+    pub(crate) async fn below(root: tempfile::TempDir, nodes: usize) -> Self {
         let nodes = found(program(), root.path(), nodes, &[]).await.expect("started");
         let seat = Seat::of(&nodes).await.expect("admin sockets");
         Self { nodes, seat, _root: root }
+    }
+
+    /// As [`World::of`], each node in a network namespace of its own; `None`, with the reason printed, where there are none.
+    pub(crate) async fn apart(nodes: u8, mirrors: &[usize]) -> Option<(Self, Network)> {
+        let network = match Network::with_firewalls(nodes) {
+            Ok(network) => network,
+            Err(reason) => {
+                skip(&reason);
+                return None;
+            }
+        };
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let nodes = found_and_join(&network, program(), root.path(), &[]).await.expect("started");
+        let seat = Seat::of(&nodes).await.expect("admin sockets");
+        let world = Self { nodes, seat, _root: root };
+        world.create(mirrors).await;
+        Some((world, network))
     }
 
     /// Founds the seat and waits until it is served and mirrored.
@@ -98,13 +130,20 @@ impl World {
 
     /// Whether the holder has exactly this commit at a key.
     pub(crate) async fn has(&self, node: usize, key: &str, commit: &str) {
+        assert_eq!(self.standing(node, key).await.as_deref(), Some(commit), "{key}");
+    }
+
+    /// Whether the holder has nothing at a key.
+    pub(crate) async fn has_none(&self, node: usize, key: &str) {
+        assert_eq!(self.standing(node, key).await, None, "{key}");
+    }
+
+    /// The commit of the entry that the holder has at a key.
+    async fn standing(&self, node: usize, key: &str) -> Option<String> {
         let client = self.client(node);
-        let read = deadline::until(SOON, async || match client.entry_at_seat(key).await {
-            Ok(entry) => Ok(entry),
-            Err(error) => Err(error.to_string()),
-        });
+        let read = deadline::until(SOON, async || client.entry_at_seat(key).await.map_err(|error| error.to_string()));
         let entry = read.await.unwrap_or_else(|late| panic!("{late}\n{}", self.logs()));
-        assert_eq!(entry.map(|entry| entry.commit).as_deref(), Some(commit), "{key}");
+        entry.map(|entry| entry.commit)
     }
 
     pub(crate) fn logs(&self) -> String {

@@ -1,0 +1,138 @@
+//! Nodes of the seat that die in turn, restart, run out of disk, or find a damaged page, while a client counts up.
+
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use testnet::client::ClientError;
+use testnet::deadline;
+use testnet::disk::SmallDisk;
+use tokio::sync::watch;
+
+use crate::world::{Patience, SOON, World, count_up, more, skip};
+
+/// Acknowledgements before and after what happens.
+const SOME: usize = 10;
+
+const CLIENT: usize = 4;
+
+/// Runs a story while a client counts up; then everything acknowledged is there and all states are one.
+async fn while_counting(mut world: World, story: impl AsyncFnOnce(&mut World, &mut watch::Receiver<usize>)) -> World {
+    let (counter, mut counted) = watch::channel(0);
+    let (stop, stopped) = watch::channel(false);
+    let client = count_up(world.client(CLIENT), Patience::Repeats, &counter, stopped);
+    let telling = async {
+        more(&mut counted, SOME).await;
+        story(&mut world, &mut counted).await;
+        more(&mut counted, SOME).await;
+        stop.send_replace(true);
+    };
+    let (acknowledged, ()) = tokio::join!(client, telling);
+    world.steady().await;
+    for (key, commit) in &acknowledged {
+        world.has(CLIENT, key, commit).await;
+    }
+    world.one_root().await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holder_and_shadow_die_in_turn_and_the_spare_goes_on() {
+    let world = while_counting(World::of(5, &[1, 2]).await, async |world, counted| {
+        world.nodes[0].kill().await;
+        more(counted, SOME).await;
+        world.term_becomes(CLIENT, 2).await;
+        world.nodes[0].listen().await.expect("started");
+        world.steady().await;
+        world.nodes[1].kill().await;
+        more(counted, SOME).await;
+        world.nodes[1].listen().await.expect("started");
+    })
+    .await;
+    let standing = world.steady().await;
+    assert_eq!((standing.term, standing.holder, standing.shadow), (3, 2, Some(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_restart_one_after_the_other_and_nothing_is_lost() {
+    // The client's own node stays: it is the one that is asked.
+    while_counting(World::of(5, &[1, 2]).await, async |world, counted| {
+        for node in 0..CLIENT {
+            world.nodes[node].stop().await;
+            world.nodes[node].listen().await.expect("started");
+            world.steady().await;
+            more(counted, SOME).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_that_dies_while_it_is_seeded_is_seeded_when_it_is_back() {
+    let world = World::of(5, &[1]).await;
+    // Enough that seeding takes a moment.
+    let filled = (0..40).map(|number| format!("filled/{number}")).collect::<Vec<_>>();
+    for key in &filled {
+        world.client(3).put(key, &"v".repeat(32 * 1024)).await.expect("acknowledged");
+    }
+    let world = while_counting(world, async |world, counted| {
+        world.name_shadow(0, 2).await;
+        world.term_becomes(2, 2).await;
+        world.nodes[2].kill().await;
+        world.nodes[2].listen().await.expect("started");
+        let standing = world.steady().await;
+        assert_eq!((standing.term, standing.shadow), (2, Some(2)));
+        world.nodes[0].kill().await;
+        world.term_becomes(2, 3).await;
+        world.nodes[0].listen().await.expect("started");
+        more(counted, SOME).await;
+    })
+    .await;
+    assert_eq!(world.steady().await.holder, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_whose_disk_is_full_acknowledges_nothing_and_goes_on_when_there_is_room() {
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let dir = root.path().join("node-1");
+    std::fs::create_dir(&dir).expect("made");
+    let disk = match SmallDisk::mount(&dir, 16) {
+        Ok(disk) => disk,
+        Err(reason) => return skip(&reason),
+    };
+    let world = World::below(root, 5).await;
+    world.create(&[1, 2]).await;
+    let ballast = disk.path().join("ballast");
+    let world = while_counting(world, async |world, _| {
+        // Page by page, so that nothing is left.
+        let full = std::fs::write(&ballast, vec![0; 16 << 20]).expect_err("no more room");
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+        let refused = deadline::until(SOON, async || match world.client(0).put("plain", &"v".repeat(4096)).await {
+            Err(ClientError::Refused { detail, .. }) if detail.contains("disk is full") => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        refused.await.expect("its disk is full");
+        std::fs::remove_file(&ballast).expect("removed");
+    })
+    .await;
+    drop((world, disk));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_at_the_holder_comes_back_from_its_mirrors() {
+    let world = World::of(5, &[1, 2]).await;
+    let commit = world.put(CLIENT, "green/damaged", "right").await;
+    let world = while_counting(world, async |world, _| {
+        let options = SqliteConnectOptions::new().filename(world.nodes[0].dir().join("state.db"));
+        let mut database = SqliteConnection::connect_with(&options).await.expect("a database");
+        let flip = sqlx::query("UPDATE entries SET value = x'77726f6e67' WHERE key = 'green/damaged'");
+        assert_eq!(flip.execute(&mut database).await.expect("SQL").rows_affected(), 1);
+        database.close().await.expect("closed");
+        let read = deadline::until(SOON, async || match world.client(0).entry("green/damaged").await {
+            Ok(Some(entry)) if entry.shown() == "right" => Ok(()),
+            Ok(Some(entry)) if entry.shown() == "wrong" => panic!("damage was served"),
+            other => Err(format!("{other:?}")),
+        });
+        read.await.unwrap_or_else(|late| panic!("{late}\n{}", world.logs()));
+    })
+    .await;
+    world.has(CLIENT, "green/damaged", &commit).await;
+}

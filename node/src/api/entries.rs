@@ -75,7 +75,8 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 #[utoipa::path(get, path = "/api/v1/entries/{*key}", tag = "entries",
     params(("key" = String, Path, description = "The key, percent-encoded; slashes may stay"),
         ("consistency" = Option<String>, Query, description = "`seat`: as the seat's holder has it under its lease")),
-    responses((status = OK, body = Entry, description = "The entry; its version is the ETag"), (status = NOT_FOUND, body = ProblemView),
+    responses((status = OK, body = Entry, description = "The entry; its version is the ETag"),
+        (status = NOT_FOUND, body = ProblemView),
         (status = "default", body = ProblemView)))]
 async fn get_by_path(
     State(state): State<ApiState>,
@@ -89,9 +90,19 @@ async fn get_by_path(
 /// Sets an entry. JSON bodies hold the value as text or base64; any other body is the value.
 #[utoipa::path(put, path = "/api/v1/entries/{*key}", tag = "entries", security(("token" = [])),
     params(("key" = String, Path, description = "The key, percent-encoded; slashes may stay"),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit")),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit"),
+        ("If-Match" = Option<String>, Header,
+            description = "Of the seat's keys: only if the entry has this ETag; `*`: if it has any value"),
+        ("If-None-Match" = Option<String>, Header, description = "Of the seat's keys: `*`, only if there is no value"),
+        ("level" = Option<String>, Query, description = "Of the seat's keys: durable at the holder (`local`), at its \
+            shadow too (`shadow`, the default), and at a majority of the voters (`quorum`)"),
+        ("forward" = Option<String>, Query,
+            description = "`no`: a node that does not hold the seat answers with the holder's address (307)")),
     request_body(content((NewValue = "application/json"), (String = "application/octet-stream"))),
-    responses((status = OK, body = Receipt), (status = "default", body = ProblemView)))]
+    responses((status = OK, body = Receipt, description = "Durable; the version of a seat's entry is the ETag"),
+        (status = TEMPORARY_REDIRECT, description = "The same request at the seat's holder"),
+        (status = PRECONDITION_FAILED, body = ProblemView, description = "The entry is not what the headers ask for"),
+        (status = "default", body = ProblemView)))]
 async fn put_by_path(
     _: Authorized,
     State(state): State<ApiState>,
@@ -107,8 +118,18 @@ async fn put_by_path(
 /// Deletes an entry; a tombstone stays.
 #[utoipa::path(delete, path = "/api/v1/entries/{*key}", tag = "entries", security(("token" = [])),
     params(("key" = String, Path, description = "The key, percent-encoded; slashes may stay"),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit")),
-    responses((status = OK, body = Receipt), (status = "default", body = ProblemView)))]
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit"),
+        ("If-Match" = Option<String>, Header,
+            description = "Of the seat's keys: only if the entry has this ETag; `*`: if it has any value"),
+        ("If-None-Match" = Option<String>, Header, description = "Of the seat's keys: `*`, only if there is no value"),
+        ("level" = Option<String>, Query, description = "Of the seat's keys: durable at the holder (`local`), at its \
+            shadow too (`shadow`, the default), and at a majority of the voters (`quorum`)"),
+        ("forward" = Option<String>, Query,
+            description = "`no`: a node that does not hold the seat answers with the holder's address (307)")),
+    responses((status = OK, body = Receipt, description = "Durable; the version of a seat's entry is the ETag"),
+        (status = TEMPORARY_REDIRECT, description = "The same request at the seat's holder"),
+        (status = PRECONDITION_FAILED, body = ProblemView, description = "The entry is not what the headers ask for"),
+        (status = "default", body = ProblemView)))]
 async fn delete_by_path(
     _: Authorized,
     State(state): State<ApiState>,
@@ -124,7 +145,8 @@ async fn delete_by_path(
     params(("key" = Option<String>, Query, description = "This entry alone, for keys that a path can't carry"),
         ("prefix" = Option<String>, Query, description = "Keys that start so"),
         ("after" = Option<String>, Query, description = "Keys greater than this one"),
-        ("limit" = Option<u64>, Query, description = "Entries in the page, 1 to 1000, by default 100")),
+        ("limit" = Option<u64>, Query, description = "Entries in the page, 1 to 1000, by default 100"),
+        ("consistency" = Option<String>, Query, description = "`seat`, with `key`: as the holder has it under its lease")),
     responses((status = OK, body = Answer), (status = "default", body = ProblemView)))]
 async fn list_or_get(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let known = ["key", "prefix", "after", "limit", "consistency"];
@@ -153,9 +175,19 @@ async fn list_or_get(State(state): State<ApiState>, RawQuery(query): RawQuery) -
 /// Sets the entry named by the query.
 #[utoipa::path(put, path = "/api/v1/entries", tag = "entries", security(("token" = [])),
     params(("key" = String, Query, description = "The key"),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit")),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit"),
+        ("If-Match" = Option<String>, Header,
+            description = "Of the seat's keys: only if the entry has this ETag; `*`: if it has any value"),
+        ("If-None-Match" = Option<String>, Header, description = "Of the seat's keys: `*`, only if there is no value"),
+        ("level" = Option<String>, Query, description = "Of the seat's keys: durable at the holder (`local`), at its \
+            shadow too (`shadow`, the default), and at a majority of the voters (`quorum`)"),
+        ("forward" = Option<String>, Query,
+            description = "`no`: a node that does not hold the seat answers with the holder's address (307)")),
     request_body(content((NewValue = "application/json"), (String = "application/octet-stream"))),
-    responses((status = OK, body = Receipt), (status = "default", body = ProblemView)))]
+    responses((status = OK, body = Receipt, description = "Durable; the version of a seat's entry is the ETag"),
+        (status = TEMPORARY_REDIRECT, description = "The same request at the seat's holder"),
+        (status = PRECONDITION_FAILED, body = ProblemView, description = "The entry is not what the headers ask for"),
+        (status = "default", body = ProblemView)))]
 async fn put_by_query(
     _: Authorized,
     State(state): State<ApiState>,
@@ -170,8 +202,18 @@ async fn put_by_query(
 /// Deletes the entry named by the query; a tombstone stays.
 #[utoipa::path(delete, path = "/api/v1/entries", tag = "entries", security(("token" = [])),
     params(("key" = String, Query, description = "The key"),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit")),
-    responses((status = OK, body = Receipt), (status = "default", body = ProblemView)))]
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit"),
+        ("If-Match" = Option<String>, Header,
+            description = "Of the seat's keys: only if the entry has this ETag; `*`: if it has any value"),
+        ("If-None-Match" = Option<String>, Header, description = "Of the seat's keys: `*`, only if there is no value"),
+        ("level" = Option<String>, Query, description = "Of the seat's keys: durable at the holder (`local`), at its \
+            shadow too (`shadow`, the default), and at a majority of the voters (`quorum`)"),
+        ("forward" = Option<String>, Query,
+            description = "`no`: a node that does not hold the seat answers with the holder's address (307)")),
+    responses((status = OK, body = Receipt, description = "Durable; the version of a seat's entry is the ETag"),
+        (status = TEMPORARY_REDIRECT, description = "The same request at the seat's holder"),
+        (status = PRECONDITION_FAILED, body = ProblemView, description = "The entry is not what the headers ask for"),
+        (status = "default", body = ProblemView)))]
 async fn delete_by_query(
     _: Authorized,
     State(state): State<ApiState>,

@@ -65,7 +65,7 @@ impl Driver {
             SeatRequest::Probe { carrier } => {
                 self.learn_of(from, carrier.as_deref());
                 let seat = self.seat.clone();
-                self.later(request, async move { seat.own_probe() });
+                self.later(request, async move { seat.probed() });
             }
             SeatRequest::Fetch { term, position, is_bare, wait_ms } => {
                 let staged_seq = if position.staged.0 == term { position.staged.1 } else { 0 };

@@ -15,6 +15,7 @@ use node_core::seat::event::{Event, Order, OrderRefused};
 use node_core::seat::health::Probe;
 use node_core::seat::named::NamedBody;
 use node_core::seat::own::{Now, Settings};
+use node_core::seat::timing::BootMs;
 use node_core::seat::voter::{Ballot, Voter};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -109,6 +110,8 @@ pub struct Driver {
     pub(super) awaited_mirror: Option<u64>,
     /// Events of this turn.
     pub(super) queue: VecDeque<Event>,
+    /// What was alarmed of last, and when: it is not repeated at once.
+    pub(super) alarmed: Option<(String, BootMs)>,
     /// Whether writes are held, and whether the shadow must have all before they are drained.
     pub(super) draining: Option<bool>,
     /// Whether the writer takes no more writes of the seat.
@@ -183,6 +186,7 @@ impl Driver {
             mirrors: 0,
             awaited_mirror: None,
             queue: VecDeque::new(),
+            alarmed: None,
             draining: None,
             is_held: false,
             releasing: Vec::new(),
@@ -313,8 +317,11 @@ impl Driver {
     /// Tells the controller when no write is under way any more.
     fn look_at_drain(&mut self, position: Position) {
         let Some(until_shadow_has_all) = self.draining.filter(|_| self.is_held) else { return };
-        let published = self.seat.writer.published().seat;
-        if !until_shadow_has_all || published.staged == 0 {
+        let published = self.seat.writer.published();
+        let is_done = published.seat.staged == 0
+            // Where the disk takes nothing more, the shadow applies what both have staged.
+            || (published.trouble.is_some() && self.shadow_has_staged(&position));
+        if !until_shadow_has_all || is_done {
             self.draining = None;
             self.queue.push_back(Event::Drained(position));
         }

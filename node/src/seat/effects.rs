@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::driver::{Driver, Told};
 use super::refusal::voters_refusal;
+use crate::clock::boot_ms;
 use crate::writer::job::Job;
 use crate::writer::seat::SeatJob;
 
@@ -25,6 +26,9 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// How long a shadow is kept waiting for voters that don't answer a release.
 const RELEASE_WAIT: Duration = Duration::from_millis(150);
+
+/// Milliseconds before the same alarm is repeated.
+const ALARM_PAUSE_MS: u64 = 60_000;
 
 /// How long an operator's command may run.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -261,7 +265,13 @@ impl Driver {
         });
     }
 
-    pub(super) fn alarm(&self, what: &str) {
+    /// Says it, but not what it said a moment ago.
+    pub(super) fn alarm(&mut self, what: &str) {
+        let now = boot_ms();
+        if self.alarmed.as_ref().is_some_and(|(said, at)| said == what && now.since_ms(*at) < ALARM_PAUSE_MS) {
+            return;
+        }
+        self.alarmed = Some((what.to_owned(), now));
         tracing::error!("seat: {what}");
         self.journal.write("seat-alarm", format!("seat alarm: {what}"), [("what", what.to_owned())]);
     }

@@ -27,15 +27,21 @@ impl Seat {
     }
 
     /// How this node is doing.
-    pub(super) fn own_probe(&self) -> SeatAnswer {
+    pub(super) fn own_probe(&self) -> Probe {
         let published = self.writer.published();
-        SeatAnswer::Probed {
+        Probe {
             log_size: published.seat.log_size,
             waiting: published.seat.staged as u64,
             is_sound: published.trouble.is_none(),
             disk_free: disk_free(&self.dir),
             memory_free: memory_free(),
         }
+    }
+
+    /// The same for another node.
+    pub(super) fn probed(&self) -> SeatAnswer {
+        let Probe { log_size, waiting, is_sound, disk_free, memory_free } = self.own_probe();
+        SeatAnswer::Probed { log_size, waiting, is_sound, disk_free, memory_free }
     }
 
     /// Whether there is a connection to a member.

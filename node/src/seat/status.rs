@@ -85,6 +85,7 @@ pub(super) struct Outlook {
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     term: u64,
+    staged_seq: u64,
     log_size: u64,
     holder_size: u64,
     heard: BootMs,
@@ -93,17 +94,23 @@ struct Seen {
 
 impl Outlook {
     /// A mirror fetched.
-    pub(super) fn fetched(&mut self, mirror: AuthorId, term: u64, log_size: u64, holder_size: u64) {
+    pub(super) fn fetched(&mut self, mirror: AuthorId, staged: (u64, u64), log_size: u64, holder_size: u64) {
         let heard = boot_ms();
         let before = self.mirrors.get(&mirror).map(|seen| seen.level);
         let level = if log_size >= holder_size { heard } else { before.unwrap_or(heard) };
-        self.mirrors.insert(mirror, Seen { term, log_size, holder_size, heard, level });
+        let (term, staged_seq) = staged;
+        self.mirrors.insert(mirror, Seen { term, staged_seq, log_size, holder_size, heard, level });
     }
 
     /// Whether this mirror fetches in this term.
     pub(super) fn hears(&self, mirror: AuthorId, term: u64) -> bool {
         let now = boot_ms();
         self.mirrors.get(&mirror).is_some_and(|seen| seen.term == term && now.since_ms(seen.heard) < SHADOW_SILENT_MS)
+    }
+
+    /// Whether this mirror has staged everything of a term up to a number.
+    pub(super) fn has_staged(&self, mirror: AuthorId, (term, seq): (u64, u64)) -> bool {
+        self.mirrors.get(&mirror).is_some_and(|seen| seen.term == term && seen.staged_seq >= seq)
     }
 
     /// This node, a mirror, got on.
@@ -115,7 +122,8 @@ impl Outlook {
                 let heard = boot_ms();
                 let before = self.own.map(|seen| seen.level);
                 let level = if here.log_size >= *log_size { heard } else { before.unwrap_or(heard) };
-                self.own = Some(Seen { term, log_size: here.log_size, holder_size: *log_size, heard, level });
+                self.own =
+                    Some(Seen { term, staged_seq: 0, log_size: here.log_size, holder_size: *log_size, heard, level });
             }
             Progress::Silent(_) | Progress::Refused(_) | Progress::Differs(_) | Progress::Trouble(_) => {}
         }

@@ -1,6 +1,7 @@
-//! Holder and shadow watch each other, and the holder its mirrors.
+//! Holder and shadow watch each other and themselves, and the holder its mirrors.
 
 use lattice::ids::AuthorId;
+use node_core::seat::candidacy::Position;
 use node_core::seat::controller::Role;
 use node_core::seat::event::Event;
 use node_core::seat::health::{Health, Monitor, Probe};
@@ -16,6 +17,7 @@ const GRACE_LEASES: u64 = 2;
 #[derive(Default)]
 pub(super) struct Watch {
     monitor: Option<(AuthorId, Monitor)>,
+    own: Option<Monitor>,
     probed_at: Option<BootMs>,
     told_at: Option<BootMs>,
     /// From when on its silence counts: since it first answered, or after a grace.
@@ -32,8 +34,14 @@ impl Driver {
             self.watch.first_answer = None;
         }
         let is_due = self.watch.probed_at.is_none_or(|at| now.since_ms(at) >= self.seat.timing.probe_ms);
-        let Some((node, monitor)) = self.watch.monitor.as_mut().filter(|_| is_due) else { return };
+        if !is_due || other.is_none() {
+            return;
+        }
         self.watch.probed_at = Some(now);
+        let own = self.watch.own.get_or_insert_with(|| Monitor::new(now, &self.seat.timing));
+        own.answered(now, self.seat.own_probe());
+        self.queue.push_back(Event::OwnHealth(own.read(now)));
+        let Some((node, monitor)) = self.watch.monitor.as_mut() else { return };
         let node = *node;
         monitor.connected(now, self.seat.is_connected(&node));
         let health = monitor.read(now);
@@ -93,10 +101,16 @@ impl Driver {
         self.outlook.hears(shadow, body.term)
     }
 
+    /// Whether the shadow has everything that this holder has staged.
+    pub(super) fn shadow_has_staged(&self, position: &Position) -> bool {
+        let shadow = self.certified.as_ref().and_then(|body| body.shadow);
+        shadow.is_some_and(|shadow| self.outlook.has_staged(shadow, (position.term, position.staged_seq)))
+    }
+
     /// A mirror fetched at this holder.
     pub(super) fn fetched_by(&mut self, mirror: AuthorId, term: u64, staged_seq: u64, log_size: u64) {
         let size = self.seat.writer.published().seat.log_size;
-        self.outlook.fetched(mirror, term, log_size, size);
+        self.outlook.fetched(mirror, (term, staged_seq), log_size, size);
         self.queue.push_back(Event::FetchedBy { mirror, term, staged_seq, log_size });
     }
 }

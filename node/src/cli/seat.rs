@@ -325,6 +325,9 @@ fn status_lines(status: &SeatStatus) -> Vec<String> {
         format!("here      {}, {}", status.role, status.doing),
         format!("log       {} records, {} commits staged", status.log_size, status.staged),
     ];
+    if status.paused_ms > 0 {
+        lines.push(format!("paused    this node takes nothing over for another {} s", status.paused_ms.div_ceil(1000)));
+    }
     for lag in &status.lag {
         let seeding = if lag.is_seeding { ", being seeded" } else { "" };
         lines.push(format!(

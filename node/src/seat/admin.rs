@@ -127,6 +127,9 @@ pub struct QuarantinedOp {
     pub value_base64: Option<String>,
 }
 
+/// How long an order may take whose end is another term.
+const MOVED_WITHIN: std::time::Duration = std::time::Duration::from_secs(15);
+
 /// Serves the socket until `stop` fires.
 ///
 /// # Errors
@@ -215,16 +218,7 @@ async fn promote(State(admin): Admins, Json(Notes { notes }): Json<Notes>) -> Re
 }
 
 async fn switchover(State(admin): Admins) -> Result<Json<SeatStatus>, Problem> {
-    let term = admin.handle.status().term;
-    let Json(_before) = admin.order(Order::Switchover).await?;
-    // The next term is the end of it; the driver gives up by itself.
-    let mut changes = admin.handle.watch();
-    let moved = changes.wait_for(|status| status.term > term);
-    match tokio::time::timeout(std::time::Duration::from_secs(15), moved).await {
-        Ok(Ok(status)) => Ok(Json(status.clone())),
-        Ok(Err(_)) => Err(Problem::new(Kind::Busy, "this node is stopping")),
-        Err(_) => Err(Problem::new(Kind::TooSlow, "the seat did not move; see `lattice seat status`")),
-    }
+    admin.moved_by(Order::Switchover).await
 }
 
 async fn pause(State(admin): Admins, Json(Pause { seconds }): Json<Pause>) -> Result<Json<SeatStatus>, Problem> {
@@ -236,13 +230,13 @@ async fn resume(State(admin): Admins) -> Result<Json<SeatStatus>, Problem> {
 }
 
 async fn degrade(State(admin): Admins) -> Result<Json<SeatStatus>, Problem> {
-    admin.order(Order::Degrade).await
+    admin.moved_by(Order::Degrade).await
 }
 
 async fn mirrors(State(admin): Admins, Json(typed): Json<Mirrors>) -> Result<Json<SeatStatus>, Problem> {
     let shadow = admin.member(&typed.shadow)?;
     let spares = typed.spares.iter().map(|spare| admin.member(spare)).collect::<Result<_, _>>()?;
-    admin.order(Order::ChangeShadow { shadow, spares }).await
+    admin.moved_by(Order::ChangeShadow { shadow, spares }).await
 }
 
 async fn history(State(admin): Admins) -> Json<Vec<SeatTermView>> {
@@ -354,6 +348,19 @@ impl Admin {
                 let detail = format!("several members are called {typed:?}; give the author key");
                 Err(Problem::new(Kind::Unprocessable, detail))
             }
+        }
+    }
+
+    /// Gives an order whose end is the next term, and waits for that; the driver gives up by itself.
+    async fn moved_by(&self, order: Order) -> Result<Json<SeatStatus>, Problem> {
+        let term = self.handle.status().term;
+        let Json(_before) = self.order(order).await?;
+        let mut changes = self.handle.watch();
+        let moved = changes.wait_for(|status| status.term > term);
+        match tokio::time::timeout(MOVED_WITHIN, moved).await {
+            Ok(Ok(status)) => Ok(Json(status.clone())),
+            Ok(Err(_)) => Err(Problem::new(Kind::Busy, "this node is stopping")),
+            Err(_) => Err(Problem::new(Kind::TooSlow, "the seat did not move; see `lattice seat status`")),
         }
     }
 

@@ -366,7 +366,8 @@ impl Driver {
 
     /// Shows what clients and operators read; made now and then, since it is long.
     fn show_status(&self) {
-        let takeover = self.controller.takeover_possible(self.now());
+        let now = self.now();
+        let takeover = (self.controller.takeover_possible(now), self.controller.paused_ms(now));
         let (role, _) = self.controller.role();
         let status = SeatStatus::of(&self.seat, role, self.controller.doing(), takeover, &self.outlook);
         self.status.send_if_modified(|shown| {

@@ -51,6 +51,8 @@ pub struct SeatStatus {
     pub takeover: Option<String>,
     /// Whether the shadow could take over now. Only the holder knows.
     pub is_takeover_possible: Option<bool>,
+    /// Milliseconds for which this node takes nothing over by order of an operator.
+    pub paused_ms: u64,
     /// Why the term changed last.
     pub reason: String,
 }
@@ -160,7 +162,7 @@ impl SeatStatus {
         seat: &Seat,
         role: Role,
         doing: &str,
-        takeover: Option<Result<Loss, WhyNot>>,
+        (takeover, paused_ms): (Option<Result<Loss, WhyNot>>, u64),
         outlook: &Outlook,
     ) -> Self {
         let Some(body) = seat.body() else { return Self { role: word(Role::Outsider).to_owned(), ..Self::default() } };
@@ -187,6 +189,7 @@ impl SeatStatus {
                 Ok(loss) => loss.to_string(),
                 Err(why) => format!("nobody could take over: {why}"),
             }),
+            paused_ms,
             reason: body.reason,
         }
     }

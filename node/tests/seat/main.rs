@@ -5,6 +5,7 @@ mod cuts;
 mod hidden;
 mod losing;
 mod moving;
+mod orders;
 mod quarantine;
 mod waking;
 mod world;

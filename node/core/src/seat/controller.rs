@@ -105,6 +105,11 @@ impl Controller {
         }
     }
 
+    /// Milliseconds for which this node takes nothing over by order of an operator, 0 if it may.
+    pub fn paused_ms(&self, now: Now) -> u64 {
+        self.own.paused.map_or(0, |until| until.since_ms(now.boot))
+    }
+
     /// The line of `status`, where this node holds the seat: others do not know.
     pub fn takeover_possible(&self, now: Now) -> Option<Result<Loss, WhyNot>> {
         match &self.place {

@@ -1,10 +1,11 @@
 //! Figures since start that are no state: what was refused, how reconciles ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::view::ReconcileView;
+use crate::clock::now_ms;
+use crate::view::{EndedReconcile, ReconcileView};
 
 /// Distinct reasons kept; all further ones count as `other`.
 const REASONS_MAX: usize = 64;
@@ -12,6 +13,9 @@ const REASONS_MAX: usize = 64;
 /// Pairs of a URL and a result of a beat that are counted; some hundred peers. When full, those of peers that are no
 /// longer asked go with all others, as at a restart.
 const BEATS_MAX: usize = 1024;
+
+/// Reconciles remembered one by one: those of a busy quarter of an hour. The oldest go first.
+pub const RECONCILES_MAX: usize = 256;
 
 /// Counters that several tasks add to.
 #[derive(Debug, Default)]
@@ -22,6 +26,14 @@ pub struct Counters {
     beats: Mutex<BTreeMap<(String, &'static str), u64>>,
     divergences: AtomicU64,
     last_reconcile: Mutex<Option<ReconcileView>>,
+    told: Mutex<Told>,
+}
+
+/// The last reconciles that moved something or failed, numbered since start.
+#[derive(Debug, Default)]
+struct Told {
+    last: u64,
+    reconciles: VecDeque<EndedReconcile>,
 }
 
 impl Counters {
@@ -33,7 +45,22 @@ impl Counters {
     /// A reconcile that this node started ended.
     pub fn reconciled(&self, outcome: &'static str, view: ReconcileView) {
         add(&self.reconciles, outcome);
+        let is_in_step = matches!(outcome, "equal" | "explained");
+        if !is_in_step || view.received + view.sent > 0 {
+            let mut told = lock(&self.told);
+            told.last += 1;
+            let ended = EndedReconcile { number: told.last, time_ms: now_ms(), reconcile: view.clone() };
+            if told.reconciles.len() == RECONCILES_MAX {
+                told.reconciles.pop_front();
+            }
+            told.reconciles.push_back(ended);
+        }
         *lock(&self.last_reconcile) = Some(view);
+    }
+
+    /// Reconciles that moved something or did not end in step, behind number `after`, the oldest first.
+    pub fn reconciles_behind(&self, after: u64) -> Vec<EndedReconcile> {
+        lock(&self.told).reconciles.iter().filter(|ended| ended.number > after).cloned().collect()
     }
 
     /// A healing over HTTP ended.

@@ -388,6 +388,8 @@ impl Service {
                     refusal: peer.refusal.clone(),
                     error: awaited.and_then(|awaited| awaited.error).map(str::to_owned),
                     next_dial_ms: awaited.and_then(|awaited| awaited.next_dial_ms).map(|at| at.saturating_sub(now)),
+                    heard_age_ms: peer.heard_age_ms(now),
+                    strikes: u64::from(peer.strikes(now)),
                 }
             })
             .collect()

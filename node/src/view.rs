@@ -183,6 +183,18 @@ pub struct ReconcileView {
     pub took_ms: u64,
 }
 
+/// One reconcile that moved something or failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EndedReconcile {
+    /// Its number since start.
+    pub number: u64,
+    /// When it ended, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// How.
+    #[serde(flatten)]
+    pub reconcile: ReconcileView,
+}
+
 /// One peer as this node sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Peer {
@@ -224,6 +236,10 @@ pub struct Peer {
     pub error: Option<String>,
     /// Milliseconds until it is dialled again, if that is planned.
     pub next_dial_ms: Option<u64>,
+    /// Milliseconds since anything came from it over a connection; none if there was none yet.
+    pub heard_age_ms: Option<u64>,
+    /// Strikes against it that are not forgiven yet, for what no honest peer sends; ten close the connection.
+    pub strikes: u64,
 }
 
 /// A configured address at which no peer has answered yet.

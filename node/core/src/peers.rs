@@ -105,6 +105,16 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Milliseconds since anything came from it; `None` if nothing ever did.
+    pub fn heard_age_ms(&self, now_ms: u64) -> Option<u64> {
+        (self.heard_at_ms > 0).then(|| now_ms.saturating_sub(self.heard_at_ms))
+    }
+
+    /// Strikes against it that are not forgiven yet.
+    pub fn strikes(&self, now_ms: u64) -> u32 {
+        self.strikes.standing(now_ms)
+    }
+
     /// A handshake that got no answer is tried again soon, a refused one less and less often.
     fn hello_pause_ms(&self) -> u64 {
         match self.refusal {

@@ -10,6 +10,7 @@ mod checkpoint;
 mod evidence;
 mod group;
 pub mod job;
+pub mod pace;
 mod repair;
 pub mod seat;
 mod state;
@@ -17,7 +18,7 @@ mod transaction;
 pub mod witness;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lattice::commit::VerifiedCommit;
 use lattice::equivocation::Equivocation;
@@ -35,6 +36,7 @@ use crate::store::open::Opened;
 pub use checkpoint::{Checkpointed, log_key};
 use group::{Group, Item, Own, Place, Task};
 use job::{Fate, Invitation, Job, Taken, WriteError, Written};
+use pace::Pace;
 use seat::Outbox;
 pub use state::Published;
 use state::State;
@@ -66,9 +68,15 @@ pub struct WriterHandle {
     jobs: mpsc::Sender<Job>,
     published: watch::Receiver<Arc<Published>>,
     outbox: Arc<Mutex<Outbox>>,
+    pace: Arc<Pace>,
 }
 
 impl WriterHandle {
+    /// How fast the writer works.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
     /// What the last durable transaction left.
     pub fn published(&self) -> Arc<Published> {
         self.published.borrow().clone()
@@ -112,6 +120,7 @@ pub struct Writer {
     jobs: mpsc::Receiver<Job>,
     frames: mpsc::Sender<Vec<u8>>,
     publisher: watch::Sender<Arc<Published>>,
+    pace: Arc<Pace>,
 }
 
 /// Sets up the writer over an opened store; `is_catching_up` keeps it from signing until it has learnt from a peer what
@@ -130,8 +139,9 @@ pub async fn writer(
     let (frames, frames_out) = mpsc::channel(FRAMES_MAX);
     let (publisher, published) = watch::channel(Arc::new(state.publish(0, None)));
     let outbox = state.seat.outbox.clone();
-    let writer = Writer { identity, state, parking: Parking::default(), jobs, frames, publisher };
-    Ok((writer, WriterHandle { jobs: jobs_in, published, outbox }, frames_out))
+    let pace: Arc<Pace> = Arc::default();
+    let writer = Writer { identity, state, parking: Parking::default(), jobs, frames, publisher, pace: pace.clone() };
+    Ok((writer, WriterHandle { jobs: jobs_in, published, outbox, pace }, frames_out))
 }
 
 impl Writer {
@@ -329,9 +339,11 @@ impl Writer {
             self.publish_waiting();
             return false;
         }
+        let started = Instant::now();
         let stored = self.state.apply(&self.identity, &items, now_ms()).await;
         match stored {
             Ok(done) => {
+                self.pace.stored(items.len(), started.elapsed());
                 let answers = self.leave_staging(&items);
                 if done.membership_changed {
                     self.look_at_term().await;

@@ -16,8 +16,8 @@ pub(super) struct Strikes {
 impl Strikes {
     /// Adds one and tells whether that is too many; if so, they are settled by the ban and start anew.
     pub(super) fn add(&mut self, now_ms: u64) -> bool {
-        let forgiven = now_ms.saturating_sub(self.forgiven_to_ms) / STRIKE_FORGIVEN_MS;
-        self.count = self.count.saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX));
+        let forgiven = self.forgiven(now_ms);
+        self.count = self.standing(now_ms);
         self.forgiven_to_ms = match self.count {
             0 => now_ms,
             _ => self.forgiven_to_ms + forgiven * STRIKE_FORGIVEN_MS,
@@ -28,6 +28,15 @@ impl Strikes {
             *self = Self::default();
         }
         too_many
+    }
+
+    /// Those that are not forgiven by now.
+    pub(super) fn standing(&self, now_ms: u64) -> u32 {
+        self.count.saturating_sub(u32::try_from(self.forgiven(now_ms)).unwrap_or(u32::MAX))
+    }
+
+    fn forgiven(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.forgiven_to_ms) / STRIKE_FORGIVEN_MS
     }
 }
 

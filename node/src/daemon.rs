@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api::auth::ApiToken;
 use crate::audit::Audit;
 use crate::counters::Counters;
 use crate::fallback::Fallback;
@@ -226,7 +227,8 @@ impl Node {
         if is_catching_up {
             tasks.spawn(forget_catching_up(home.clone(), service.states(), stop.clone()));
         }
-        let read_token = home.read_token()?;
+        let read_token = if settings.api_token_read { Some(home.read_token_or_new()?) } else { home.read_token()? };
+        let reading = read_token.clone().filter(|_| settings.api_token_read);
         let mut session = [0; 8];
         getrandom::fill(&mut session).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
         let parts = Parts {
@@ -273,7 +275,7 @@ impl Node {
         let fallback = Fallback::start(service.clone(), sync, settings, read_token, board, &tasks, &stop)?;
         let beside = lattice_listeners.is_empty().then(|| fallback.clone() as Arc<dyn Source>);
         let with = Tasks { tasks: &tasks, stop: &stop, hidden: &hidden_out };
-        let http = serve(&home, audit.clone(), seat, beside, listeners, &with)?;
+        let http = serve(&home, audit.clone(), seat, reading, beside, listeners, &with)?;
         let lattice_http = serve_nodes(fallback, lattice_listeners, &with)?;
         let node = Self {
             service,
@@ -417,6 +419,7 @@ fn serve(
     home: &Home,
     audit: Audit,
     seat: Seat,
+    reading: Option<ApiToken>,
     between_nodes: Option<Arc<dyn Source>>,
     listeners: Vec<TcpListener>,
     with: &Tasks<'_>,
@@ -428,7 +431,7 @@ fn serve(
     if is_new {
         tracing::warn!(file = %home.path("api.token").display(), "the API token was lost; clients need this new one");
     }
-    let router = api::router(audit, seat, token, between_nodes);
+    let router = api::router(audit, seat, token, reading, between_nodes);
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     for listener in listeners {
         with.tasks.spawn(api::serve::serve_while_shown(

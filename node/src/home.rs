@@ -264,6 +264,22 @@ impl Home {
         ApiToken::from_text(&text).map(Some).map_err(|error| self.damaged(READ_TOKEN, error))
     }
 
+    /// The read token, written if it is not there: for a node whose readers must show it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Home::read_token`], and if it can't be written.
+    pub fn read_token_or_new(&self) -> Result<ApiToken, HomeError> {
+        match self.read_token()? {
+            Some(token) => Ok(token),
+            None => {
+                self.write_token(READ_TOKEN)?;
+                let text = self.read_secret(READ_TOKEN)?;
+                ApiToken::from_text(&text).map_err(|error| self.damaged(READ_TOKEN, error))
+            }
+        }
+    }
+
     /// The founding document.
     ///
     /// # Errors

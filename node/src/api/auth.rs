@@ -1,8 +1,14 @@
-//! Who may write: whoever shows the token that the node keeps in a file of its own.
+//! Who may write: whoever shows the token that the node keeps in a file of its own. And who may read: everybody, unless
+//! the operator wants another token for that.
 
-use axum::extract::FromRequestParts;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::Method;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use data_encoding::HEXLOWER;
 use subtle::ConstantTimeEq;
 
@@ -82,6 +88,38 @@ impl FromRequestParts<ApiState> for Authorized {
             Some(_) => refused("that is not this node's token; it is in the file api.token of the node's directory"),
         }
     }
+}
+
+/// The tokens that let a client read where not everybody may: the one made for that, and the one that lets it write.
+pub(super) struct Readers {
+    pub(super) reading: ApiToken,
+    pub(super) writing: ApiToken,
+}
+
+/// What every reader of the API asks for.
+const CLIENT_ROUTES: &str = "/api/v1/";
+
+/// Routes under it that stay open, since they hold no key, no value and no name: what anybody needs who follows the logs.
+const LOG_ROUTES: [&str; 3] = ["/api/v1/checkpoints", "/api/v1/forks", "/api/v1/proof/consistency/"];
+
+/// Lets a reader in who shows one of the tokens. Requests that write are judged by [`Authorized`].
+pub(super) async fn may_read(State(readers): State<Arc<Readers>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_open = !path.starts_with(CLIENT_ROUTES) || LOG_ROUTES.iter().any(|open| path.starts_with(open));
+    if !is_read || is_open {
+        return next.run(request).await;
+    }
+    let shown = request.headers().get(AUTHORIZATION).and_then(|header| bearer(header.as_bytes()));
+    let refused = match shown {
+        Some(shown) if readers.reading.is(shown) || readers.writing.is(shown) => return next.run(request).await,
+        Some(_) => "that is not this node's read token; it is in the file read.token of the node's directory",
+        None => {
+            "this node asks its readers for the header \"Authorization: Bearer TOKEN\"; the token is in the file \
+             read.token of the node's directory, and that in api.token does as well"
+        }
+    };
+    Problem::new(Kind::Unauthorized, refused).into_response()
 }
 
 /// The credentials of a `Bearer` header (RFC 6750); the scheme's name is of any case.

@@ -5,7 +5,7 @@
 //!
 //! # Reading order
 //!
-//! 1. [`serve`], `slots`, `lingering`: connections, what bounds them and how they end. [`auth`]: who may write.
+//! 1. [`serve`], `slots`, `lingering`: connections, what bounds them and how they end. [`auth`]: who may write, and read.
 //! 2. [`entries`], `seat`, [`commits`], [`watch`], [`facts`], [`invitations`], [`log`], [`proofs`], [`policy`]: the routes, one
 //!    file per concern.
 //! 3. [`parameters`], [`body`], [`shown`]: how requests are read and entries are shown.
@@ -59,7 +59,7 @@ pub mod problem;
 
 pub mod openapi;
 
-use auth::ApiToken;
+use auth::{ApiToken, Readers};
 use problem::{Kind, Problem};
 
 use crate::audit::Audit;
@@ -90,8 +90,16 @@ impl FromRef<ApiState> for Service {
     }
 }
 
-/// All routes of a node for clients, and with `between_nodes` those for other nodes. Whoever shows `token` may write.
-pub fn router(audit: Audit, seat: Seat, token: ApiToken, between_nodes: Option<Arc<dyn Source>>) -> Router {
+/// All routes of a node for clients, and with `between_nodes` those for other nodes. Whoever shows `token` may write; if
+/// `reading` is a token, who reads must show that or this one.
+pub fn router(
+    audit: Audit,
+    seat: Seat,
+    token: ApiToken,
+    reading: Option<ApiToken>,
+    between_nodes: Option<Arc<dyn Source>>,
+) -> Router {
+    let readers = reading.map(|reading| Readers { reading, writing: token.clone() });
     let state = ApiState {
         service: audit.service.clone(),
         token: Arc::new(token),
@@ -100,7 +108,7 @@ pub fn router(audit: Audit, seat: Seat, token: ApiToken, between_nodes: Option<A
         witness_slots: Arc::new(Semaphore::new(WITNESS_SLOTS)),
         seat,
     };
-    bounded(openapi::documented(state, between_nodes))
+    bounded(openapi::documented(state, readers, between_nodes))
 }
 
 /// The routes for other nodes alone, for an address of their own.

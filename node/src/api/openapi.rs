@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware;
 use axum::routing::get;
 use http_fallback::router::Source;
 use utoipa::OpenApi;
@@ -11,6 +12,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
+use super::auth::{Readers, may_read};
 use super::problem::MEDIA_TYPE;
 use super::{ApiState, body, commits, entries, facts, invitations, log, policy, proofs, watch};
 
@@ -19,7 +21,8 @@ use super::{ApiState, body, commits, entries, facts, invitations, log, policy, p
     info(
         title = "Lattice node",
         description = "A key/value state that many nodes hold together without a leader. Reading is open to whoever \
-            reaches the port; writing takes the node's token."
+            reaches the port, unless the node was started with --api-token-read: then it takes the read token or the \
+            node's own. Writing takes the node's own."
     ),
     modifiers(&Token)
 )]
@@ -36,7 +39,7 @@ impl utoipa::Modify for Token {
 }
 
 /// All routes, and the route that describes them.
-pub(super) fn documented(state: ApiState, between_nodes: Option<Arc<dyn Source>>) -> Router {
+pub(super) fn documented(state: ApiState, readers: Option<Readers>, between_nodes: Option<Arc<dyn Source>>) -> Router {
     let routes = OpenApiRouter::with_openapi(Document::openapi())
         .merge(entries::routes())
         .merge(commits::routes())
@@ -47,6 +50,10 @@ pub(super) fn documented(state: ApiState, between_nodes: Option<Arc<dyn Source>>
         .merge(proofs::routes())
         .merge(policy::routes())
         .with_state(state);
+    let routes = match readers {
+        Some(readers) => routes.layer(middleware::from_fn_with_state(Arc::new(readers), may_read)),
+        None => routes,
+    };
     with_document(match between_nodes {
         Some(source) => routes.merge(http_fallback::router::router(source)),
         None => routes,

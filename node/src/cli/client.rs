@@ -99,24 +99,28 @@ impl Client {
         })
     }
 
-    /// A request that reads.
+    /// A request that reads. It shows the token, too: some nodes want one from their readers.
     pub fn get(&self, path: &str) -> RequestBuilder {
-        self.reads.get(format!("{}{path}", self.base))
+        self.authorized(self.reads.get(format!("{}{path}", self.base)))
     }
 
     /// A request whose answer goes on, with long silences in it.
     pub fn stream(&self, path: &str) -> RequestBuilder {
-        self.request(Method::GET, path)
+        self.authorized(self.request(Method::GET, path))
     }
 
     /// A request that writes: it shows the token.
     pub fn write(&self, method: Method, path: &str, idempotency_key: Option<&str>) -> RequestBuilder {
-        let request = match &self.token {
-            Some(token) => self.request(method, path).bearer_auth(token.expose()),
-            None => self.request(method, path),
-        };
+        let request = self.authorized(self.request(method, path));
         match idempotency_key {
             Some(key) => request.header(IDEMPOTENCY_HEADER, key),
+            None => request,
+        }
+    }
+
+    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
             None => request,
         }
     }

@@ -40,6 +40,9 @@ pub(super) struct Args {
     /// Serves the API here: IP:PORT; repeatable
     #[arg(long, value_name = "ADDR")]
     http: Vec<HttpListen>,
+    /// Lets only those read the API who show the token in DIR/read.token, written if it is not there
+    #[arg(long)]
+    api_token_read: bool,
     /// Dials this node for ever: a multiaddr; repeatable
     #[arg(long = "peer", value_name = "MULTIADDR")]
     peers: Vec<DialAddress>,
@@ -110,6 +113,7 @@ impl Args {
             name: self.name,
             p2p: given(self.p2p),
             http: given(self.http),
+            api_token_read: some(self.api_token_read, true),
             peers: given(self.peers),
             external: given(self.external),
             nodes: given(self.nodes),

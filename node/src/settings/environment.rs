@@ -12,10 +12,11 @@ use super::typed::Typed;
 const PREFIX: &str = "LATTICE_";
 
 /// Variables that are options.
-const OPTIONS: [&str; 21] = [
+const OPTIONS: [&str; 22] = [
     "LATTICE_NAME",
     "LATTICE_P2P",
     "LATTICE_HTTP",
+    "LATTICE_API_TOKEN_READ",
     "LATTICE_PEERS",
     "LATTICE_EXTERNAL",
     "LATTICE_NODES",
@@ -108,6 +109,7 @@ pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Typed, BadVaria
         name: one("LATTICE_NAME", value("LATTICE_NAME"))?,
         p2p: list("LATTICE_P2P", value("LATTICE_P2P"))?,
         http: list("LATTICE_HTTP", value("LATTICE_HTTP"))?,
+        api_token_read: one("LATTICE_API_TOKEN_READ", value("LATTICE_API_TOKEN_READ"))?,
         peers: list("LATTICE_PEERS", value("LATTICE_PEERS"))?,
         external: list("LATTICE_EXTERNAL", value("LATTICE_EXTERNAL"))?,
         nodes: list("LATTICE_NODES", value("LATTICE_NODES"))?,

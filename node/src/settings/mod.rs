@@ -57,6 +57,8 @@ pub struct Settings {
     pub p2p: Vec<Multiaddr>,
     /// Addresses of the HTTP API.
     pub http: Vec<SocketAddr>,
+    /// Whether readers of the API must show a token.
+    pub api_token_read: bool,
     /// Addresses for other nodes' HTTP requests; none if they come to the API's.
     pub lattice_http: Vec<SocketAddr>,
     /// The second road.
@@ -135,6 +137,7 @@ impl Settings {
             name: typed.name.map(String::from),
             p2p: without_repeats(p2p.into_iter().flat_map(P2pListen::into_addresses).collect()),
             http,
+            api_token_read: typed.api_token_read.unwrap_or(false),
             lattice_http: without_repeats(lattice_http.into_iter().map(SocketAddr::from).collect()),
             heartbeat: Heartbeat::resolve(nodes, typed.http_url.map(String::from), &numbers),
             checkpoint_ms: typed.checkpoint_ms.map_or(CHECKPOINT_MS_DEFAULT, CheckpointMs::get),

@@ -19,6 +19,8 @@ pub struct Typed {
     pub p2p: Option<Vec<P2pListen>>,
     /// Addresses of the HTTP API.
     pub http: Option<Vec<HttpListen>>,
+    /// Whether readers of the API must show a token.
+    pub api_token_read: Option<bool>,
     /// Peers to dial.
     pub peers: Option<Vec<DialAddress>>,
     /// Addresses to announce.
@@ -65,6 +67,7 @@ impl Typed {
             name: self.name.or(weaker.name),
             p2p: self.p2p.or(weaker.p2p),
             http: self.http.or(weaker.http),
+            api_token_read: self.api_token_read.or(weaker.api_token_read),
             peers: self.peers.or(weaker.peers),
             external: self.external.or(weaker.external),
             nodes: self.nodes.or(weaker.nodes),

@@ -48,7 +48,7 @@ use crate::store::rebuild::Progress;
 use crate::sync::crossing::{Crossing, NOTES_MAX};
 use crate::sync::{HEADS_MAX, Sync};
 use crate::writer::{Identity, Published, WriterHandle, writer};
-use crate::{addressbook, api, audit, settings, terminal};
+use crate::{addressbook, api, audit, dashboard, settings, terminal};
 
 /// How long `join` waits for the inviting node.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -171,6 +171,7 @@ impl Node {
             net: net.clone(),
             counters: counters.clone(),
             journal: journal.clone(),
+            dashboard: Arc::default(),
             board: board_out,
             logs: audit::Board::default(),
             confirmations: Mutex::default(),
@@ -223,6 +224,7 @@ impl Node {
         tasks.spawn(audit::keep_signed(service.inner.writer.clone(), interval, stop.clone()));
         tasks.spawn(tell_frames(net.clone(), frames, stop.clone()));
         tasks.spawn(hide(net.clone(), hidden_out.clone(), stop.clone()));
+        tasks.spawn(dashboard::recorder::record(service.clone(), stop.clone()));
         tasks.spawn(addressbook::keep(home.clone(), net.clone(), stop.clone()));
         if is_catching_up {
             tasks.spawn(forget_catching_up(home.clone(), service.states(), stop.clone()));

@@ -25,7 +25,10 @@ pub struct Happening {
     /// - `divergence`, `reconcile-started`, `reconcile-finished`: another root, and what was done about it;
     /// - `alarm`: roots differ and nothing explains it, or a log's node can't show that it only grew;
     /// - `damage`: entries on this node's disk were not what was stored there, and were dropped;
-    /// - `fork`: two checkpoints of a log contradict each other.
+    /// - `fork`: two checkpoints of a log contradict each other;
+    /// - `reconcile`: a session over libp2p that this node started moved something or failed;
+    /// - `seat`, `seat-alarm`: the seat moved, or needs an operator; `log-renamed`: this node's log has a new name;
+    /// - `membership`: a member joined, or lost its rights; `refusal`: what was refused, and how often in ten seconds.
     pub kind: String,
     /// A line for people.
     pub text: String,

@@ -10,6 +10,7 @@
 //! 3. [`net`]: the libp2p road. [`sync`]: heads and reconcile sessions. [`join`]: a new node's first steps.
 //!    [`fallback`]: the HTTP road. [`journal`]: what happened on both. [`audit`]: what can be proven.
 //! 4. [`service`]: what clients may ask. [`api`], [`view`], [`metrics`], [`counters`]: how they are answered.
+//!    [`dashboard`]: the same for a person with a browser.
 //! 5. [`cli`], [`settings`]: what an operator types.
 
 pub mod daemon;
@@ -47,6 +48,8 @@ pub mod api;
 pub mod view;
 
 pub mod metrics;
+
+pub mod dashboard;
 
 pub mod counters;
 

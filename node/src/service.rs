@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{now_ms, steady_ms};
 use crate::counters::Counters;
+use crate::dashboard::recorder::Recorder;
 use crate::intake;
 use crate::join::JoinRefused;
 use crate::journal::{Happening, Journal};
@@ -86,6 +87,8 @@ pub(crate) struct Inner {
     pub(crate) net: NetHandle,
     pub(crate) counters: Arc<Counters>,
     pub(crate) journal: Arc<Journal>,
+    /// What the dashboard remembers.
+    pub(crate) dashboard: Arc<Recorder>,
     pub(crate) board: watch::Receiver<Board>,
     /// The last checkpoints of all logs.
     pub(crate) logs: crate::audit::Board,

@@ -6,8 +6,8 @@
 //! # Reading order
 //!
 //! 1. [`serve`], `slots`, `lingering`: connections, what bounds them and how they end. [`auth`]: who may write, and read.
-//! 2. [`entries`], `seat`, [`commits`], [`watch`], [`facts`], [`invitations`], [`log`], [`proofs`], [`policy`]: the routes, one
-//!    file per concern.
+//! 2. [`entries`], `seat`, [`commits`], [`watch`], [`facts`], [`invitations`], [`log`], [`proofs`], [`policy`],
+//!    `dashboard`: the routes, one file per concern.
 //! 3. [`parameters`], [`body`], [`shown`]: how requests are read and entries are shown.
 //! 4. [`problem`]: the one place where an error becomes an answer. [`openapi`]: what the API says of itself.
 
@@ -49,6 +49,8 @@ pub mod proofs;
 
 pub mod policy;
 
+mod dashboard;
+
 pub mod parameters;
 
 pub mod body;
@@ -63,6 +65,7 @@ use auth::{ApiToken, Readers};
 use problem::{Kind, Problem};
 
 use crate::audit::Audit;
+use crate::dashboard::live::LIVE_MAX;
 use crate::seat::Seat;
 use crate::service::Service;
 
@@ -76,6 +79,7 @@ struct ApiState {
     service: Service,
     token: Arc<ApiToken>,
     watch_slots: Arc<Semaphore>,
+    live_slots: Arc<Semaphore>,
     audit: Audit,
     witness_slots: Arc<Semaphore>,
     seat: Seat,
@@ -104,6 +108,7 @@ pub fn router(
         service: audit.service.clone(),
         token: Arc::new(token),
         watch_slots: Arc::new(Semaphore::new(watch::STREAMS_MAX)),
+        live_slots: Arc::new(Semaphore::new(LIVE_MAX)),
         audit,
         witness_slots: Arc::new(Semaphore::new(WITNESS_SLOTS)),
         seat,

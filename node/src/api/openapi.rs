@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::auth::{Readers, may_read};
 use super::problem::MEDIA_TYPE;
-use super::{ApiState, body, commits, entries, facts, invitations, log, policy, proofs, watch};
+use super::{ApiState, body, commits, dashboard, entries, facts, invitations, log, policy, proofs, watch};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -49,6 +49,7 @@ pub(super) fn documented(state: ApiState, readers: Option<Readers>, between_node
         .merge(log::routes())
         .merge(proofs::routes())
         .merge(policy::routes())
+        .merge(dashboard::routes())
         .with_state(state);
     let routes = match readers {
         Some(readers) => routes.layer(middleware::from_fn_with_state(Arc::new(readers), may_read)),

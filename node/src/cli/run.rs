@@ -40,7 +40,7 @@ pub(super) struct Args {
     /// Serves the API here: IP:PORT; repeatable
     #[arg(long, value_name = "ADDR")]
     http: Vec<HttpListen>,
-    /// Lets only those read the API who show the token in DIR/read.token, written if it is not there
+    /// Lets only those read the API and the dashboard who show the token in DIR/read.token, written if it is not there
     #[arg(long)]
     api_token_read: bool,
     /// Dials this node for ever: a multiaddr; repeatable

@@ -126,7 +126,7 @@ name = {name}
 # Where to serve the HTTP API. Beyond loopback whoever reaches the port can read; writing takes api.token.
 #http = [\"127.0.0.1:4800\"]
 
-# Ask readers of the API for the token in read.token, which the node writes if it is not there.
+# Ask readers of the API and of the dashboard for the token in read.token, which the node writes if it is not there.
 #api_token_read = false
 
 # Nodes to dial for ever, as multiaddrs: \"/ip4/192.0.2.7/tcp/4801\", or with \"/p2p/<peer id>\" at the end.

@@ -35,6 +35,9 @@ async fn facts_are_served_to_anyone_and_documented() {
         ("/health", "get"),
         ("/ready", "get"),
         ("/metrics", "get"),
+        ("/", "get"),
+        ("/dashboard/{file}", "get"),
+        ("/api/v1/live", "get"),
     ] {
         let found = document["paths"][path].as_object().unwrap_or_else(|| panic!("{path} is missing"));
         let mut found: Vec<&str> = found.keys().map(String::as_str).collect();

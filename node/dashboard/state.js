@@ -14,8 +14,8 @@ const PAGE = 50;
 const VALUE_MAX = 4096;
 
 /** Times that a proof is asked for until its checkpoint has enough cosignatures, and the pause between, in milliseconds. */
-const TRIES = 8;
-const TRY_PAUSE = 600;
+const TRIES = 20;
+const TRY_PAUSE = 500;
 
 const SIGNS = { holds: "✓", fails: "✕", undecided: "?" };
 const VERDICTS = {

@@ -34,11 +34,12 @@ macro_rules! file {
 }
 
 /// All there are.
-const FILES: [File; 27] = [
+const FILES: [File; 28] = [
     file!("index.html", HTML),
     file!("style.css", STYLE),
     file!("views.css", STYLE),
     file!("icon.svg", PICTURE),
+    file!("boot.js", SCRIPT),
     file!("app.js", SCRIPT),
     file!("theme.js", SCRIPT),
     file!("stream.js", SCRIPT),

@@ -45,8 +45,9 @@ impl Counters {
     /// A reconcile that this node started ended.
     pub fn reconciled(&self, outcome: &'static str, view: ReconcileView) {
         add(&self.reconciles, outcome);
-        let is_in_step = matches!(outcome, "equal" | "explained");
-        if !is_in_step || view.received + view.sent > 0 {
+        // A peer that is busy is asked again in a moment: no news.
+        let is_quiet = matches!(outcome, "equal" | "explained" | "busy");
+        if !is_quiet || view.received + view.sent > 0 {
             let mut told = lock(&self.told);
             told.last += 1;
             let ended = EndedReconcile { number: told.last, time_ms: now_ms(), reconcile: view.clone() };

@@ -18,7 +18,7 @@ const PICTURE_HEIGHT_MAX: u64 = 4_000;
 const INSPECT: &str = include_str!("inspect.js");
 
 /// Where people find the pictures.
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("within target").join("dashboard");
     std::fs::create_dir_all(&target).expect("a folder");
     target

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use testnet::deadline;
 
 use crate::browser::Browser;
+use crate::looks::folder;
 use crate::page::{go, open, overview, rows};
 use crate::world::{SOON, World, api, until};
 
@@ -103,6 +104,14 @@ async fn a_divergence_shows_as_a_fork_and_its_healing_as_what_closed_it() {
     assert!(fork["Closed by"].as_str().expect("text").starts_with("reconcile, equal"), "{fork}");
     let name = api(&other, "/api/v1/status").await["name"].clone();
     assert_eq!(fork["Node"], name);
+    let nearer = "
+        const choice = document.getElementById('roots-window');
+        choice.value = '2';
+        choice.dispatchEvent(new Event('change'));";
+    browser.run(nearer, vec![]).await;
+    browser.resize(1024, 900).await;
+    let picture = browser.client.screenshot().await.expect("a picture");
+    std::fs::write(folder().join("fork-1024.png"), picture).expect("written");
 
     go(&browser, "events").await;
     for kind in ["divergence", "reconcile-started", "reconcile-finished"] {

@@ -132,3 +132,36 @@ async fn a_divergence_shows_as_a_fork_and_its_healing_as_what_closed_it() {
     browser.expect_quiet(&[&url], &[]).await;
     browser.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_seat_shows_with_what_would_be_lost_and_its_hidden_mirror_serves_no_page() {
+    let Some(browser) = Browser::open().await else { return };
+    let mut world = World::of(4).await;
+    let (url, mirror) = (world.url(0), world.url(1));
+    let words = ["seat", "create", "--holder", "node-1", "--shadow", "node-2", "--voters", "node-1,node-3,node-4"];
+    let created = world.node(0).output(&words).await.expect("it ran");
+    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+    open(&browser, &url, "overview").await;
+    let shown = deadline::until(SOON, async || {
+        let (seat, shown) = (api(&url, "/api/v1/seat").await, overview(&browser).await);
+        let is_shown = seat["is_takeover_possible"] == true
+            && shown["Lost if the holder died now"] == seat["takeover"]
+            && shown["Holder"] == "node-1"
+            && shown["This node"] == "holder, serving under a lease"
+            && shown["Lag"] == "node-2 has all";
+        if is_shown { Ok(()) } else { Err(format!("{shown:#}\n{seat:#}")) }
+    });
+    shown.await.unwrap_or_else(|late| panic!("{late}"));
+    // What a mirror stated before it hid is no root of now.
+    let hidden =
+        "return Array.from(document.querySelectorAll('.network .hash'), (one) => one.textContent).includes('hidden')";
+    until(&browser, "the mirror in the picture", hidden, vec![]).await;
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().expect("a client");
+    let refused = deadline::until(SOON, async || match client.get(&mirror).send().await {
+        Err(error) if error.is_connect() => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    refused.await.unwrap_or_else(|late| panic!("{late}"));
+    browser.expect_quiet(&[&url], &[]).await;
+    browser.close().await;
+}

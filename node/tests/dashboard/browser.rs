@@ -67,6 +67,8 @@ impl Browser {
         };
         let profile = tempfile::tempdir().expect("a directory");
         let mut command = Command::new(driver);
+        // What the browser leaves behind goes with the profile.
+        command.env("TMPDIR", profile.path());
         command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut driver = command.process_group(0).kill_on_drop(true).spawn().expect("the driver starts");
         let mut lines = BufReader::new(driver.stdout.take().expect("a pipe")).lines();
@@ -82,7 +84,7 @@ impl Browser {
         // Whatever else it prints is nobody's.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let mut flags: Vec<_> = FLAGS.iter().map(ToString::to_string).collect();
-        flags.push(format!("--user-data-dir={}", profile.path().display()));
+        flags.push(format!("--user-data-dir={}", profile.path().join("profile").display()));
         flags.push(format!("--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"));
         let wanted = json!({
             "goog:chromeOptions": { "binary": binary, "args": flags },

@@ -98,6 +98,9 @@ pub struct Healed {
     pub root: StateRoot,
 }
 
+/// The word for a beat that was not answered.
+pub const SILENT: &str = "silent";
+
 /// What a node is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -105,12 +108,14 @@ pub enum Event {
     Peers(u64),
     /// The mode changed.
     Mode(Change),
-    /// A beat came back, or did not: `equal`, `differs`, `silent`, `refused`.
+    /// A beat came back, or did not: `equal`, `differs`, `refused`, [`SILENT`].
     Beat {
         /// The peer.
         url: String,
         /// One word.
         result: &'static str,
+        /// From the question to the answer, or until it was given up.
+        took: Duration,
     },
     /// [`USELESS_BEATS`] in a row brought nothing. Told once, until [`Event::Useful`].
     Useless {
@@ -157,7 +162,7 @@ pub enum Event {
 /// What a task brought.
 enum Done {
     Targets(Option<Vec<Target>>),
-    Answer(Target, Result<Box<Head>, NoAnswer>),
+    Answer(Target, Result<Box<Head>, NoAnswer>, Duration),
     Healed(String, Healed),
 }
 
@@ -274,6 +279,7 @@ impl<N: Node> Heartbeat<N> {
             };
             let (client, lattice) = (self.client.clone(), self.node.lattice());
             self.spawn(Task::Beat(url), async move {
+                let asked = Instant::now();
                 let answer = match client.state(&target.url).await {
                     Ok(view) => match view.verified_head(lattice) {
                         Ok(head) => Ok(Box::new(head)),
@@ -281,7 +287,7 @@ impl<N: Node> Heartbeat<N> {
                     },
                     Err(error) => Err(error),
                 };
-                Done::Answer(target, answer)
+                Done::Answer(target, answer, asked.elapsed())
             });
         }
     }
@@ -305,7 +311,7 @@ impl<N: Node> Heartbeat<N> {
                 match done {
                     Done::Targets(Some(targets)) => self.retarget(targets),
                     Done::Targets(None) => {}
-                    Done::Answer(target, answer) => self.answered(&target, answer),
+                    Done::Answer(target, answer, took) => self.answered(&target, answer, took),
                     Done::Healed(url, healed) => self.healed(url, healed),
                 }
             }
@@ -331,13 +337,13 @@ impl<N: Node> Heartbeat<N> {
         self.targets = targets.filter(|(url, _)| known(url)).collect();
     }
 
-    fn answered(&mut self, target: &Target, answer: Result<Box<Head>, NoAnswer>) {
+    fn answered(&mut self, target: &Target, answer: Result<Box<Head>, NoAnswer>, took: Duration) {
         let url = target.url.clone();
         let head = match answer {
             Ok(head) => *head,
             Err(error) => {
                 self.tracker.silent(&url);
-                self.node.tell(Event::Beat { url: url.clone(), result: "silent" });
+                self.node.tell(Event::Beat { url: url.clone(), result: SILENT, took });
                 return self.note_useless(url, error.to_string(), false);
             }
         };
@@ -348,7 +354,7 @@ impl<N: Node> Heartbeat<N> {
             } else {
                 self.tracker.silent(&url)
             }
-            self.node.tell(Event::Beat { url: url.clone(), result: "refused" });
+            self.node.tell(Event::Beat { url: url.clone(), result: "refused", took });
             return self.note_useless(url, unexpected.to_string(), is_itself);
         }
         if self.useless.remove(&url).is_some_and(|useless| useless.is_told) {
@@ -358,7 +364,7 @@ impl<N: Node> Heartbeat<N> {
         let (ours, theirs) = (self.node.summary(), Summary { root: head.root, frontier: head.frontier });
         let mismatch = self.tracker.answered(self.now_ms(), &url, &ours, &theirs, self.switch.mode());
         let result = if mismatch.is_some() { "differs" } else { "equal" };
-        self.node.tell(Event::Beat { url: url.clone(), result });
+        self.node.tell(Event::Beat { url: url.clone(), result, took });
         if let Some(mismatch) = mismatch {
             self.node.tell(Event::Mismatch { url, mismatch, ours: ours.root, theirs: theirs.root });
         }

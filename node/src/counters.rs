@@ -5,13 +5,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::now_ms;
+use crate::metrics::measured::Measured;
 use crate::view::{EndedReconcile, ReconcileView};
 
 /// Distinct reasons kept; all further ones count as `other`.
 const REASONS_MAX: usize = 64;
 
-/// Pairs of a URL and a result of a beat that are counted; some hundred peers. When full, those of peers that are no
-/// longer asked go with all others, as at a restart.
+/// Pairs of a URL and a result of a beat that are counted; some hundred peers. All further ones count as `other`: a
+/// counter that shows never goes back.
 const BEATS_MAX: usize = 1024;
 
 /// Reconciles remembered one by one: those of a busy quarter of an hour. The oldest go first.
@@ -25,8 +26,11 @@ pub struct Counters {
     healings: Mutex<BTreeMap<&'static str, u64>>,
     beats: Mutex<BTreeMap<(String, &'static str), u64>>,
     divergences: AtomicU64,
+    shown_divergences: AtomicU64,
     last_reconcile: Mutex<Option<ReconcileView>>,
     told: Mutex<Told>,
+    /// How long things took.
+    pub measured: Measured,
 }
 
 /// The last reconciles that moved something or failed, numbered since start.
@@ -72,10 +76,9 @@ impl Counters {
     /// A beat to this URL ended so.
     pub fn beat(&self, url: String, result: &'static str) {
         let mut beats = lock(&self.beats);
-        if beats.len() >= BEATS_MAX {
-            beats.clear();
-        }
-        *beats.entry((url, result)).or_default() += 1;
+        let pair = (url, result);
+        let is_counted = beats.len() < BEATS_MAX || beats.contains_key(&pair);
+        *beats.entry(if is_counted { pair } else { ("other".to_owned(), result) }).or_default() += 1;
     }
 
     /// Healings over HTTP by outcome.
@@ -108,6 +111,12 @@ impl Counters {
         self.divergences.load(Ordering::Relaxed)
     }
 
+    /// As many as were ever shown, or `now` if that is more. Part of them is added up by the writer, which another task
+    /// may read a moment earlier.
+    pub fn divergences_at_least(&self, now: u64) -> u64 {
+        self.shown_divergences.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+
     /// The last reconcile that this node started.
     pub fn last_reconcile(&self) -> Option<ReconcileView> {
         lock(&self.last_reconcile).clone()
@@ -123,4 +132,21 @@ fn add(counts: &Mutex<BTreeMap<&'static str, u64>>, reason: &'static str) {
     let mut counts = lock(counts);
     let reason = if counts.len() < REASONS_MAX || counts.contains_key(reason) { reason } else { "other" };
     *counts.entry(reason).or_default() += 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_counter_goes_back_however_many_peers_there_were() {
+        let counters = Counters::default();
+        for peer in 0..=BEATS_MAX {
+            counters.beat(format!("http://{peer}"), "equal");
+        }
+        counters.beat("http://0".to_owned(), "equal");
+        let beats = counters.beats();
+        assert_eq!((beats[&("http://0".to_owned(), "equal")], beats[&("other".to_owned(), "equal")]), (2, 1));
+        assert_eq!((counters.divergences_at_least(3), counters.divergences_at_least(2)), (3, 3));
+    }
 }

@@ -33,6 +33,7 @@ use crate::home::{CATCHING_UP, Home, HomeLock};
 use crate::ingest::Ingest;
 use crate::join::{JoinRefused, Joining, inviters};
 use crate::journal::Journal;
+use crate::metrics::{self, Metrics};
 use crate::net::address::{listen_hint, split, with_peer};
 use crate::net::swarm::{NetConfig, keypair, name};
 use crate::net::{Command, NetHandle};
@@ -156,10 +157,16 @@ impl Node {
         }
         let (writer_task, writer, frames) = writer(identity.clone(), opened, is_catching_up).await?;
         let book = peer_book(&home, settings, &identity, writer.published().membership.clone(), is_catching_up)?;
-        let config =
-            NetConfig { listen: settings.p2p.clone(), external: settings.external.clone(), mdns: settings.mdns };
-        let (swarm, net, streams) = crate::net::swarm::start(identity.clone(), config, book).await?;
         let counters = Arc::new(Counters::default());
+        let metrics = Arc::new(Metrics::new(counters.clone()));
+        let writer_task = writer_task.measured_by(counters.measured.clone());
+        let config = NetConfig {
+            listen: settings.p2p.clone(),
+            external: settings.external.clone(),
+            mdns: settings.mdns,
+            metrics: metrics.clone(),
+        };
+        let (swarm, net, streams) = crate::net::swarm::start(identity.clone(), config, book).await?;
         let (stop, writer_stop) = (CancellationToken::new(), CancellationToken::new());
         let (board, board_out) = watch::channel(Board::default());
         let journal: Arc<Journal> = Arc::default();
@@ -170,6 +177,7 @@ impl Node {
             reader: reader.clone(),
             net: net.clone(),
             counters: counters.clone(),
+            metrics,
             journal: journal.clone(),
             dashboard: Arc::default(),
             board: board_out,
@@ -265,6 +273,7 @@ impl Node {
         tasks.spawn(driver.run(stop.clone()));
         // Set once: this is the only start.
         let _ = service.inner.seat.set(seat_handle.watch());
+        tasks.spawn(metrics::watching::watch(service.clone(), stop.clone()));
         let admin = Admin { seat: seat.clone(), handle: seat_handle, service: service.clone() };
         for listener in bind(&settings.admin_http, "orders", "--admin-http").await? {
             let router = seat::admin::guarded(admin.clone(), home.admin_token()?);

@@ -2,19 +2,21 @@
 //! order of arrival. The judgement is [`node_core::frames`].
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::StreamExt;
-use futures::stream::FuturesOrdered;
+use futures::stream::{FuturesOrdered, FuturesUnordered};
 use lattice::head::Head;
 use lattice::membership::Membership;
 use node_core::frames::{Checked, Content, Rules, check};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::counters::Counters;
+use crate::metrics::measured::observe;
 use crate::net::{Command, Gossip, NetHandle};
-use crate::writer::job::Job;
+use crate::writer::job::{Fate, Job, Taken};
 use crate::writer::{Identity, WriterHandle};
 
 /// Frames checked at once: one per core of a small machine and one to follow.
@@ -40,6 +42,7 @@ impl Ingest {
     /// Works until the swarm is gone or `stop` fires.
     pub async fn run(self, mut gossip: mpsc::Receiver<Gossip>, stop: CancellationToken) {
         let mut checks = FuturesOrdered::new();
+        let mut durable = FuturesUnordered::new();
         loop {
             tokio::select! {
                 Some(message) = gossip.recv(), if checks.len() < CHECKS_MAX => {
@@ -49,15 +52,28 @@ impl Ingest {
                 Some(done) = checks.next() => {
                     // A check that panicked is a bug of ours; the frame counts as not received.
                     if let Ok((gossip, checked)) = done {
-                        self.hand_over(gossip, checked).await;
+                        let arrived = gossip.arrived;
+                        if let Some(fates) = self.hand_over(gossip, checked).await {
+                            durable.push(async move { (arrived, fates.await) });
+                        }
                     }
                 }
+                // As many as jobs wait for the writer.
+                Some((arrived, fates)) = durable.next() => self.measure(arrived, fates.unwrap_or_default()),
                 () = stop.cancelled() => return,
             }
         }
     }
 
-    async fn hand_over(&self, gossip: Gossip, checked: Checked) {
+    /// How long it took until something new was durable; what was known already was so before.
+    fn measure(&self, arrived: Instant, fates: Taken) {
+        if fates.iter().any(|(_, fate)| matches!(fate, Fate::Applied)) {
+            observe(&self.counters.measured.gossip_to_durable, arrived.elapsed());
+        }
+    }
+
+    /// Hands on what was in a frame. Of commits, gives where their fate will be told.
+    async fn hand_over(&self, gossip: Gossip, checked: Checked) -> Option<oneshot::Receiver<Taken>> {
         let Checked { verdict, refused, content } = checked;
         if let Some(reason) = refused {
             self.counters.refused(reason);
@@ -66,7 +82,9 @@ impl Ingest {
         self.net.command(Command::Report { id: gossip.id, from: gossip.from, verdict }).await;
         match content {
             Content::Commits(commits) => {
-                self.writer.send(Job::Take { commits, publish: false, reply: None }).await;
+                let (reply, fates) = oneshot::channel();
+                self.writer.send(Job::Take { commits, publish: false, reply: Some(reply) }).await;
+                return Some(fates);
             }
             Content::Head(head) => {
                 // A head lost here is followed by the next one within seconds.
@@ -79,6 +97,7 @@ impl Ingest {
             Content::Fork(evidence) => self.audit.keep_fork(*evidence).await,
             Content::Nothing => {}
         }
+        None
     }
 }
 

@@ -27,6 +27,7 @@ use crate::dashboard::recorder::Recorder;
 use crate::intake;
 use crate::join::JoinRefused;
 use crate::journal::{Happening, Journal};
+use crate::metrics::Metrics;
 use crate::net::swarm::public_addresses;
 use crate::net::{NetHandle, address::with_peer};
 use crate::scrub;
@@ -86,6 +87,7 @@ pub(crate) struct Inner {
     pub(crate) reader: Reader,
     pub(crate) net: NetHandle,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) journal: Arc<Journal>,
     /// What the dashboard remembers.
     pub(crate) dashboard: Arc<Recorder>,
@@ -338,6 +340,11 @@ impl Service {
         self.inner.seat.get().map(|status| status.borrow().clone()).unwrap_or_default()
     }
 
+    /// Changes with the seat; `None` before its driver runs.
+    pub(crate) fn seat_changed(&self) -> Option<watch::Receiver<SeatStatus>> {
+        self.inner.seat.get().cloned()
+    }
+
     /// The last root that more than half of the members have stated.
     fn confirmed_root(&self) -> Option<view::ConfirmedRoot> {
         let confirmations = self.inner.confirmations.lock().unwrap_or_else(PoisonError::into_inner);
@@ -445,7 +452,7 @@ impl Service {
 
     /// Prometheus text.
     pub fn metrics(&self) -> String {
-        crate::metrics::text(&self.status(), &self.inner.counters)
+        self.inner.metrics.text(steady_ms(), self.status())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use http_fallback::heartbeat::{Event, Healed, Node, Target, Unexpected};
+use http_fallback::heartbeat::{Event, Healed, Node, SILENT, Target, Unexpected};
 use http_fallback::mode::Change;
 use http_fallback::tracker::{Mismatch, PEERS_MAX, Summary};
 use lattice::head::Head;
@@ -12,6 +12,7 @@ use lattice::record;
 use node_core::schedule::Roots;
 
 use super::{Fallback, lock, urls};
+use crate::metrics::measured::observe;
 
 impl Node for Fallback {
     fn lattice(&self) -> LatticeId {
@@ -69,7 +70,12 @@ impl Node for Fallback {
                 self.journal.write("peers", format!("[P2P] peers {peers}"), [("peers", peers.to_string())]);
             }
             Event::Mode(change) => self.tell_mode(change),
-            Event::Beat { url, result } => self.sync.counters.beat(url, result),
+            Event::Beat { url, result, took } => {
+                if result != SILENT {
+                    observe(&self.sync.counters.measured.heartbeat, took);
+                }
+                self.sync.counters.beat(url, result);
+            }
             Event::Useless { url, reason } => tracing::warn!(url, reason, "this HTTP peer can't be used"),
             Event::Useful { url } => tracing::info!(url, "this HTTP peer can be used again"),
             Event::Itself { url } => tracing::info!(url, "this URL leads to this node itself"),

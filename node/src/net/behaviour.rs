@@ -13,6 +13,7 @@ use libp2p::gossipsub::{
 };
 use libp2p::identity::Keypair;
 use libp2p::kad::{self, store::MemoryStore};
+use libp2p::metrics::Registry;
 use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
@@ -74,25 +75,36 @@ pub(super) fn topic(lattice: LatticeId) -> IdentTopic {
     IdentTopic::new(format!("/lattice/{lattice}/frames/1"))
 }
 
-/// Builds the swarm of a node.
+/// Builds the swarm of a node, which shows its figures in `registry`.
 ///
 /// # Errors
 ///
 /// If a transport can't be set up on this machine; the error says which.
-pub(super) fn swarm(keypair: Keypair, lattice: LatticeId, with_mdns: bool) -> anyhow::Result<Swarm<Behaviour>> {
+pub(super) fn swarm(
+    keypair: Keypair,
+    lattice: LatticeId,
+    with_mdns: bool,
+    registry: &mut Registry,
+) -> anyhow::Result<Swarm<Behaviour>> {
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
         .with_quic()
         .with_dns()?
-        .with_behaviour(|keypair| behaviour(keypair, lattice, with_mdns).map_err(Into::into))
+        .with_bandwidth_metrics(registry)
+        .with_behaviour(|keypair| behaviour(keypair, lattice, with_mdns, registry).map_err(Into::into))
         .map_err(|error| anyhow::anyhow!("a protocol can't be set up: {error}"))?
         .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
         .build();
     Ok(swarm)
 }
 
-fn behaviour(keypair: &Keypair, lattice: LatticeId, with_mdns: bool) -> anyhow::Result<Behaviour> {
+fn behaviour(
+    keypair: &Keypair,
+    lattice: LatticeId,
+    with_mdns: bool,
+    registry: &mut Registry,
+) -> anyhow::Result<Behaviour> {
     let own = keypair.public().to_peer_id();
     let limits = ConnectionLimits::default()
         .with_max_pending_incoming(Some(PENDING_INCOMING_MAX))
@@ -107,7 +119,7 @@ fn behaviour(keypair: &Keypair, lattice: LatticeId, with_mdns: bool) -> anyhow::
         limits: connection_limits::Behaviour::new(limits),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
-        gossip: gossip(lattice)?,
+        gossip: gossip(lattice, registry)?,
         kademlia: kademlia(own, lattice)?,
         mdns: mdns.into(),
         hello: exchange("/lattice/hello/1", HELLO_BYTES_MAX, REQUEST_STREAMS_MAX),
@@ -120,7 +132,7 @@ fn behaviour(keypair: &Keypair, lattice: LatticeId, with_mdns: bool) -> anyhow::
 
 type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>;
 
-fn gossip(lattice: LatticeId) -> anyhow::Result<Gossip> {
+fn gossip(lattice: LatticeId, registry: &mut Registry) -> anyhow::Result<Gossip> {
     let config = gossipsub::ConfigBuilder::default()
         .protocol_id_prefix("/lattice/gossip")
         // Commits are signed; a second signature by gossip would cost four times as much as the rest.
@@ -139,7 +151,9 @@ fn gossip(lattice: LatticeId) -> anyhow::Result<Gossip> {
         .map_err(|error| anyhow::anyhow!("gossip settings: {error}"))?;
     let filter = WhitelistSubscriptionFilter(HashSet::from([topic(lattice).hash()]));
     let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)
-        .map_err(|error| anyhow::anyhow!("gossip: {error}"))?;
+        .map_err(|error| anyhow::anyhow!("gossip: {error}"))?
+        // Before it subscribes: else its figures take leaving the topic for a bug.
+        .with_metrics(registry.sub_registry_with_prefix("libp2p_gossipsub"), gossipsub::MetricsConfig::default());
     gossip
         .with_peer_score(slow_peer_score(), PEER_SCORE_THRESHOLDS)
         .map_err(|error| anyhow::anyhow!("gossip: {error}"))?;

@@ -1,8 +1,11 @@
 //! What the swarm says: to the peer book, and on to the tasks that decode, verify and answer.
 
+use std::time::Instant;
+
 use lattice::hello::Hello;
 use libp2p::core::ConnectedPoint;
 use libp2p::gossipsub::{self, MessageAcceptance};
+use libp2p::metrics::Recorder;
 use libp2p::request_response::{self, Message, OutboundRequestId};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{PeerId, identify, kad, mdns, ping};
@@ -19,6 +22,7 @@ const GREETING_PAUSE_MS: u64 = 1_000;
 
 impl SwarmTask {
     pub(super) fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        self.figures.record(&event);
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour(event),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
@@ -65,7 +69,19 @@ impl SwarmTask {
         self.show();
     }
 
+    /// Gives libp2p's own figures what it says. What peers say of themselves (identify) is left out: it would become
+    /// labels, as many as a stranger likes.
+    fn record(&self, event: &BehaviourEvent) {
+        match event {
+            BehaviourEvent::Gossip(event) => self.figures.record(event),
+            BehaviourEvent::Ping(event) => self.figures.record(event),
+            BehaviourEvent::Kademlia(event) => self.figures.record(event),
+            _ => {}
+        }
+    }
+
     fn on_behaviour(&mut self, event: BehaviourEvent) {
+        self.record(&event);
         match event {
             BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
                 self.on_gossip(propagation_source, message_id, message.data);
@@ -102,7 +118,7 @@ impl SwarmTask {
     fn on_gossip(&mut self, from: PeerId, id: gossipsub::MessageId, bytes: Vec<u8>) {
         self.book.heard(steady_ms(), &name(&from));
         let is_lattice = self.book.author(&name(&from)).is_some();
-        if self.gossip.try_send(Gossip { id: id.clone(), from, is_lattice, bytes }).is_err() {
+        if self.gossip.try_send(Gossip { id: id.clone(), from, is_lattice, bytes, arrived: Instant::now() }).is_err() {
             let ignore = MessageAcceptance::Ignore;
             self.swarm.behaviour_mut().gossip.report_message_validation_result(&id, &from, ignore);
         }

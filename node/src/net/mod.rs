@@ -15,6 +15,7 @@ pub mod exchange;
 pub mod swarm;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use lattice::head::Head;
 use lattice::ids::AuthorId;
@@ -117,6 +118,8 @@ pub struct Gossip {
     pub is_lattice: bool,
     /// The frame.
     pub bytes: Vec<u8>,
+    /// When it arrived.
+    pub arrived: Instant,
 }
 
 /// A peer's request that waits for an answer.

@@ -24,6 +24,7 @@ use super::{
     COMMANDS_MAX, Command, GOSSIP_MAX, Gossip, NetHandle, NetStreams, NetView, Protocol, REQUESTS_MAX, Request,
 };
 use crate::clock::steady_ms;
+use crate::metrics::Metrics;
 use crate::writer::Identity;
 
 /// How often the book is asked what to do, and changes are shown.
@@ -45,6 +46,8 @@ pub struct NetConfig {
     pub external: Vec<Multiaddr>,
     /// Whether to find and be found on the local network.
     pub mdns: bool,
+    /// Where libp2p shows its figures.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The swarm before it runs.
@@ -72,6 +75,7 @@ pub struct SwarmTask {
     pub(super) greeted: HashMap<PeerId, u64>,
     /// What was logged of refused peers.
     told: HashMap<PeerId, String>,
+    pub(super) figures: libp2p::metrics::Metrics,
 }
 
 pub(super) enum Dialled {
@@ -110,7 +114,10 @@ pub async fn start(
 ) -> anyhow::Result<(SwarmTask, NetHandle, NetStreams)> {
     let keypair = keypair(&identity);
     let own = keypair.public().to_peer_id();
-    let mut swarm = swarm(keypair, identity.lattice, config.mdns)?;
+    let (mut swarm, figures) = config.metrics.with_registry(|registry| {
+        let swarm = swarm(keypair, identity.lattice, config.mdns, registry)?;
+        anyhow::Ok((swarm, libp2p::metrics::Metrics::new(registry)))
+    })?;
     let (listeners, listening) = listen(&mut swarm, &config.listen).await?;
     let listened = listening.clone();
     for address in config.external {
@@ -144,6 +151,7 @@ pub async fn start(
         dials: HashMap::new(),
         greeted: HashMap::new(),
         told: HashMap::new(),
+        figures,
     };
     Ok((task, handle, streams))
 }

@@ -33,6 +33,7 @@ use crate::audit::Audit;
 use crate::clock::{now_ms, steady_ms};
 use crate::counters::Counters;
 use crate::journal::Journal;
+use crate::metrics::measured::seconds;
 use crate::net::swarm::name;
 use crate::net::{Command, NetHandle};
 use crate::store::read::Reader;
@@ -207,6 +208,7 @@ impl Sync {
             self.alarmed.lock().unwrap_or_else(PoisonError::into_inner).remove(&report.peer);
         }
         self.counters.reconciled(report.outcome.word(), report.view());
+        self.counters.measured.reconcile.observe(seconds(report.took_ms));
         let has_changed = report.stats.has_changed_anything();
         tracing::info!(peer = %report.peer, outcome = report.outcome.word(), stats = ?report.stats, detail = report.detail(), "reconcile ended");
         let Some(peer) = author.filter(|_| has_changed) else { return };

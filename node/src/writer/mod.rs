@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::now_ms;
+use crate::metrics::measured::{Measured, observe};
 use crate::store::open::Opened;
 pub use checkpoint::{Checkpointed, log_key};
 use group::{Group, Item, Own, Place, Task};
@@ -121,6 +122,7 @@ pub struct Writer {
     frames: mpsc::Sender<Vec<u8>>,
     publisher: watch::Sender<Arc<Published>>,
     pace: Arc<Pace>,
+    measured: Measured,
 }
 
 /// Sets up the writer over an opened store; `is_catching_up` keeps it from signing until it has learnt from a peer what
@@ -139,12 +141,18 @@ pub async fn writer(
     let (frames, frames_out) = mpsc::channel(FRAMES_MAX);
     let (publisher, published) = watch::channel(Arc::new(state.publish(0, None)));
     let outbox = state.seat.outbox.clone();
-    let pace: Arc<Pace> = Arc::default();
-    let writer = Writer { identity, state, parking: Parking::default(), jobs, frames, publisher, pace: pace.clone() };
+    let (pace, measured): (Arc<Pace>, Measured) = Default::default();
+    let writer =
+        Writer { identity, state, parking: Parking::default(), jobs, frames, publisher, pace: pace.clone(), measured };
     Ok((writer, WriterHandle { jobs: jobs_in, published, outbox, pace }, frames_out))
 }
 
 impl Writer {
+    /// Adds its figures up there.
+    pub fn measured_by(self, measured: Measured) -> Self {
+        Self { measured, ..self }
+    }
+
     /// Works until `stop` fires and the queue is empty, then closes the connection.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut jobs = Vec::new();
@@ -344,6 +352,8 @@ impl Writer {
         match stored {
             Ok(done) => {
                 self.pace.stored(items.len(), started.elapsed());
+                observe(&self.measured.apply, started.elapsed());
+                self.measured.commits.inc_by(done.winning.len() as u64);
                 let answers = self.leave_staging(&items);
                 if done.membership_changed {
                     self.look_at_term().await;

@@ -24,6 +24,7 @@ pub mod text;
 pub mod sse;
 
 mod audit;
+mod completions;
 mod delete;
 mod export;
 mod get;
@@ -32,6 +33,7 @@ mod init;
 mod invite;
 mod join;
 mod list;
+mod man;
 mod peers;
 mod policy;
 mod proof;
@@ -95,6 +97,10 @@ enum Command {
     Seat(seat::Args),
     /// Writes of the seat that a takeover cut off here.
     Quarantine(seat::QuarantineArgs),
+    /// Prints what a shell needs to complete this program's words.
+    Completions(completions::Args),
+    /// Writes a manual page for each command.
+    Man(man::Args),
     /// Lattices of several processes on this machine.
     #[command(subcommand)]
     Testnet(testnet::cli::Args),
@@ -129,6 +135,8 @@ async fn do_command(command: Command) -> Result<ExitCode, Failure> {
         Command::Audit(args) => return audit::run(args).await,
         Command::Seat(args) => return seat::run(args).await,
         Command::Quarantine(args) => return seat::run_quarantine(args).await,
+        Command::Completions(args) => completions::run(&args)?,
+        Command::Man(args) => man::run(&args)?,
         Command::Testnet(args) => {
             return testnet::cli::run(args).await.map_err(|error| Failure::No(format!("{error:#}")));
         }

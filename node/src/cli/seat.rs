@@ -146,13 +146,13 @@ enum QuarantineOrder {
 }
 
 /// The admin socket of a node's directory.
-struct Admin {
+pub(super) struct Admin {
     http: reqwest::Client,
     path: PathBuf,
 }
 
 impl Admin {
-    fn of(directory: &Directory) -> Result<Self, Failure> {
+    pub(super) fn of(directory: &Directory) -> Result<Self, Failure> {
         let path = directory.path()?.join(SOCKET);
         if !path.exists() {
             let why = format!("{} is not there: is the node running, and is this its directory?", path.display());
@@ -185,7 +185,7 @@ impl Admin {
         serde_json::from_slice(&bytes).map_err(|error| Failure::CouldNotTell(format!("the node's answer: {error}")))
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.ask(Method::GET, path, None).await
     }
 

@@ -1,12 +1,19 @@
 //! `lattice status`: what a node says of itself, as a short block.
 
+mod warning;
+
 use std::io::Write;
 
-use super::client::Client;
+use warning::Warning;
+
+use super::client::{Client, ClientError};
 use super::exit::Failure;
+use super::seat::Admin;
 use super::target::Target;
 use super::text::{as_json, counted, grouped, named_lattice, short, short_peer, span, table, visible};
+use crate::api::facts::Wellbeing;
 use crate::clock::now_ms;
+use crate::seat::status::SeatStatus;
 use crate::view::{EquivocationView, HttpPeer, PeerCounts, ReconcileView, Status};
 
 #[derive(Debug, clap::Args)]
@@ -16,13 +23,42 @@ pub(super) struct Args {
     /// Prints the API's JSON
     #[arg(long)]
     json: bool,
+    /// Says only whether the node serves right answers now, or mirrors the seat's holder: 0 yes, 1 no
+    #[arg(long, conflicts_with = "json")]
+    ready: bool,
 }
 
+/// Silence of the holder after which its mirror is not well: a takeover, which has ended by then.
+const HOLDER_SILENT_MS: u64 = 30_000;
+
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    if args.ready {
+        return Ok(writeln!(std::io::stdout(), "{}", ready(&args.target).await?)?);
+    }
     let client = Client::of(&args.target)?;
     let status: Status = client.ask(client.get("/api/v1/status")).await?;
     let text = if args.json { format!("{}\n", as_json(&status)) } else { block(&status) };
     Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+/// Why the node is well; a failure says why not.
+async fn ready(target: &Target) -> Result<String, Failure> {
+    let client = Client::of(target)?;
+    let silent = match client.ask::<Wellbeing>(client.get("/ready")).await {
+        Ok(Wellbeing { status }) => return Ok(status),
+        Err(ClientError::Refused { detail, .. }) => return Err(Failure::No(detail)),
+        Err(silent) => silent,
+    };
+    // A mirror of the seat serves no API; its admin socket tells how it gets on.
+    let Some(directory) = target.directory() else { return Err(silent.into()) };
+    let seat = Admin::of(directory)?.get::<SeatStatus>("/seat").await?;
+    match (seat.role.as_str(), seat.lag.first()) {
+        ("shadow" | "spare", Some(lag)) if !lag.is_seeding && lag.silent_ms < HOLDER_SILENT_MS => {
+            Ok(format!("{}, {} records behind the holder", seat.role, lag.records))
+        }
+        ("shadow" | "spare", _) => Err(Failure::No(format!("{} does not follow the holder yet", seat.role))),
+        _ => Err(silent.into()),
+    }
 }
 
 type Line = (&'static str, String);
@@ -64,13 +100,19 @@ fn log(status: &Status) -> String {
     let by = counted(checkpoint.cosignatures, "other node", "other nodes");
     // The name of a log opened anew has a third part.
     let anew = if checkpoint.origin.matches('/').count() > 1 {
-        "; opened anew, since this node's database was older than what it had signed: auditors need the new policy beside \
-         the old one"
+        format!(
+            "; {}, since this node's database was older than what it had signed: auditors need the new policy beside the \
+             old one",
+            Warning::OpenedAnew.words()
+        )
     } else {
-        ""
+        String::new()
     };
     match &checkpoint.withheld {
-        Some(why) => visible(&format!("{records}, checkpoint of {}; {why}", grouped(checkpoint.size))),
+        Some(why) => {
+            let (size, withheld) = (grouped(checkpoint.size), Warning::Withheld.words());
+            visible(&format!("{records}, checkpoint of {size}; {withheld}: {why}"))
+        }
         None if checkpoint.size == 0 => format!("{records}, not signed yet{anew}"),
         None => format!("{records}, checkpoint of {} cosigned by {by}{anew}", grouped(checkpoint.size)),
     }
@@ -100,7 +142,7 @@ fn seat(status: &Status) -> String {
         None => parts.push("no shadow".to_owned()),
     }
     parts.push(format!("here {}", seat.role));
-    parts.extend(seat.takeover.clone());
+    parts.extend(seat.takeover.clone().filter(|_| seat.is_takeover_possible == Some(true)));
     visible(&parts.join(", "))
 }
 
@@ -121,7 +163,7 @@ fn http_peer(peer: &HttpPeer) -> String {
         parts.push(format!("{kind}, {} in a row", peer.divergence_count));
     }
     if peer.breaker != "closed" {
-        parts.push(format!("breaker {}", peer.breaker));
+        parts.push(format!("{} {}", Warning::Breaker.words(), peer.breaker));
     }
     parts.extend(peer.error.clone());
     visible(&parts.join(", "))
@@ -130,7 +172,7 @@ fn http_peer(peer: &HttpPeer) -> String {
 fn readiness(status: &Status) -> String {
     match &status.not_ready_reason {
         None if status.ready => "ready".to_owned(),
-        reason => format!("not ready: {}", visible(reason.as_deref().unwrap_or("no reason given"))),
+        reason => format!("{}: {}", Warning::NotReady.words(), visible(reason.as_deref().unwrap_or("no reason given"))),
     }
 }
 
@@ -151,22 +193,27 @@ fn reconcile(last: &ReconcileView) -> String {
 fn troubles(status: &Status) -> Vec<Line> {
     let mut lines = Vec::new();
     if let Some(refusal) = &status.write_refusal {
-        lines.push(("writes", format!("refused: {}", visible(refusal))));
+        lines.push((Warning::Writes.words(), format!("refused: {}", visible(refusal))));
     }
     if status.waiting > 0 {
         let count = counted(status.waiting, "commit", "commits");
-        lines.push(("waiting", format!("{count}, for an author or a time to come")));
+        lines.push((Warning::Waiting.words(), format!("{count}, for an author or a time to come")));
     }
     if status.divergences > 0 {
         let count = counted(status.divergences, "time", "times");
         let text = format!("{count} a peer's root differed at equal frontiers, or an entry here was damaged");
-        lines.push(("DIVERGENCE", text));
+        lines.push((Warning::Divergence.words(), text));
     }
-    lines.extend(status.equivocations.iter().map(|evidence| ("EQUIVOCATION", equivocation(evidence))));
-    let forked =
-        |log: &String| ("FORK", visible(&format!("log {log} has two histories; the evidence is at /api/v1/forks")));
+    if let (Some(why), Some(false)) = (&status.seat.takeover, status.seat.is_takeover_possible) {
+        lines.push((Warning::Takeover.words(), visible(why)));
+    }
+    lines.extend(status.equivocations.iter().map(|evidence| (Warning::Equivocation.words(), equivocation(evidence))));
+    let forked = |log: &String| {
+        (Warning::Fork.words(), visible(&format!("log {log} has two histories; the evidence is at /api/v1/forks")))
+    };
     lines.extend(status.forks.iter().map(forked));
-    let refused = |(reason, count): (&String, &u64)| ("refused", visible(&format!("{count} × {reason}")));
+    let refused =
+        |(reason, count): (&String, &u64)| (Warning::Refused.words(), visible(&format!("{count} × {reason}")));
     lines.extend(status.refusals.iter().map(refused));
     lines
 }
@@ -245,13 +292,16 @@ mod tests {
             ..healthy()
         };
         let text = block(&sick);
+        for warning in [Warning::NotReady, Warning::Divergence, Warning::Equivocation, Warning::Fork] {
+            assert!(text.contains(warning.words()), "{warning:?}: {text}");
+        }
         for part in [
             "not ready: syncing\\u{1b}",
             "refused: disk full",
             "signed two commits 9",
             "2 times a peer's root",
             "log aa/bb has two",
-            "of 55; not yet",
+            "of 55; withheld: not yet",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

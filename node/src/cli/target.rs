@@ -73,6 +73,11 @@ impl Target {
         }
     }
 
+    /// The directory of the node, if it is not meant by a URL.
+    pub fn directory(&self) -> Option<&Directory> {
+        self.url.is_none().then_some(&self.directory)
+    }
+
     /// What to do if the node does not answer, in words.
     pub fn advice(&self) -> String {
         match (&self.url, self.directory.path()) {

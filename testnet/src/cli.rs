@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::compose;
 use crate::guard::{self, GuardArgs};
 use crate::scenario::{self, Scenario};
 use crate::simulation::command;
@@ -17,6 +18,8 @@ pub enum Args {
     Run(Scenario),
     /// Runs many nodes in this process with virtual time and faults drawn from a seed; the same seed is the same run.
     Simulate(command::Options),
+    /// Prints a compose file for a lattice in containers.
+    Compose(compose::Options),
     /// Runs a node that ends when its starter does; used by the testnet itself.
     #[command(hide = true)]
     Guard(GuardArgs),
@@ -32,6 +35,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Args::Run(scenario) => scenario::run(&scenario).await,
         // It waits for nothing and has all cores busy, so nothing else wants this thread.
         Args::Simulate(options) => Ok(command::simulate(&options)),
+        Args::Compose(options) => {
+            compose::run(&options)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Args::Guard(args) => match guard::run(&args)? {},
     }
 }
@@ -58,6 +65,7 @@ mod tests {
             "x simulate --seeds 1..201",
             "x simulate --seeds 1..3 --trace",
             "x simulate --trace",
+            "x compose --nodes 9",
             "x guard --parent 7 -- run --dir D",
         ] {
             Cli::try_parse_from(line.split(' ')).expect(line);

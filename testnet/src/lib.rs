@@ -14,7 +14,7 @@
 //! 4. [`dataset`], [`model`]: real data to write, and what the nodes must hold afterwards.
 //! 5. [`scenario`]: the unattended runs, one file each. [`up`], [`table`]: a lattice to look at.
 //! 6. [`simulation`]: many nodes in one thread, with virtual time and every fault that a seed can think of.
-//! 7. [`interrupt`], [`cli`]: how all of it is stopped, and the arguments of `lattice testnet`.
+//! 7. [`compose`]: a lattice in containers. [`interrupt`], [`cli`]: how all of it is stopped, and what `lattice testnet` takes.
 
 pub mod client;
 pub mod cluster;
@@ -33,6 +33,7 @@ pub mod scenario;
 pub mod simulation;
 
 pub mod cli;
+pub mod compose;
 pub mod interrupt;
 pub mod table;
 pub mod up;

@@ -2,8 +2,8 @@
 //!
 //! # Reading order
 //!
-//! 1. [`measured`]: what is added up where it happens. [`facts`]: what is read from the status at each scrape.
-//! 2. [`agreement`], [`takeover`]: how long nodes differ and how long a seat is vacant, told from looks at a node, pure.
+//! 1. [`measured`]: what is added up where it happens. `facts`: what is read from the status at each scrape.
+//! 2. `agreement`, `takeover`: how long nodes differ and how long a seat is vacant, told from looks at a node, pure.
 //!    [`watching`]: the task that looks.
 //!
 //! Names end in their unit, counters in `_total`, and each has a line of help; a test holds a real scrape against the

@@ -7,3 +7,5 @@ mod scrapes;
 mod named;
 
 mod scraped;
+
+mod takeover;

@@ -12,18 +12,14 @@ use lattice::ticket::Ticket;
 
 use crate::api::auth::ApiToken;
 
-/// Says that a database was begun here: one that is missing later was lost.
-const BEGUN: &str = "begun";
+mod continuity;
+
+use continuity::BEGUN;
+pub use continuity::Start;
+pub(crate) use continuity::{ABSTAINING, CATCHING_UP, DOUBTFUL, RENAMING};
 
 /// What shows that a node was made in a directory, beside its key.
 const TRACES: [&str; 3] = ["state.db", BEGUN, "genesis.cbor"];
-
-/// Says that this node lost its database and has not learnt from a peer what it signed before.
-pub(crate) const CATCHING_UP: &str = "catching-up";
-
-/// Says that this node lost its database, and with it what it voted for: it votes and grants nothing until a term begins
-/// that others settled without it.
-pub(crate) const ABSTAINING: &str = "abstaining";
 
 /// The file that an operator writes to let auditors read the whole state.
 const READ_TOKEN: &str = "read.token";
@@ -301,22 +297,6 @@ impl Home {
         }
         let text = self.read_secret("ticket")?;
         text.parse().map(Some).map_err(|error| self.damaged("ticket", error))
-    }
-
-    /// Notes that the database is about to be used; gives whether it was lost since it was first begun, and nothing of
-    /// its own chain has been learnt from a peer since.
-    ///
-    /// # Errors
-    ///
-    /// [`HomeError::Io`].
-    pub fn note_start(&self, is_new_database: bool) -> Result<bool, HomeError> {
-        if is_new_database && self.path(BEGUN).exists() {
-            self.write(ABSTAINING, 0o644, b"the database was lost, and this node's votes with it\n")?;
-            self.write(CATCHING_UP, 0o644, b"the database was lost; see `lattice status`\n")?;
-        } else if !self.path(BEGUN).exists() {
-            self.write(BEGUN, 0o644, b"a database was begun here\n")?;
-        }
-        Ok(self.path(CATCHING_UP).exists())
     }
 
     /// Removes a file that has done its work; one that is not there is fine.

@@ -3,6 +3,8 @@
 //! It owns no state. Writes go to the writer task, reads to the read pool, facts come from what writer and swarm
 //! last published.
 
+mod settling;
+
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -17,6 +19,7 @@ use lattice::ticket::Ticket;
 use libp2p::PeerId;
 use node_core::confirmed::Confirmations;
 use node_core::peers::Awaited;
+use node_core::resume::Doubt;
 use sha2::{Digest, Sha256};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -111,6 +114,7 @@ impl Service {
     ///
     /// [`WriteError`]; nothing of the write is in the state then.
     pub async fn write(&self, ops: Vec<Op>, idempotency: Option<IdempotencyKey>) -> Result<Written, WriteError> {
+        self.settled_start().await;
         let (reply, answer) = oneshot::channel();
         self.inner.writer.send(Job::Write { ops, idempotency, reply: Reply(reply) }).await;
         answer.await.unwrap_or(Err(WriteError::Stopping))
@@ -283,6 +287,9 @@ impl Service {
         if published.is_catching_up {
             return Err(WriteError::CatchingUp.to_string());
         }
+        if let Some(doubt @ (Doubt::Copied | Doubt::Restored)) = published.doubt {
+            return Err(WriteError::Unsure(doubt).to_string());
+        }
         let (counts, last) = (self.counts(), self.inner.counters.last_reconcile());
         if counts.lattice > 0 && counts.in_sync == 0 {
             return Err("not in sync with any peer yet; see `lattice peers`".to_owned());
@@ -400,6 +407,10 @@ impl Service {
                     next_dial_ms: awaited.and_then(|awaited| awaited.next_dial_ms).map(|at| at.saturating_sub(now)),
                     heard_age_ms: peer.heard_age_ms(now),
                     strikes: u64::from(peer.strikes(now)),
+                    clock_ahead_ms: head.map(|(head, at)| {
+                        let arrived_ms = now_ms().saturating_sub(now.saturating_sub(*at));
+                        i64::try_from(i128::from(head.time_ms) - i128::from(arrived_ms)).unwrap_or(i64::MAX)
+                    }),
                 }
             })
             .collect()

@@ -11,7 +11,7 @@
 //! 3. [`apply`]: a batch of admitted commits against the state: which operations win, what to write.
 //! 4. [`logs`]: whose logs are followed, with which keys. [`confirmed`]: the root that a quorum states.
 //! 5. [`peers`]: who is connected, five counts, whom to dial and to close. [`schedule`]: when to reconcile with whom.
-//! 6. [`seat`]: who holds the seat, who may vote for what, who takes over and when.
+//! 6. [`resume`]: when a node that has started signs again. [`seat`]: who holds the seat, who may vote for what, who takes over and when.
 
 pub mod admission;
 pub mod apply;
@@ -21,5 +21,6 @@ pub mod frames;
 pub mod logs;
 pub mod parking;
 pub mod peers;
+pub mod resume;
 pub mod schedule;
 pub mod seat;

@@ -135,7 +135,9 @@ impl From<WriteError> for Problem {
             WriteError::NotAdmitted(refused) => Kind::from(refused),
             WriteError::Store(failed) => Kind::from(failed),
             WriteError::Empty => Kind::Unprocessable,
-            WriteError::NotYetMember | WriteError::CatchingUp | WriteError::Mirroring => Kind::NotReady,
+            WriteError::NotYetMember | WriteError::CatchingUp | WriteError::Unsure(_) | WriteError::Mirroring => {
+                Kind::NotReady
+            }
             WriteError::Clock(_) => Kind::Clock,
             WriteError::KeyReused => Kind::IdempotencyKeyReused,
             WriteError::NoInvitation | WriteError::NotAdmin => Kind::Forbidden,

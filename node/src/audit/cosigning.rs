@@ -40,7 +40,7 @@ const ATTEMPTS: usize = 2;
 
 /// How a member's node is asked.
 #[derive(Debug, Clone)]
-enum Way {
+pub(crate) enum Way {
     /// Over a connection.
     P2p(PeerId),
     /// At a URL.
@@ -106,7 +106,7 @@ impl Audit {
     }
 
     /// Members whose nodes are connected, or answer the heartbeat.
-    fn peers(&self) -> Vec<(Way, Member)> {
+    pub(crate) fn peers(&self) -> Vec<(Way, Member)> {
         let inner = &self.service.inner;
         let (book, published, board) = (inner.net.view().book, self.writer().published(), inner.board.borrow().clone());
         let own = inner.identity.keys.author.id();

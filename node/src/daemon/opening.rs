@@ -8,11 +8,13 @@ use indicatif::ProgressBar;
 use lattice::membership::Membership;
 use libp2p::Multiaddr;
 use node_core::peers::PeerBook;
+use node_core::resume::Doubt;
 
-use crate::home::Home;
+use crate::home::{Home, Start};
 use crate::join::inviters;
 use crate::net::address::split;
 use crate::net::swarm::{keypair, name};
+use crate::service::WriteError;
 use crate::settings::{self, Settings};
 use crate::store::open::{Opened, open};
 use crate::store::rebuild::Progress;
@@ -50,6 +52,20 @@ pub(super) async fn open_store(home: &Home, identity: &Identity, settings: &Sett
 
 fn rebuild_bar() -> ProgressBar {
     if std::io::stderr().is_terminal() { terminal::entries_bar("rebuilding") } else { ProgressBar::hidden() }
+}
+
+/// Number of the last commit of this node that its database tells of.
+pub(super) fn own_seq(opened: &Opened, identity: &Identity) -> u64 {
+    opened.frontier.chain(&identity.keys.author.id(), 0).highest()
+}
+
+/// Says at once what keeps this node from writing: nobody else may be there to say it.
+pub(super) fn warn_of_doubt(start: Start) {
+    match start.doubt {
+        _ if start.is_catching_up => tracing::warn!("{}", WriteError::CatchingUp),
+        Some(doubt @ (Doubt::Copied | Doubt::Restored)) => tracing::warn!("{}", WriteError::Unsure(doubt)),
+        Some(Doubt::Usual) | None => {}
+    }
 }
 
 /// The book with everybody worth dialling: configured peers, inviters, and members met before.

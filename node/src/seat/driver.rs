@@ -289,7 +289,8 @@ impl Driver {
             self.look_at_certificate();
         }
         let term = self.certified.as_ref().map_or(0, |body| body.term);
-        self.abstention.look(&published.origin, published.is_catching_up, term);
+        let is_catching_up = published.is_catching_up || published.doubt.is_some();
+        self.abstention.look(&published.origin, is_catching_up, term);
         let (role, term) = self.controller.role();
         if role == Role::Holder
             && let Some(position) = self.position(term)
@@ -312,6 +313,11 @@ impl Driver {
     /// Whether this node votes and grants no leases now, because it may have forgotten what it voted for.
     pub(super) fn abstains(&self) -> bool {
         self.abstention.holds() || !self.seat.writer.published().may_sign
+    }
+
+    /// Whether this node's database is known to be older than what it signed in the terms so far.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.abstention.holds()
     }
 
     /// Tells the controller when no write is under way any more.

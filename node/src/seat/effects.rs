@@ -105,6 +105,10 @@ impl Driver {
     }
 
     fn ask_renewal(&mut self, voters: Vec<AuthorId>, body: &NamedBody, ticket: Ticket, asked: BootMs) {
+        if self.has_forgotten() {
+            // Of this term it may have signed more than it knows: another holds the next one.
+            return;
+        }
         let carrier = self.seat.carrier();
         for voter in voters {
             let term = body.term;

@@ -59,7 +59,8 @@ impl SeatWriteError {
                 | WriteError::Mirroring
                 | WriteError::Stopping
                 | WriteError::NotYetMember
-                | WriteError::CatchingUp => write_code::NOT_NOW,
+                | WriteError::CatchingUp
+                | WriteError::Unsure(_) => write_code::NOT_NOW,
                 WriteError::ConditionFailed { .. } => write_code::CONDITION,
                 WriteError::KeyReused => write_code::KEY_REUSED,
                 WriteError::Deposed => write_code::DEPOSED,

@@ -5,6 +5,7 @@
 
 pub mod crossing;
 pub(crate) mod progress;
+pub mod resuming;
 pub mod road;
 pub mod serve;
 pub mod session;

@@ -98,11 +98,6 @@ impl Sync {
                 Some(request) = requests.recv() => request,
                 () = stop.cancelled() => break,
             };
-            if *self.hidden.borrow() && request.protocol == Protocol::Reconcile {
-                // A mirror takes from its holder alone.
-                self.respond(request, Response::Busy.encode()).await;
-                continue;
-            }
             let is_known = self.is_known(&request);
             match self.turns.place_for(&request, is_known) {
                 Ok(place) => {
@@ -140,6 +135,10 @@ impl Sync {
             // These have a queue of their own.
             Protocol::Seat => Vec::new(),
             Protocol::Reconcile => match Question::decode(&request.bytes) {
+                // A mirror takes from its holder alone; what it has of a chain it says to everybody.
+                Ok(question) if *self.hidden.borrow() && !matches!(question, Question::Frontier { .. }) => {
+                    Response::Busy.encode()
+                }
                 Ok(question) if self.must_wait(request.peer, &question) => Response::Busy.encode(),
                 Ok(question) => self.in_turn(question).await.encode(),
                 Err(error) => {

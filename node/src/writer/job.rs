@@ -14,6 +14,7 @@ use lattice::log::witness::AddCheckpoint;
 use lattice::membership::NotAdmitted;
 use lattice::op::{BadOp, Key, Op};
 use lattice::record::Event;
+use node_core::resume::Doubt;
 use tokio::sync::oneshot;
 
 use super::Reply;
@@ -70,6 +71,13 @@ pub enum Job {
     },
     /// A session ended with a state and a frontier equal to the peer's.
     CaughtUp,
+    /// A peer said how far it has this node's own chain.
+    Learnt {
+        /// The chain; nothing of it is believed without a signature.
+        chain: Box<Chain>,
+    },
+    /// Enough others have said so: go on with the chain from there.
+    Sure,
     /// Write a record of something that did not change the state.
     Note {
         /// What happened.
@@ -191,6 +199,18 @@ pub(super) enum Invitation {
     Refused(WriteError),
 }
 
+/// Why nothing is signed yet.
+fn unsure(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Usual => "this node has just started and asks the others what it signed last; come again in a moment",
+        Doubt::Copied | Doubt::Restored => {
+            "this node's directory was copied or restored, so it may have signed more than it knows of: it writes again by \
+             itself once half of the other members have said what they hold of it. If no other node is left, stop this one, \
+             remove the files `doubtful` and `catching-up` from the data directory, and start it again"
+        }
+    }
+}
+
 /// Why a write did not happen. Nothing of it is in the state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
@@ -211,11 +231,14 @@ pub enum WriteError {
     NotYetMember,
     /// This node lost its database; its chain goes on elsewhere.
     #[error(
-        "this node lost its database and must learn from a peer what it signed before, or it would sign two commits for \
-         one place; that happens by itself once a peer answers. If no other node is left, remove the file `catching-up` \
-         from the data directory and restart"
+        "this node lost its database, or has an older one, and must learn from others what it signed before, or it would \
+         sign two commits for one place; that happens by itself once they answer. If no other node is left, stop this one, \
+         remove the files `catching-up` and `doubtful` from the data directory, and start it again"
     )]
     CatchingUp,
+    /// Nobody has said yet what this node signed last.
+    #[error("{}", unsure(*_0))]
+    Unsure(Doubt),
     /// Our clock is behind what we have seen.
     #[error(transparent)]
     Clock(#[from] ClockBehind),
@@ -272,6 +295,7 @@ impl WriteError {
             Self::ConditionFailed { .. } => Fault::Sender,
             Self::NotYetMember
             | Self::CatchingUp
+            | Self::Unsure(_)
             | Self::Clock(_)
             | Self::NotHolder
             | Self::ConditionOpen

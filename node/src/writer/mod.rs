@@ -12,6 +12,7 @@ mod group;
 pub mod job;
 pub mod pace;
 mod repair;
+mod resuming;
 pub mod seat;
 mod state;
 mod transaction;
@@ -32,6 +33,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::now_ms;
+use crate::home::Start;
 use crate::metrics::measured::{Measured, observe};
 use crate::store::open::Opened;
 pub use checkpoint::{Checkpointed, log_key};
@@ -125,7 +127,7 @@ pub struct Writer {
     measured: Measured,
 }
 
-/// Sets up the writer over an opened store; `is_catching_up` keeps it from signing until it has learnt from a peer what
+/// Sets up the writer over an opened store; `start` keeps it from signing until it has learnt from others what
 /// it signed before. The receiver yields encoded gossip frames of durable commits.
 ///
 /// # Errors
@@ -134,9 +136,9 @@ pub struct Writer {
 pub async fn writer(
     identity: Arc<Identity>,
     opened: Opened,
-    is_catching_up: bool,
+    start: Start,
 ) -> Result<(Writer, WriterHandle, mpsc::Receiver<Vec<u8>>), crate::store::StoreError> {
-    let state = State::resume(&identity, opened, is_catching_up, now_ms()).await?;
+    let state = State::resume(&identity, opened, start, now_ms()).await?;
     let (jobs_in, jobs) = mpsc::channel(JOBS_MAX);
     let (frames, frames_out) = mpsc::channel(FRAMES_MAX);
     let (publisher, published) = watch::channel(Arc::new(state.publish(0, None)));
@@ -212,6 +214,11 @@ impl Writer {
                 self.state.caught_up();
                 self.publish_after(Ok(false));
             }
+            Job::Learnt { chain } => self.state.learn(&self.identity, &chain),
+            Job::Sure => {
+                self.state.be_sure();
+                self.publish_after(Ok(false));
+            }
             Job::Note { event } => {
                 self.finish(group).await;
                 let noted = self.state.note(now_ms(), event).await;
@@ -238,7 +245,13 @@ impl Writer {
             }
             Job::RenameLog { held } => {
                 self.finish(group).await;
-                let renamed = self.state.rename_log(&self.identity, &held, now_ms()).await;
+                let head = held.checkpoint();
+                let renamed = if head.origin() == self.state.origin.as_str() {
+                    self.state.rename_log(&self.identity, head.size(), *head.root(), now_ms()).await
+                } else {
+                    // It has another name already.
+                    Ok(false)
+                };
                 self.publish_after(renamed);
             }
             Job::Witness { request, reply } => {

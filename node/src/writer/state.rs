@@ -7,7 +7,7 @@ use lattice::clock::Clock;
 use lattice::commit::{Draft, VerifiedCommit};
 use lattice::equivocation::Equivocation;
 use lattice::frontier::{Chain, Frontier};
-use lattice::ids::{AuthorId, CommitId, KeyHash, LatticeId, StateRoot};
+use lattice::ids::{AuthorId, CommitId, KeyHash, StateRoot};
 use lattice::log::checkpoint::origin;
 use lattice::log::edge::Edge;
 use lattice::log::note::KeyName;
@@ -17,6 +17,7 @@ use lattice::record::{Event, Record};
 use lattice::seat::SEAT_PREFIX;
 use lattice::tree::StateTree;
 use node_core::apply::{EntryRow, NextRows, Tree, contested, plan};
+use node_core::resume::Doubt;
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
@@ -29,6 +30,7 @@ use super::job::{WriteError, Written};
 use super::seat::{Copying, Part, Seat, SeatPublished};
 use super::transaction::{Batch, Next};
 use super::witness::{Forks, WitnessedLogs};
+use crate::home::Start;
 use crate::store::open::Opened;
 use crate::store::{OWN_LOG, StoreError, log, write};
 
@@ -73,6 +75,9 @@ pub struct Published {
     pub damaged: u64,
     /// Whether this node lost its database and does not sign until it knows from a peer what it signed.
     pub is_catching_up: bool,
+    /// What speaks for an older copy of the database, until others have said what they hold of this node's chain: nothing
+    /// is signed before.
+    pub doubt: Option<Doubt>,
     /// Why the last transaction failed, until one succeeds.
     pub trouble: Option<StoreError>,
 }
@@ -112,7 +117,11 @@ pub(super) struct State {
     /// Whether the last transaction may or may not be on disk.
     is_uncertain: bool,
     /// Whether this node lost its database and must not sign before it knows what it signed.
-    is_catching_up: bool,
+    pub(super) is_catching_up: bool,
+    /// What speaks for an older copy, until that is settled.
+    pub(super) doubt: Option<Doubt>,
+    /// Where others have the end of the own chain, if that is beyond what is stored here.
+    pub(super) floor: Option<(u64, CommitId)>,
 }
 
 /// Why a transaction did not happen.
@@ -145,7 +154,7 @@ impl State {
     pub(super) async fn resume(
         identity: &Identity,
         opened: Opened,
-        is_catching_up: bool,
+        start: Start,
         now_ms: u64,
     ) -> Result<Self, StoreError> {
         let rebuilt = opened.rebuilt;
@@ -173,13 +182,15 @@ impl State {
             seat: Seat::default(),
             dropped: BTreeSet::new(),
             is_uncertain: false,
-            is_catching_up,
+            is_catching_up: start.is_catching_up,
+            doubt: start.doubt,
+            floor: None,
         };
         state.equivocations = Arc::new(state.stored_evidence().await?);
         if state.edge.size() == 0 {
             let author = identity.keys.author.id();
             // A log is never begun twice under one name.
-            let opening = if is_catching_up { now_ms } else { 1 };
+            let opening = if start.is_catching_up { now_ms } else { 1 };
             state.origin = origin(&identity.lattice, &author, opening);
             let key = identity.keys.log_key();
             write::name_log(&mut state.connection, OWN_LOG, state.origin.as_str(), key.as_bytes()).await?;
@@ -189,6 +200,10 @@ impl State {
         } else {
             state.origin = write::log_name(&mut state.connection).await?;
             state.take_up_checkpoint(identity).await?;
+            if start.renames_log {
+                let (size, root) = (state.edge.size(), state.edge.root());
+                state.rename_log(identity, size, root, now_ms).await?;
+            }
         }
         state.take_up_witnessed().await?;
         state.take_up_seat(identity).await?;
@@ -215,6 +230,7 @@ impl State {
             equivocations: self.equivocations.clone(),
             damaged: self.damaged,
             is_catching_up: self.is_catching_up,
+            doubt: self.doubt,
             trouble,
         }
     }
@@ -230,9 +246,7 @@ impl State {
         if ops.is_empty() {
             return Err(WriteError::Empty);
         }
-        if self.is_catching_up {
-            return Err(WriteError::CatchingUp);
-        }
+        self.expect_sure()?;
         // Its state is the holder's, record by record; only the certificate that ends its mirroring is its own.
         let is_certificate = ops.iter().all(|op| op.key().as_str().starts_with(SEAT_PREFIX));
         if matches!(self.seat.part, Part::Mirror(_)) && !is_certificate {
@@ -241,7 +255,8 @@ impl State {
         let author = identity.keys.author.id();
         let stored = end_of(&self.frontier.chain(&author, 0));
         let queued = group.last_of(&author).map(|last| (last.header().seq, last.id()));
-        let (seq, prev) = queued.map_or(stored, |queued| if queued.0 > stored.0 { queued } else { stored });
+        let ends = [Some(stored), queued, self.floor].into_iter().flatten();
+        let (seq, prev) = ends.max_by_key(|(seq, _)| *seq).unwrap_or(stored);
         let time = self.clock.tick(now_ms, identity.genesis.limits.max_drift_ms)?;
         let draft = Draft { lattice: identity.lattice, term: 0, seq: seq + 1, prev, time };
         let commit = draft.sign(&identity.keys.author, ops);
@@ -366,60 +381,6 @@ impl State {
         Done { membership_changed, winning: BTreeSet::new(), evidence: next.evidence }
     }
 
-    /// Raises the frontier to a peer's, if the state is still the one that equals the peer's.
-    pub(super) async fn raise(
-        &mut self,
-        lattice: LatticeId,
-        root: &StateRoot,
-        chains: &[((AuthorId, u64), Chain)],
-    ) -> Result<(), StoreError> {
-        if self.tree.root() != *root {
-            return Ok(());
-        }
-        let mut frontier = self.frontier.clone();
-        let touched = tokio::task::block_in_place(|| self.join_chains(lattice, Arc::make_mut(&mut frontier), chains));
-        write::begin(&mut self.connection).await?;
-        let mut written = Ok(());
-        for (author, term) in touched {
-            let chain = frontier.chain(&author, term);
-            written = written.and(write::write_chain(&mut self.connection, &author, term, &chain).await);
-        }
-        // Whether or not a failed commit took place: what a peer's equal state covers, ours covers too.
-        if let Err(error) = written.and(write::commit(&mut self.connection).await) {
-            write::roll_back(&mut self.connection).await;
-            return Err(error);
-        }
-        self.frontier = frontier;
-        self.is_catching_up = false;
-        Ok(())
-    }
-
-    /// The state equals a peer's, and so does the frontier.
-    pub(super) fn caught_up(&mut self) {
-        self.is_catching_up = false;
-    }
-
-    /// Joins a peer's chains into `raised` as far as members of this lattice signed them; gives those that changed.
-    fn join_chains(
-        &self,
-        lattice: LatticeId,
-        raised: &mut Frontier,
-        chains: &[((AuthorId, u64), Chain)],
-    ) -> Vec<(AuthorId, u64)> {
-        let mut touched = Vec::new();
-        for ((author, term), chain) in chains {
-            let ours = raised.chain(author, *term);
-            let mut joined = ours.clone();
-            joined.raise_to(chain);
-            let is_known = self.membership.last_seq_in(author, *term).is_some();
-            if joined != ours && is_known && is_chain_of(chain, lattice, author, *term) {
-                *raised.chain_mut(author, *term) = joined;
-                touched.push((*author, *term));
-            }
-        }
-        touched
-    }
-
     /// Appends a record that leaves the state as it is.
     pub(super) async fn note(&mut self, now_ms: u64, event: Event) -> Result<(), StoreError> {
         let root = self.tree.root();
@@ -470,15 +431,6 @@ fn advance(frontier: &mut Arc<Frontier>, batch: &[&VerifiedCommit]) -> BTreeSet<
 
 pub(super) fn end_of(chain: &Chain) -> (u64, CommitId) {
     chain.beyond.last().map_or((chain.seq(), chain.tip_id()), |run| (run.last_seq(), run.last.id()))
-}
-
-/// Whether every header of a chain is of this lattice, author and term, and signed.
-fn is_chain_of(chain: &Chain, lattice: LatticeId, author: &AuthorId, term: u64) -> bool {
-    let mut ends = chain.tip.iter().chain(chain.beyond.iter().map(|run| &run.last));
-    ends.all(|end| {
-        let header = end.header();
-        (header.lattice, header.author, header.term) == (lattice, *author, term) && end.is_signed()
-    })
 }
 
 fn members_of(tree: &Tree, changes: &BTreeMap<KeyHash, Change>) -> StateTree<EntryRow> {

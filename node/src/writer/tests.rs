@@ -46,15 +46,15 @@ fn genesis() -> Genesis {
 }
 
 async fn start_with(dir: &Path, genesis: Genesis) -> Result<Local, OpenError> {
-    start_as(dir, genesis, false).await
+    start_as(dir, genesis, Start::default()).await
 }
 
-async fn start_as(dir: &Path, genesis: Genesis, is_catching_up: bool) -> Result<Local, OpenError> {
+async fn start_as(dir: &Path, genesis: Genesis, start: Start) -> Result<Local, OpenError> {
     let identity = Arc::new(Identity { lattice: genesis.id(), genesis, keys: keys(0) });
     let opened =
         open(&dir.join("state.db"), identity.lattice, identity.keys.log_key(), Synchronous::Normal, |_| {}).await?;
     let reader = Reader::new(opened.readers.clone());
-    let (task, handle, frames) = writer(identity.clone(), opened, is_catching_up).await?;
+    let (task, handle, frames) = writer(identity.clone(), opened, start).await?;
     let stop = CancellationToken::new();
     let task = tokio::spawn(task.run(stop.clone()));
     Ok(Local { identity, handle, reader, stop, task, _frames: frames })
@@ -363,7 +363,9 @@ async fn a_node_that_lost_its_database_signs_nothing_until_a_peer_told_it_what_i
     node.stop().await;
 
     // The same node with an empty database.
-    let node = start_as(kept.path(), genesis(), true).await.expect("a good directory");
+    let node = start_as(kept.path(), genesis(), Start { is_catching_up: true, ..Start::default() })
+        .await
+        .expect("a good directory");
     assert_eq!(node.write(vec![put("k", b"w")]).await, Err(WriteError::CatchingUp), "it would sign number 1 again");
     node.take(commits).await;
     let (reply, done) = oneshot::channel();

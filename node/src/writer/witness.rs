@@ -99,21 +99,18 @@ impl State {
         Ok(Some(evidence))
     }
 
-    /// Lets the own log go on under a new name, since others hold `held` of it, which this node does not; tells whether
-    /// it did, or has another name already.
+    /// Lets the own log go on under a new name, since more of it was signed than this node has, up to this size and root
+    /// at least; tells that it did.
     pub(super) async fn rename_log(
         &mut self,
         identity: &Identity,
-        held: &SignedCheckpoint,
+        size: u64,
+        root: [u8; 32],
         now_ms: u64,
     ) -> Result<bool, StoreError> {
         self.expect_certain()?;
-        let head = held.checkpoint();
-        if head.origin() != self.origin.as_str() {
-            return Ok(false);
-        }
         let new = origin(&identity.lattice, &identity.keys.author.id(), now_ms);
-        let event = Event::Renamed { origin: self.origin.to_string(), size: head.size(), root: *head.root() };
+        let event = Event::Renamed { origin: self.origin.to_string(), size, root };
         let (root, entries) = (self.tree.root(), self.tree.len());
         let record = Record { time_ms: now_ms, before: root, after: root, entries, event };
         let last_entry = EntryRow(self.next.entry.0 - 1);
@@ -131,10 +128,10 @@ impl State {
             }
         }
         tracing::error!(
-            old = %self.origin, %new, held_size = head.size(),
-            "other nodes hold a checkpoint of this node's log that it has lost: its database is an older copy. The log goes \
-             on under a new name that names the old one, so that it never contradicts what was signed; auditors need the new \
-             policy (`lattice policy show`)"
+            old = %self.origin, %new, size,
+            "this node signed more of its log than it has: its database is an older copy. The log goes on under a new name \
+             that names the old one, so that it never contradicts what was signed; auditors need the new policy (`lattice \
+             policy show`)"
         );
         (self.edge, self.origin, self.checkpointed) = (edge, new, None);
         self.may_sign = true;

@@ -267,6 +267,7 @@ impl State {
             return Err(WriteError::SeatBusy);
         }
         self.expect_certain()?;
+        self.expect_sure()?;
         let (found, is_staged) = self.seat_entry(first.key()).await?;
         let holds = match condition {
             Condition::Always => true,

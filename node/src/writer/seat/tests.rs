@@ -100,7 +100,7 @@ async fn start(dir: &Path, n: u8) -> Local {
     let opened = open(&path, identity.lattice, identity.keys.log_key(), Synchronous::Normal, |_| {});
     let opened = opened.await.expect("opens");
     let reader = crate::store::read::Reader::new(opened.readers.clone());
-    let (task, handle, frames) = writer(identity.clone(), opened, false).await.expect("starts");
+    let (task, handle, frames) = writer(identity.clone(), opened, crate::home::Start::default()).await.expect("starts");
     let stop = CancellationToken::new();
     let task = tokio::spawn(task.run(stop.clone()));
     Local { identity, handle, reader, stop, task, _frames: frames }

@@ -14,7 +14,7 @@ async fn alone(dir: &std::path::Path) -> (Identity, State) {
     let identity = Identity { lattice: genesis.id(), genesis, keys };
     let (path, log_key) = (dir.join("state.db"), identity.keys.log_key());
     let opened = open(&path, identity.lattice, log_key, Synchronous::Normal, |_| {}).await.expect("a good directory");
-    let state = State::resume(&identity, opened, false, 1).await.expect("a good database");
+    let state = State::resume(&identity, opened, crate::home::Start::default(), 1).await.expect("a good database");
     (identity, state)
 }
 

@@ -6,7 +6,7 @@
 //!
 //! 1. [`daemon`]: what runs, and in which order it ends. [`home`]: the directory it runs on.
 //! 2. [`intake`], [`ingest`]: from bytes to verified commits. [`writer`]: the one task that changes the state.
-//!    [`store`]: the state on disk. [`scrub`]: what looks after it.
+//!    [`store`]: the state on disk. [`scrub`]: what looks after it. [`backup`]: copies of it.
 //! 3. [`net`]: the libp2p road. [`sync`]: heads and reconcile sessions. [`join`]: a new node's first steps.
 //!    [`fallback`]: the HTTP road. [`journal`]: what happened on both. [`audit`]: what can be proven.
 //! 4. [`service`]: what clients may ask. [`api`], [`view`], [`metrics`], [`counters`]: how they are answered.
@@ -26,6 +26,8 @@ pub mod writer;
 pub mod store;
 
 pub mod scrub;
+
+pub mod backup;
 
 pub mod net;
 

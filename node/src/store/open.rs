@@ -209,3 +209,22 @@ async fn chains(writer: &mut SqliteConnection) -> Result<Vec<((AuthorId, u64), C
         })
         .collect()
 }
+
+/// What a node did, promised or was given under its key: of no use to another one, which begins a log of its own.
+const TABLES_OF_IDENTITY: [&str; 10] =
+    ["logs", "records", "tiles", "checkpoints", "witnessed", "staged", "deposed", "ballot", "invitations", "answers"];
+
+/// Leaves the state, and nothing of the node whose database this was.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub async fn shed_identity(path: &Path) -> Result<(), StoreError> {
+    let mut connection = SqliteConnection::connect_with(&write_options(path, Synchronous::Full)).await?;
+    for table in TABLES_OF_IDENTITY {
+        sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM {table}"))).execute(&mut connection).await?;
+    }
+    sqlx::query("VACUUM").execute(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
+}

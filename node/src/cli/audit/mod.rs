@@ -8,7 +8,7 @@
 //! 3. [`deep`]: every record and every entry of a node. [`database`]: every row of a stopped one.
 //! 4. [`notify`], [`gauges`]: whom it is told.
 
-mod database;
+pub(super) mod database;
 mod deep;
 mod fetch;
 mod finding;

@@ -23,7 +23,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use lattice::genesis::Genesis;
-use lattice::ids::{AuthorId, LatticeId, LogKey};
+use lattice::ids::{AuthorId, LatticeId, LogKey, StateRoot};
 use lattice::log::policy::Policy;
 use lattice::membership::Membership;
 use serde_json::json;
@@ -82,20 +82,48 @@ pub(super) async fn run(dir: &Path, policy: Option<&Policy>, json: bool) -> Resu
     if !file.exists() {
         return Err(usage(format!("{} does not exist: this node has not run yet, or lost it", file.display())));
     }
+    let (seen, flaws) = look_through(&file, genesis, (keys.author.id(), keys.log_key()), policy).await;
+    let text = if json { format!("{}\n", as_json(&object(&seen, &flaws))) } else { words(&seen, &flaws) };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::from(u8::from(!flaws.is_empty())))
+}
+
+/// What a database holds, and what is wrong with it in words.
+pub(in crate::cli) struct Checked {
+    /// Root of its entries, hashed again.
+    pub(in crate::cli) root: StateRoot,
+    /// Entries, tombstones included.
+    pub(in crate::cli) entries: u64,
+    /// Records of the node's own log.
+    pub(in crate::cli) records: u64,
+    /// Everything that does not hold.
+    pub(in crate::cli) flaws: Vec<String>,
+}
+
+/// Hashes again whatever a database file that nobody writes holds: of the node with these keys.
+pub(in crate::cli) async fn check(file: &Path, genesis: Genesis, node: (AuthorId, LogKey)) -> Checked {
+    let (seen, flaws) = look_through(file, genesis, node, None).await;
+    let flaws = flaws.found().iter().map(ToString::to_string).collect();
+    Checked { root: seen.stood.root, entries: seen.stood.entries, records: seen.records, flaws }
+}
+
+async fn look_through(
+    file: &Path,
+    genesis: Genesis,
+    (author, log_key): (AuthorId, LogKey),
+    policy: Option<&Policy>,
+) -> (Seen, Flaws) {
     let membership = Membership::of(&genesis, []);
-    let (author, log_key) = (keys.author.id(), keys.log_key());
     let mut subject = Subject { lattice: genesis.id(), genesis, author, log_key, membership };
     let mut flaws = Flaws::default();
-    let seen = match audit(&file, &mut subject, policy, &mut flaws).await {
+    let seen = match audit(file, &mut subject, policy, &mut flaws).await {
         Ok(seen) => seen,
         Err(broken) => {
             flaws.note(broken.table, "all", format!("it can't be read: {}", broken.why));
             Seen::default()
         }
     };
-    let text = if json { format!("{}\n", as_json(&object(&seen, &flaws))) } else { words(&seen, &flaws) };
-    std::io::stdout().write_all(text.as_bytes())?;
-    Ok(ExitCode::from(u8::from(!flaws.is_empty())))
+    (seen, flaws)
 }
 
 /// How much was read.

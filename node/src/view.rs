@@ -240,6 +240,9 @@ pub struct Peer {
     pub heard_age_ms: Option<u64>,
     /// Strikes against it that are not forgiven yet, for what no honest peer sends; ten close the connection.
     pub strikes: u64,
+    /// Milliseconds by which its clock was ahead of ours when its last head arrived, the way of that included.
+    #[serde(default)]
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// A configured address at which no peer has answered yet.

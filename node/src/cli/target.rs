@@ -52,6 +52,16 @@ pub struct Target {
 }
 
 impl Target {
+    /// The node whose API is at a URL.
+    pub fn at(url: String) -> Self {
+        Self { directory: Directory { dir: None }, url: Some(url), token_file: None }
+    }
+
+    /// The node that runs in a directory.
+    pub fn in_directory(dir: &Path) -> Self {
+        Self { directory: Directory { dir: Some(dir.to_owned()) }, url: None, token_file: None }
+    }
+
     /// The URL of the node's API, without a slash at the end.
     ///
     /// # Errors

@@ -121,7 +121,14 @@ async fn road_of(
     assert_eq!(peer.map(|peer| peer.to_bytes()), Some(member(honest).peer_id));
     book.configure(name(&peer.expect("named")), bare.to_string());
     let listen = vec!["/ip4/127.0.0.1/tcp/0".parse().expect("an address")];
-    let config = NetConfig { listen, external: Vec::new(), mdns: false, metrics: Arc::default() };
+    let config = NetConfig {
+        listen,
+        external: Vec::new(),
+        mdns: false,
+        metrics: Arc::default(),
+        relays: Vec::new(),
+        is_relay: false,
+    };
     let (task, road, mut streams) = start(identity, config, book).await.expect("a swarm");
     tokio::spawn(task.run(stop.clone()));
     tokio::spawn(async move { while streams.gossip.recv().await.is_some() {} });

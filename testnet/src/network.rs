@@ -8,6 +8,7 @@
 mod apart;
 mod command;
 mod firewall;
+mod nat;
 mod place;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ pub use apart::{NotApart, apart};
 pub use command::NoNetwork;
 use command::{run, run_with_input};
 pub use firewall::{Block, Direction, Traffic};
+pub use nat::Nat;
 pub use place::{HTTP_PORT, P2P_PORT, found_and_join};
 
 /// Nodes on one bridge: addresses from 1, moved nodes from 101, the harness at 254.
@@ -169,6 +171,7 @@ impl Drop for Network {
     fn drop(&mut self) {
         // A part that was never made cannot be removed; there is nobody to tell.
         for node in 1..=self.nodes {
+            self.remove_behind(node);
             let _ = run(&format!("ip link delete {}", self.link(node)));
             let _ = run(&format!("ip netns delete {}", self.namespace(node)));
         }

@@ -109,8 +109,14 @@ async fn replayer(world: &World, address: &str) -> anyhow::Result<(node::net::Ne
     let mut book = PeerBook::new(name(&own), membership);
     let (bare, peer) = node::net::address::split(&address.parse()?);
     book.configure(name(&peer.expect("an address with its peer id")), bare.to_string());
-    let listen = vec!["/ip4/127.0.0.1/tcp/0".parse()?];
-    let config = NetConfig { listen, external: Vec::new(), mdns: false, metrics: Arc::default() };
+    let config = NetConfig {
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
+        external: Vec::new(),
+        mdns: false,
+        metrics: Arc::default(),
+        relays: Vec::new(),
+        is_relay: false,
+    };
     let (task, handle, mut streams) = start(identity, config, book).await?;
     let stop = CancellationToken::new();
     tokio::spawn(task.run(stop.clone()));

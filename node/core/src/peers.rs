@@ -165,6 +165,18 @@ impl PeerBook {
         self.targets.entry(address).or_default();
     }
 
+    /// A peer is no longer configured. Connections stay, and a member is dialled as members are.
+    pub fn unconfigure(&mut self, peer: &PeerName) {
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.configured = false;
+        }
+    }
+
+    /// An address that names no peer is no longer configured.
+    pub fn unconfigure_address(&mut self, address: &str) {
+        self.targets.remove(address);
+    }
+
     /// Remembers an address of a peer.
     pub fn learn(&mut self, peer: PeerName, address: String) {
         if peer == self.own || !self.has_room_for(&peer) {

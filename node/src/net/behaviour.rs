@@ -17,10 +17,13 @@ use libp2p::metrics::Registry;
 use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, mdns, noise, ping, tcp, yamux};
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, dcutr, identify, mdns, noise, ping, relay, tcp, yamux,
+};
 use sha2::{Digest, Sha256};
 
 use super::exchange::WholeMessages;
+use super::relaying;
 use crate::audit::asked::WITNESS_BYTES_MAX;
 
 /// Connections in all, incoming ones, half-open incoming ones, and per peer: a lattice of some hundred nodes, a few
@@ -63,6 +66,9 @@ pub(super) struct Behaviour {
     pub(super) gossip: gossipsub::Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>,
     pub(super) kademlia: kad::Behaviour<MemoryStore>,
     pub(super) mdns: Toggle<mdns::tokio::Behaviour>,
+    relay_client: relay::client::Behaviour,
+    relay: Toggle<relay::Behaviour>,
+    pub(super) dcutr: dcutr::Behaviour,
     pub(super) hello: request_response::Behaviour<WholeMessages>,
     pub(super) join: request_response::Behaviour<WholeMessages>,
     pub(super) reconcile: request_response::Behaviour<WholeMessages>,
@@ -84,6 +90,7 @@ pub(super) fn swarm(
     keypair: Keypair,
     lattice: LatticeId,
     with_mdns: bool,
+    is_relay: bool,
     registry: &mut Registry,
 ) -> anyhow::Result<Swarm<Behaviour>> {
     let swarm = SwarmBuilder::with_existing_identity(keypair)
@@ -91,8 +98,11 @@ pub(super) fn swarm(
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
         .with_quic()
         .with_dns()?
+        .with_relay_client(noise::Config::new, yamux::Config::default)?
         .with_bandwidth_metrics(registry)
-        .with_behaviour(|keypair| behaviour(keypair, lattice, with_mdns, registry).map_err(Into::into))
+        .with_behaviour(|keypair, relay_client| {
+            behaviour(keypair, lattice, with_mdns, is_relay, relay_client, registry).map_err(Into::into)
+        })
         .map_err(|error| anyhow::anyhow!("a protocol can't be set up: {error}"))?
         .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
         .build();
@@ -103,6 +113,8 @@ fn behaviour(
     keypair: &Keypair,
     lattice: LatticeId,
     with_mdns: bool,
+    is_relay: bool,
+    relay_client: relay::client::Behaviour,
     registry: &mut Registry,
 ) -> anyhow::Result<Behaviour> {
     let own = keypair.public().to_peer_id();
@@ -122,6 +134,9 @@ fn behaviour(
         gossip: gossip(lattice, registry)?,
         kademlia: kademlia(own, lattice)?,
         mdns: mdns.into(),
+        relay_client,
+        relay: is_relay.then(|| relay::Behaviour::new(own, relaying::bounds())).into(),
+        dcutr: dcutr::Behaviour::new(own),
         hello: exchange("/lattice/hello/1", HELLO_BYTES_MAX, REQUEST_STREAMS_MAX),
         join: exchange("/lattice/join/1", HELLO_BYTES_MAX, REQUEST_STREAMS_MAX),
         reconcile: exchange("/lattice/reconcile/1", reconcile::limits::MESSAGE_BYTES_MAX, REQUEST_STREAMS_MAX),

@@ -34,6 +34,7 @@ impl SwarmTask {
                     // Its next connection cost it more than the greeting does us.
                     self.greeted.remove(&peer_id);
                 }
+                self.relaying.closed(&peer_id, connection_id);
                 self.book.closed(steady_ms(), &name(&peer_id), number(connection_id), random());
                 self.show();
             }
@@ -46,13 +47,24 @@ impl SwarmTask {
                     None => {}
                 }
             }
-            SwarmEvent::NewListenAddr { address, .. } => tracing::info!(%address, "listening"),
+            SwarmEvent::NewListenAddr { address, .. } => {
+                tracing::info!(%address, "listening");
+                self.tell_relay_address(&address);
+            }
+            SwarmEvent::ListenerClosed { listener_id, .. } => self.relaying.unheard(listener_id),
             _ => {}
         }
     }
 
     fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
-        let address = split(endpoint.get_remote_address()).0.to_string();
+        let mut address = split(endpoint.get_remote_address()).0.to_string();
+        if endpoint.is_relayed() {
+            self.relaying.connected(peer, connection);
+            if let ConnectedPoint::Listener { local_addr, .. } = endpoint {
+                // Of whoever comes through a relay only the relay is seen.
+                address = split(local_addr).0.to_string();
+            }
+        }
         let dialled = self.dials.remove(&connection);
         let outbound = endpoint.is_dialer();
         if let (true, Some(Dialled::Address(_) | Dialled::Peer(_))) = (outbound, &dialled) {
@@ -106,6 +118,7 @@ impl SwarmTask {
                     self.swarm.behaviour_mut().kademlia.add_address(&peer, address);
                 }
             }
+            BehaviourEvent::Dcutr(event) => self.on_direct_attempt(event),
             BehaviourEvent::Hello(event) => self.on_hello(event),
             BehaviourEvent::Join(event) => self.on_exchange(Protocol::Join, event),
             BehaviourEvent::Reconcile(event) => self.on_exchange(Protocol::Reconcile, event),

@@ -12,6 +12,7 @@ pub mod address;
 mod behaviour;
 mod events;
 pub mod exchange;
+mod relaying;
 pub mod swarm;
 
 use std::sync::Arc;
@@ -104,6 +105,15 @@ pub enum Command {
     Membership(Arc<Membership>),
     /// Dial this peer at once if it is not connected.
     Want(PeerId),
+    /// The settings name other addresses: those that are gone, and those that are new.
+    Reconfigure {
+        /// Peers to dial for ever.
+        peers: (Vec<Multiaddr>, Vec<Multiaddr>),
+        /// Addresses to announce.
+        external: (Vec<Multiaddr>, Vec<Multiaddr>),
+        /// All relays to be found at.
+        relays: Vec<Multiaddr>,
+    },
     /// Keep out of gossip and listen nowhere, as a mirror of the seat does; or the opposite.
     Hide(bool),
 }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::{cause, kind_of, listen_hint, why_not_dialled, with_peer};
 use super::behaviour::{Behaviour, swarm, topic};
+use super::relaying::Relaying;
 use super::{
     COMMANDS_MAX, Command, GOSSIP_MAX, Gossip, NetHandle, NetStreams, NetView, Protocol, REQUESTS_MAX, Request,
 };
@@ -48,6 +49,10 @@ pub struct NetConfig {
     pub mdns: bool,
     /// Where libp2p shows its figures.
     pub metrics: Arc<Metrics>,
+    /// Relays to be found at, each with its peer id.
+    pub relays: Vec<Multiaddr>,
+    /// Whether others are found here.
+    pub is_relay: bool,
 }
 
 /// The swarm before it runs.
@@ -68,7 +73,8 @@ pub struct SwarmTask {
     listeners: Vec<ListenerId>,
     /// Addresses that this node is to listen on and could not yet.
     unheard: Vec<Multiaddr>,
-    is_hidden: bool,
+    pub(super) is_hidden: bool,
+    pub(super) relaying: Relaying,
     pub(super) waiting: HashMap<(Protocol, OutboundRequestId), Reply>,
     pub(super) dials: HashMap<ConnectionId, Dialled>,
     /// Peers whose hello was answered within the last second.
@@ -115,7 +121,7 @@ pub async fn start(
     let keypair = keypair(&identity);
     let own = keypair.public().to_peer_id();
     let (mut swarm, figures) = config.metrics.with_registry(|registry| {
-        let swarm = swarm(keypair, identity.lattice, config.mdns, registry)?;
+        let swarm = swarm(keypair, identity.lattice, config.mdns, config.is_relay, registry)?;
         anyhow::Ok((swarm, libp2p::metrics::Metrics::new(registry)))
     })?;
     let (listeners, listening) = listen(&mut swarm, &config.listen).await?;
@@ -131,7 +137,7 @@ pub async fn start(
     let handle = NetHandle { own, commands: commands_in.clone(), view: view_out };
     let streams = NetStreams { gossip: gossip_out, requests: requests_out, seat_requests: seat_requests_out };
     let topic = topic(identity.lattice);
-    let task = SwarmTask {
+    let mut task = SwarmTask {
         identity,
         own,
         swarm,
@@ -147,12 +153,15 @@ pub async fn start(
         listeners,
         unheard: Vec::new(),
         is_hidden: false,
+        relaying: Relaying::new(config.relays, config.is_relay),
         waiting: HashMap::new(),
         dials: HashMap::new(),
         greeted: HashMap::new(),
         told: HashMap::new(),
         figures,
     };
+    let own: Vec<_> = task.listened.clone();
+    own.iter().for_each(|address| task.tell_relay_address(address));
     Ok((task, handle, streams))
 }
 
@@ -239,6 +248,7 @@ impl SwarmTask {
         if !self.unheard.is_empty() {
             self.listen_again();
         }
+        self.reserve();
         self.show();
     }
 
@@ -357,6 +367,7 @@ impl SwarmTask {
                 self.book.want(&name(&peer));
                 self.on_tick();
             }
+            Command::Reconfigure { peers, external, relays } => self.reconfigure(peers, external, relays),
             Command::Hide(is_hidden) => self.hide(is_hidden),
         }
     }
@@ -386,6 +397,7 @@ impl SwarmTask {
             behaviour.gossip.unsubscribe(&self.topic);
             behaviour.kademlia.set_mode(Some(Mode::Client));
             self.unheard.clear();
+            self.leave_relays();
             for listener in self.listeners.drain(..) {
                 self.swarm.remove_listener(listener);
             }

@@ -28,6 +28,11 @@ pub struct P2pListen(Vec<Multiaddr>);
 #[serde(try_from = "String")]
 pub struct DialAddress(Multiaddr);
 
+/// A relay to be found at: a multiaddr with its `/p2p/` id at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct RelayAddress(Multiaddr);
+
 /// Why a text is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
@@ -52,6 +57,14 @@ pub enum BadAddress {
     /// A peer id where a node says where it listens itself.
     #[error("{0:?} can't be listened on: leave out the /p2p/ part, which is this node's own id anyway")]
     PeerIdToListenOn(String),
+    /// A relay that could be anybody.
+    #[error(
+        "{0:?} does not say who the relay is: put /p2p/ and its peer id at the end, as its `lattice status` shows it"
+    )]
+    NamelessRelay(String),
+    /// A relay behind a relay.
+    #[error("{0:?} is no address of a relay itself: leave out /p2p-circuit and what follows")]
+    RelayedRelay(String),
 }
 
 impl FromStr for HttpListen {
@@ -71,7 +84,7 @@ impl FromStr for P2pListen {
         }
         let address: Multiaddr = text.parse().map_err(|_| BadAddress::NotListen(text.to_owned()))?;
         match Shape::of(&address) {
-            Some(Shape { by_name: false, peer_id: false }) => Ok(Self(vec![address])),
+            Some(Shape { by_name: false, peer_id: false, .. }) => Ok(Self(vec![address])),
             Some(Shape { peer_id: true, .. }) => Err(BadAddress::PeerIdToListenOn(text.to_owned())),
             Some(Shape { by_name: true, .. }) => Err(BadAddress::NameToListenOn(text.to_owned())),
             None => Err(BadAddress::OtherTransport(text.to_owned())),
@@ -86,6 +99,20 @@ impl FromStr for DialAddress {
         let address: Multiaddr = text.parse().map_err(|_| BadAddress::NotMultiaddr(text.to_owned()))?;
         match Shape::of(&address) {
             Some(_) => Ok(Self(address)),
+            None => Err(BadAddress::OtherTransport(text.to_owned())),
+        }
+    }
+}
+
+impl FromStr for RelayAddress {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        let address: Multiaddr = text.parse().map_err(|_| BadAddress::NotMultiaddr(text.to_owned()))?;
+        match Shape::of(&address) {
+            Some(Shape { peer_id: true, is_relayed: false, .. }) => Ok(Self(address)),
+            Some(Shape { is_relayed: true, .. }) => Err(BadAddress::RelayedRelay(text.to_owned())),
+            Some(Shape { peer_id: false, .. }) => Err(BadAddress::NamelessRelay(text.to_owned())),
             None => Err(BadAddress::OtherTransport(text.to_owned())),
         }
     }
@@ -128,6 +155,8 @@ fn socket(text: &str) -> Option<SocketAddr> {
 struct Shape {
     by_name: bool,
     peer_id: bool,
+    /// Whether it leads through a relay to another peer.
+    is_relayed: bool,
 }
 
 impl Shape {
@@ -148,7 +177,11 @@ impl Shape {
         if peer_id {
             parts.next();
         }
-        parts.next().is_none().then_some(Self { by_name, peer_id })
+        let is_relayed = peer_id && matches!(parts.peek(), Some(Protocol::P2pCircuit));
+        if is_relayed && !(parts.next().is_some() && matches!(parts.next(), Some(Protocol::P2p(_)))) {
+            return None;
+        }
+        parts.next().is_none().then_some(Self { by_name, peer_id, is_relayed })
     }
 }
 
@@ -174,6 +207,20 @@ impl TryFrom<String> for DialAddress {
 
     fn try_from(text: String) -> Result<Self, BadAddress> {
         text.parse()
+    }
+}
+
+impl TryFrom<String> for RelayAddress {
+    type Error = BadAddress;
+
+    fn try_from(text: String) -> Result<Self, BadAddress> {
+        text.parse()
+    }
+}
+
+impl From<RelayAddress> for Multiaddr {
+    fn from(address: RelayAddress) -> Self {
+        address.0
     }
 }
 

@@ -102,6 +102,9 @@ pub struct Peer {
     pub in_sync: bool,
     /// Established connections.
     pub connections: u64,
+    /// Address of one of them, or where it is dialled.
+    #[serde(default)]
+    pub address: Option<String>,
     /// Why it is not a lattice peer.
     pub refusal: Option<String>,
 }

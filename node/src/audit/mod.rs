@@ -17,9 +17,11 @@ pub use board::Board;
 use std::time::Duration;
 
 use http_fallback::client::Client;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::Service;
+use crate::settings::Settings;
 use crate::writer::WriterHandle;
 use crate::writer::job::Job;
 
@@ -40,8 +42,8 @@ impl Audit {
     }
 }
 
-/// Has the log signed whenever it has grown, but never twice within `interval`.
-pub async fn keep_signed(writer: WriterHandle, interval: Duration, stop: CancellationToken) {
+/// Has the log signed whenever it has grown, but never twice within the interval of the settings.
+pub async fn keep_signed(writer: WriterHandle, settings: watch::Receiver<Settings>, stop: CancellationToken) {
     let mut states = writer.watch();
     loop {
         let signing = async {
@@ -51,7 +53,8 @@ pub async fn keep_signed(writer: WriterHandle, interval: Duration, stop: Cancell
             if grown {
                 writer.send(Job::Checkpoint).await;
             }
-            tokio::time::sleep(interval).await;
+            let interval_ms = settings.borrow().checkpoint_ms;
+            tokio::time::sleep(Duration::from_millis(interval_ms)).await;
         };
         tokio::select! {
             () = signing => {}

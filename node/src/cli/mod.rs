@@ -24,8 +24,11 @@ pub mod text;
 pub mod sse;
 
 mod audit;
+mod backup;
+
 mod completions;
 mod delete;
+mod doctor;
 mod export;
 mod get;
 mod import;
@@ -38,6 +41,8 @@ mod peers;
 mod policy;
 mod proof;
 mod put;
+mod reload;
+mod restore;
 mod run;
 mod seat;
 mod status;
@@ -93,6 +98,16 @@ enum Command {
     Policy(policy::Args),
     /// Follows nodes from outside, or looks through a stopped node's files, and believes neither.
     Audit(audit::Args),
+    /// Looks at a node from all sides: what is wrong, and what to do.
+    Doctor(doctor::Args),
+    /// Has a running node read its settings again.
+    Reload(reload::ReloadArgs),
+    /// Says or changes what a running node logs.
+    Log(reload::LogArgs),
+    /// Copies a node's directory while it runs, and checks the copy.
+    Backup(backup::Args),
+    /// Puts a backup back, without signing anything twice.
+    Restore(restore::Args),
     /// The seat: who holds it, and orders to the node of a directory.
     Seat(seat::Args),
     /// Writes of the seat that a takeover cut off here.
@@ -133,6 +148,11 @@ async fn do_command(command: Command) -> Result<ExitCode, Failure> {
         Command::Verify(args) => return verify::run(&args),
         Command::Policy(args) => policy::run(args).await?,
         Command::Audit(args) => return audit::run(args).await,
+        Command::Doctor(args) => return doctor::run(args).await,
+        Command::Reload(args) => reload::run(args).await?,
+        Command::Log(args) => reload::run_log(args).await?,
+        Command::Backup(args) => backup::run(args).await?,
+        Command::Restore(args) => restore::run(args).await?,
         Command::Seat(args) => return seat::run(args).await,
         Command::Quarantine(args) => return seat::run_quarantine(args).await,
         Command::Completions(args) => completions::run(&args)?,

@@ -1,35 +1,33 @@
 //! `lattice run`: runs a node with flags over environment over file, until it is told to stop.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use super::exit::{Failure, usage};
 use super::target::{Directory, TOKEN_FILE};
-use crate::daemon;
-use crate::settings::address::{DialAddress, HttpListen, P2pListen};
+use crate::daemon::{self, Launcher, LogBy};
+use crate::settings::address::{DialAddress, HttpListen, P2pListen, RelayAddress};
 use crate::settings::environment::UnknownVariable;
 use crate::settings::heartbeat::{AloneMs, BeatMs, JitterPercent, Mismatches, NodeUrl, OwnUrl, TimeoutMs};
+use crate::settings::log::LogFilter;
 use crate::settings::seat::{SeatNoShadow, SeatTiming};
 use crate::settings::typed::{NodeName, Synchronous, Typed};
 use crate::settings::within::CheckpointMs;
 use crate::settings::{Settings, environment, file};
 use crate::terminal;
 
-/// What is logged unless `LATTICE_LOG` says otherwise, in the words of `tracing`'s filters. Kademlia warns
-/// every few minutes of having no peers, which is how a lone node is.
-const LOG_FILTER_DEFAULT: &str =
-    "info,libp2p=warn,libp2p_gossipsub=error,libp2p_kad=error,sqlx=warn,quinn=warn,netlink=warn";
-
 /// Where options come from, for `--help`.
 const SOURCES: &str = "\
 Options may also stand in DIR/lattice.toml, which explains each and its default, or in the environment as
 LATTICE_NAME, LATTICE_P2P, LATTICE_NODES and so on: LATTICE_ and the option's name in lattice.toml (lists separated by
-commas). Flags go over the environment, that goes over the file.
-LATTICE_LOG chooses what is logged, such as \"info,node::sync=debug\".";
+commas). Flags go over the environment, that goes over the file. SIGHUP, or `lattice reload`, has the file read again.";
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = SOURCES)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -89,6 +87,12 @@ pub(super) struct Args {
     /// Runs this when the seat moves: a command, and its arguments by repeating the option
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     on_seat_change: Vec<String>,
+    /// Is found at this relay, for a node that others can't dial: a multiaddr with /p2p/ID; repeatable
+    #[arg(long = "use-relay", value_name = "MULTIADDR")]
+    relays: Vec<RelayAddress>,
+    /// Is a relay, at which nodes that others can't dial are found
+    #[arg(long)]
+    relay: bool,
     /// Looks for nodes of this lattice on the local network
     #[arg(long, overrides_with = "no_mdns")]
     mdns: bool,
@@ -101,9 +105,15 @@ pub(super) struct Args {
     /// How hard the store waits for the disk: full or normal
     #[arg(long, value_name = "MODE")]
     synchronous: Option<Synchronous>,
+    /// What is logged, such as "info,node::sync=debug"
+    #[arg(long, value_name = "FILTER")]
+    log: Option<LogFilter>,
     /// Logs JSON lines
     #[arg(long)]
     log_json: bool,
+    /// Prints a ticket for one more node with what it prints at the start
+    #[arg(long)]
+    ticket: bool,
 }
 
 impl Args {
@@ -129,8 +139,11 @@ impl Args {
             seat_timing: self.seat_timing,
             seat_no_shadow: self.seat_no_shadow,
             on_seat_change: given(self.on_seat_change),
+            relays: given(self.relays),
+            relay: some(self.relay, true),
             mdns: some(self.mdns, true).or(some(self.no_mdns, false)),
             synchronous: self.synchronous,
+            log: self.log,
             log_json: some(self.log_json, true),
         }
     }
@@ -141,14 +154,21 @@ fn given<T>(list: Vec<T>) -> Option<Vec<T>> {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let settings = settings(args)?;
-    log_to_standard_error(settings.log_json)?;
+    let (settings, with_ticket) = (settings(args.clone())?, args.ticket);
+    let log_by = log_to_standard_error(&settings)?;
     warn_of_unknown_variables();
+    let read = Box::new(move || self::settings(args.clone()).map_err(|failure| failure.to_string()));
     let shutdown = CancellationToken::new();
     let watcher = tokio::spawn(stop_on_signal(shutdown.clone()));
-    let result = daemon::run(settings, shutdown).await;
+    let result = daemon::run(settings, Launcher { read, log_by, tell: Arc::new(show), with_ticket }, shutdown).await;
     watcher.abort();
     result.map_err(|error| Failure::No(format!("{error:#}")))
+}
+
+/// On standard output, which no log is made of.
+fn show(banner: &str) {
+    // A reader that went away had enough.
+    let _ = std::io::stdout().write_all(banner.as_bytes());
 }
 
 fn settings(args: Args) -> Result<Settings, Failure> {
@@ -168,18 +188,21 @@ fn warn_of_unknown_variables() {
     }
 }
 
-fn log_to_standard_error(json: bool) -> Result<(), Failure> {
-    let filter = std::env::var("LATTICE_LOG").unwrap_or_else(|_| LOG_FILTER_DEFAULT.to_owned());
-    let filter = EnvFilter::try_new(&filter).map_err(|error| {
-        usage(format!("environment variable LATTICE_LOG: {error}; write one such as {LOG_FILTER_DEFAULT:?}"))
-    })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| terminal::Log);
-    if json {
-        log.json().init();
+/// Begins to log; gives what changes the filter later.
+fn log_to_standard_error(settings: &Settings) -> Result<LogBy, Failure> {
+    let filter = EnvFilter::try_new(settings.log.as_str()).map_err(usage)?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = fmt::layer().with_writer(|| terminal::Log);
+    let subscriber = tracing_subscriber::registry().with(filter);
+    if settings.log_json {
+        subscriber.with(lines.json()).init();
     } else {
-        log.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
+        subscriber.with(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false)).init();
     }
-    Ok(())
+    Ok(Box::new(move |filter| {
+        let filter = EnvFilter::try_new(filter.as_str()).map_err(|error| error.to_string())?;
+        handle.reload(filter).map_err(|error| error.to_string())
+    }))
 }
 
 /// Stops the node in order at Ctrl-C or SIGTERM; a second signal ends the process at once.

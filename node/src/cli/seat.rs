@@ -189,7 +189,7 @@ impl Admin {
         self.ask(Method::GET, path, None).await
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, body: Value) -> Result<T, Failure> {
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: Value) -> Result<T, Failure> {
         self.ask(Method::POST, path, Some(body)).await
     }
 }

@@ -5,6 +5,8 @@ use serde::Serialize;
 use super::Node;
 use crate::net::NetHandle;
 use crate::net::address::with_peer;
+use crate::service::Service;
+use crate::settings::Settings;
 
 /// What `run.json` tells the command line and the testnet.
 #[derive(Serialize)]
@@ -35,4 +37,36 @@ impl Node {
         }
         Ok(())
     }
+
+    /// What runs and where, for a person; with a ticket for one more node if that was asked for.
+    pub(super) async fn banner(&self, settings: &Settings, with_ticket: bool) -> String {
+        let status = self.service.status();
+        let dir = self.home.dir().display();
+        let mut lines = vec![
+            ("lattice", format!("{} ({})", status.lattice_name, status.lattice_id)),
+            ("node", format!("{}, version {}, author {}", status.name, status.version, status.author)),
+            ("state", format!("root {}, {} entries, {} records", status.state_root, status.entries, status.log_size)),
+        ];
+        lines.extend(self.http.iter().map(|address| ("clients", format!("http://{address}"))));
+        lines.extend(self.lattice_http.iter().map(|address| ("nodes", format!("http://{address}"))));
+        lines.extend(status.addresses.iter().map(|address| ("nodes", address.clone())));
+        lines.extend(settings.relays.iter().map(|relay| ("relay", relay.to_string())));
+        lines.extend(settings.relay.then(|| ("relay", "for nodes that others can't dial".to_owned())));
+        lines.push(("settings", format!("{dir}/lattice.toml; read again by `lattice reload --dir {dir}` or SIGHUP")));
+        lines.extend(status.not_ready_reason.map(|why| ("not ready", why)));
+        lines.push(match (with_ticket, is_admin(&self.service)) {
+            (_, false) => ("invite", "at an admin's node".to_owned()),
+            (false, true) => ("invite", format!("lattice invite --dir {dir}")),
+            (true, true) => match self.service.invite().await {
+                Ok(ticket) => ("ticket", format!("{ticket} (for one node, once; treat it as a password)")),
+                Err(error) => ("ticket", error.to_string()),
+            },
+        });
+        lines.into_iter().map(|(name, value)| format!("{name:<10} {value}\n")).collect()
+    }
+}
+
+fn is_admin(service: &Service) -> bool {
+    let identity = &service.inner.identity;
+    identity.genesis.admins.contains(&identity.keys.author.id())
 }

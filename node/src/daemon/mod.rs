@@ -9,15 +9,15 @@
 //! # Reading order
 //!
 //! [`Node::start`] here; `opening`: what is found on disk; `parts`: what the tasks share; `tasks` and `serving`: what
-//! runs; `joining`: a node with a ticket; `announce`: what whoever started it is told.
+//! runs; `reloading`: settings that change; `joining`: a node with a ticket; `announce`: what whoever started it is told.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_fallback::router::Source;
 use libp2p::PeerId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,26 +25,36 @@ mod announce;
 mod joining;
 mod opening;
 mod parts;
+mod reloading;
 mod serving;
 mod tasks;
 
 use crate::counters::Counters;
 use crate::dashboard;
 use crate::fallback::Fallback;
-use crate::home::{Home, HomeLock};
+use crate::home::{Home, HomeLock, RENAMING};
 use crate::metrics::{self, Metrics};
 use crate::net::swarm::NetConfig;
 use crate::seat::admin::Admin;
-use crate::service::{Service, WriteError};
+use crate::service::Service;
 use crate::settings::Settings;
 use crate::store::read::Reader;
 use crate::writer::{Identity, writer};
 pub use joining::Joined;
 use parts::Parts;
+use reloading::Reloading;
+pub use reloading::{Launcher, LogBy, LogView, ReadAgain, ReloadView};
 use serving::{Listeners, Tasks, serve, serve_nodes};
 
-/// How long tasks may take to end.
-const STOP_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long tasks that bring work may take to end: requests under way are answered, connections closed.
+const TASKS_STOP: Duration = Duration::from_millis(2_500);
+
+/// How long reads under way may take.
+const READS_STOP: Duration = Duration::from_millis(500);
+
+/// How long the writer may take for what it was given: its queue, and a last transaction. With the two above this is below
+/// the five seconds after which supervisors begin to kill.
+const WRITER_STOP: Duration = Duration::from_millis(1_500);
 
 /// A node whose tasks run. Dropping it does not stop them; see [`Node::stop`].
 pub struct Node {
@@ -69,8 +79,10 @@ pub struct Node {
 /// # Errors
 ///
 /// Whatever keeps it from starting, said so that an operator knows what to do.
-pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let node = Node::start(&settings).await?;
+pub async fn run(settings: Settings, launcher: Launcher, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let (tell, with_ticket) = (launcher.tell.clone(), launcher.with_ticket);
+    let node = Node::start_from(&settings, launcher).await?;
+    tell(&node.banner(&settings, with_ticket).await);
     let joining = node.join_in_background()?;
     shutdown.cancelled().await;
     tracing::info!("stopping");
@@ -80,6 +92,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         let _ = joining.await;
     }
     node.stop().await;
+    tracing::info!("stopped");
     Ok(())
 }
 
@@ -105,6 +118,15 @@ impl Node {
     ///
     /// See [`run`].
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        Self::start_from(settings, Launcher::fixed(settings.clone())).await
+    }
+
+    /// As [`Node::start`], with settings that can be read again.
+    ///
+    /// # Errors
+    ///
+    /// See [`run`].
+    pub async fn start_from(settings: &Settings, launcher: Launcher) -> anyhow::Result<Self> {
         let home = Home::open(&settings.dir)?;
         let lock = home.lock()?;
         let genesis = home.genesis()?;
@@ -112,13 +134,12 @@ impl Node {
         let listeners = Listeners::bind(settings).await?;
         let opened = opening::open_store(&home, &identity, settings).await?;
         let reader = Reader::new(opened.readers.clone());
-        let is_catching_up = home.note_start(opened.edge.size() == 0)?;
-        if is_catching_up {
-            tracing::warn!("{}", WriteError::CatchingUp);
-        }
-        let (writer_task, writer, frames) = writer(identity.clone(), opened, is_catching_up).await?;
+        let begun = home.note_start(opened.edge.size(), opening::own_seq(&opened, &identity))?;
+        opening::warn_of_doubt(begun);
+        let (writer_task, writer, frames) = writer(identity.clone(), opened, begun).await?;
+        home.remove(RENAMING)?;
         let membership = writer.published().membership.clone();
-        let book = opening::peer_book(&home, settings, &identity, membership, is_catching_up)?;
+        let book = opening::peer_book(&home, settings, &identity, membership, begun.is_catching_up)?;
         let counters = Arc::new(Counters::default());
         let metrics = Arc::new(Metrics::new(counters.clone()));
         let writer_task = writer_task.measured_by(counters.measured.clone());
@@ -127,6 +148,8 @@ impl Node {
             external: settings.external.clone(),
             mdns: settings.mdns,
             metrics: metrics.clone(),
+            relays: settings.relays.clone(),
+            is_relay: settings.relay,
         };
         let (swarm, net, streams) = crate::net::swarm::start(identity.clone(), config, book).await?;
         let (stop, writer_stop) = (CancellationToken::new(), CancellationToken::new());
@@ -134,29 +157,35 @@ impl Node {
         writers.spawn(writer_task.run(writer_stop.clone()));
         tasks.spawn(swarm.run(stop.clone()));
 
+        let (changing, changed) = watch::channel(settings.clone());
         let (parts, ends) = Parts::new(settings, &identity, &writer, &reader, &net, (counters, metrics), &stop)?;
         let nudges = parts.spawn_roads(&tasks, &stop, streams.gossip, streams.requests, ends.notes);
-        parts.spawn_keepers(&tasks, &stop, settings);
+        parts.spawn_keepers(&tasks, &stop, changed.clone());
         tasks.spawn(tasks::tell_frames(net.clone(), frames, stop.clone()));
         tasks.spawn(crate::addressbook::keep(home.clone(), net.clone(), stop.clone()));
         let service = parts.service.clone();
         tasks.spawn(dashboard::recorder::record(service.clone(), stop.clone()));
-        if is_catching_up {
-            tasks.spawn(tasks::forget_catching_up(home.clone(), service.states(), stop.clone()));
+        if begun.doubt.is_some() {
+            let is_known_elsewhere = !crate::addressbook::load(&home).is_empty();
+            tasks.spawn(parts.sync.clone().settle_doubt(is_known_elsewhere, stop.clone()));
+            tasks.spawn(tasks::forget_doubt(home.clone(), service.states(), stop.clone()));
         }
+        tasks.spawn(tasks::keep_high_water(home.clone(), service.states(), identity.clone(), stop.clone()));
         let (driver, seat, seat_handle) = parts.start_seat(settings, &home, ends.hidden, streams.seat_requests).await?;
         tasks.spawn(driver.run(stop.clone()));
         // Set once: this is the only start.
         let _ = service.inner.seat.set(seat_handle.watch());
         tasks.spawn(metrics::watching::watch(service.clone(), stop.clone()));
         let admin = Admin { seat: seat.clone(), handle: seat_handle, service: service.clone() };
-        serving::serve_orders(admin, &home, listeners.admin_http, &tasks, &stop)?;
+        let reloading = Reloading::new(launcher, changing, net.clone(), service.inner.journal.clone());
+        tasks.spawn(reloading.clone().on_signal(stop.clone()));
+        serving::serve_orders(admin, &reloading.router(), &home, listeners.admin_http, &tasks, &stop)?;
 
         let with = Tasks { tasks: &tasks, stop: &stop, hidden: &parts.hidden };
         let read_token = if settings.api_token_read { Some(home.read_token_or_new()?) } else { home.read_token()? };
         let reading = read_token.clone().filter(|_| settings.api_token_read);
         let fallback =
-            Fallback::start(service.clone(), parts.sync.clone(), settings, read_token, ends.board, &tasks, &stop)?;
+            Fallback::start(service.clone(), parts.sync.clone(), changed, read_token, ends.board, &tasks, &stop)?;
         let beside = listeners.lattice_http.is_empty().then(|| fallback.clone() as Arc<dyn Source>);
         let http = serve(&home, parts.audit.clone(), seat, reading, beside, listeners.http, &with)?;
         let lattice_http = serve_nodes(fallback, listeners.lattice_http, &with)?;
@@ -177,19 +206,31 @@ impl Node {
         Ok(node)
     }
 
-    /// Ends all tasks: first those that bring work, then the writer, which finishes what it has.
+    /// Ends all tasks: first those that bring work, then the writer, which finishes what it has. What does not end in time
+    /// is left to end with the process: nothing was acknowledged that is not durable.
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(STOP_TIMEOUT, self.tasks.wait()).await.is_err() {
-            tracing::warn!("some tasks did not end in time; nothing acknowledged is lost");
-        }
-        self.reader.close().await;
+        ended("tasks", TASKS_STOP, self.tasks.wait()).await;
+        ended("reads", READS_STOP, self.reader.close()).await;
         self.writer_stop.cancel();
         self.writer_task.close();
-        self.writer_task.wait().await;
+        ended("writer", WRITER_STOP, self.writer_task.wait()).await;
+        tasks::write_high_water(&self.home, &self.service.inner.writer.published(), &self.service.inner.identity);
         if let Err(error) = self.home.remove("run.json") {
             tracing::warn!(%error, "run.json stays behind");
         }
+    }
+}
+
+/// Waits for one step of the stop, and says how it went.
+async fn ended(step: &str, within: Duration, end: impl Future<Output = ()>) {
+    let started = Instant::now();
+    let is_in_time = tokio::time::timeout(within, end).await.is_ok();
+    let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if is_in_time {
+        tracing::info!(step, took_ms, "ended");
+    } else {
+        tracing::warn!(step, took_ms, "did not end in time and ends with the process; nothing acknowledged is lost");
     }
 }

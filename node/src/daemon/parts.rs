@@ -135,7 +135,12 @@ impl Parts {
     }
 
     /// Starts what keeps the node's own house: its entries looked at, its log signed.
-    pub(super) fn spawn_keepers(&self, tasks: &TaskTracker, stop: &CancellationToken, settings: &Settings) {
+    pub(super) fn spawn_keepers(
+        &self,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+        settings: watch::Receiver<Settings>,
+    ) {
         let sync = &self.sync;
         let scrubber = Scrubber {
             writer: sync.writer.clone(),
@@ -144,8 +149,7 @@ impl Parts {
             pause: SCRUB_PAUSE,
         };
         tasks.spawn(scrubber.run(stop.clone()));
-        let interval = Duration::from_millis(settings.checkpoint_ms);
-        tasks.spawn(audit::keep_signed(sync.writer.clone(), interval, stop.clone()));
+        tasks.spawn(audit::keep_signed(sync.writer.clone(), settings, stop.clone()));
     }
 
     /// Sets up this node's part in the seat.

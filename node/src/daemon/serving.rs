@@ -98,19 +98,20 @@ fn serve_while_shown(
     Ok(addresses)
 }
 
-/// Takes orders about the seat: on the socket in the node's directory, and on `listeners`.
+/// Takes orders, about the seat and `more`: on the socket in the node's directory, and on `listeners`.
 pub(super) fn serve_orders(
     admin: Admin,
+    more: &Router,
     home: &Home,
     listeners: Vec<TcpListener>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     for listener in listeners {
-        let router = seat::admin::guarded(admin.clone(), home.admin_token()?);
+        let router = seat::admin::guarded(admin.clone(), more.clone(), home.admin_token()?);
         tasks.spawn(api::serve::serve(listener, router, stop.clone()));
     }
-    let socket = seat::admin::serve(admin, home.dir(), stop.clone());
+    let socket = seat::admin::serve(admin, more.clone(), home.dir(), stop.clone());
     let socket =
         socket.map_err(|error| anyhow::anyhow!("can't make the admin socket in the data directory: {error}"))?;
     tasks.spawn(socket);

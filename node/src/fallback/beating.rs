@@ -29,8 +29,8 @@ impl Node for Fallback {
     }
 
     fn targets(&self) -> BoxFuture<'static, Option<Vec<Target>>> {
-        let (sync, configured) = (self.sync.clone(), self.heartbeat.nodes.clone());
-        let own_url = self.heartbeat.own_url.clone();
+        let heartbeat = self.settings.borrow().heartbeat.clone();
+        let (sync, configured, own_url) = (self.sync.clone(), heartbeat.nodes, heartbeat.own_url);
         if *sync.hidden.borrow() {
             return Box::pin(async { Some(Vec::new()) });
         }

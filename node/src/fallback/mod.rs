@@ -31,7 +31,6 @@ use crate::api::auth::ApiToken;
 use crate::journal::Journal;
 use crate::service::Service;
 use crate::settings::Settings;
-use crate::settings::heartbeat::Heartbeat;
 use crate::sync::Sync;
 use crate::writer::job::Job;
 
@@ -44,7 +43,7 @@ pub struct Fallback {
     sync: Sync,
     client: Client,
     journal: Arc<Journal>,
-    heartbeat: Heartbeat,
+    settings: watch::Receiver<Settings>,
     /// Lets auditors read the whole state.
     read_token: Option<ApiToken>,
     /// Who answered last at configured URLs. A node that lost its database knows members by nothing else.
@@ -63,13 +62,13 @@ impl Fallback {
     pub fn start(
         service: Service,
         sync: Sync,
-        settings: &Settings,
+        settings: watch::Receiver<Settings>,
         read_token: Option<ApiToken>,
         board: watch::Sender<Board>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> anyhow::Result<Arc<Self>> {
-        let heartbeat = settings.heartbeat.clone();
+        let heartbeat = settings.borrow().heartbeat.clone();
         let client =
             Client::new(heartbeat.timeout).map_err(|why| anyhow::anyhow!("can't make an HTTP client: {why}"))?;
         let (notes, notes_out) = mpsc::channel(NOTES_MAX);
@@ -82,7 +81,7 @@ impl Fallback {
             vouched: Mutex::default(),
             cursors: Mutex::default(),
             notes,
-            heartbeat: heartbeat.clone(),
+            settings,
         });
         tasks.spawn(heartbeat::run(fallback.clone(), client, heartbeat.numbers, board, stop.clone()));
         tasks.spawn(write_notes(fallback.sync.clone(), notes_out, stop.clone()));

@@ -69,15 +69,25 @@ impl Fallback {
     /// Keeps the entry with our own URL up to date, until `stop` fires. Without one, withdraws what an earlier start
     /// published, once: others would ask there for ever.
     pub(super) async fn publish_url(self: Arc<Self>, stop: CancellationToken) {
-        let url = self.heartbeat.own_url.as_deref();
-        if let Some(url) = url.filter(|url| is_loopback(url)) {
-            tracing::warn!(url, "only processes on this machine can use the URL that this node publishes");
-        }
         let mut states = self.sync.writer.watch();
+        let mut settings = self.settings.clone();
+        let mut warned_of = None;
         loop {
+            let url = settings.borrow_and_update().heartbeat.own_url.clone();
+            let url = url.as_deref();
+            if let Some(url) = url.filter(|url| is_loopback(url) && warned_of.as_deref() != Some(*url)) {
+                tracing::warn!(url, "only processes on this machine can use the URL that this node publishes");
+                warned_of = Some(url.to_owned());
+            }
             let state = states.borrow_and_update().clone();
             match self.publish_once(&state, url).await {
-                Ok(Standing::AsWanted) if url.is_none() => return,
+                Ok(Standing::AsWanted) if url.is_none() => {
+                    // Nothing to keep up to date until the settings name one.
+                    tokio::select! {
+                        Ok(()) = settings.changed() => continue,
+                        () = stop.cancelled() => return,
+                    }
+                }
                 Ok(Standing::AsWanted | Standing::NotYet) => {}
                 Err(error) => {
                     tracing::warn!(%error, url, "this node's URL could not be published or withdrawn; trying again");
@@ -90,6 +100,7 @@ impl Fallback {
             };
             tokio::select! {
                 _ = tokio::time::timeout(LOOK_INTERVAL, change) => {}
+                Ok(()) = settings.changed() => {}
                 () = stop.cancelled() => return,
             }
         }

@@ -130,12 +130,17 @@ pub struct QuarantinedOp {
 /// How long an order may take whose end is another term.
 const MOVED_WITHIN: std::time::Duration = std::time::Duration::from_secs(15);
 
-/// Serves the socket until `stop` fires.
+/// Serves the socket until `stop` fires, with `more` routes beside those of the seat.
 ///
 /// # Errors
 ///
 /// If the socket can't be made.
-pub fn serve(admin: Admin, dir: &Path, stop: CancellationToken) -> std::io::Result<impl Future<Output = ()> + use<>> {
+pub fn serve(
+    admin: Admin,
+    more: Router,
+    dir: &Path,
+    stop: CancellationToken,
+) -> std::io::Result<impl Future<Output = ()> + use<>> {
     let path = dir.join(SOCKET);
     // One of a process that was killed; the directory's lock says that no other runs.
     match std::fs::remove_file(&path) {
@@ -145,7 +150,7 @@ pub fn serve(admin: Admin, dir: &Path, stop: CancellationToken) -> std::io::Resu
     // The directory is this user's alone, so nobody comes in before the mode is set.
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    let router = router(admin);
+    let router = router(admin).merge(more);
     Ok(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = served.await {
@@ -157,9 +162,9 @@ pub fn serve(admin: Admin, dir: &Path, stop: CancellationToken) -> std::io::Resu
 }
 
 /// The same routes for a loopback port, for whoever shows the token.
-pub fn guarded(admin: Admin, token: ApiToken) -> Router {
+pub fn guarded(admin: Admin, more: Router, token: ApiToken) -> Router {
     let token = Arc::new(token);
-    router(admin).layer(middleware::from_fn(move |request: Request, next: Next| {
+    router(admin).merge(more).layer(middleware::from_fn(move |request: Request, next: Next| {
         let token = token.clone();
         async move {
             let shown = request.headers().get(AUTHORIZATION).and_then(|header| bearer(header.as_bytes()));

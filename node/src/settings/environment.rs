@@ -12,7 +12,7 @@ use super::typed::Typed;
 const PREFIX: &str = "LATTICE_";
 
 /// Variables that are options.
-const OPTIONS: [&str; 22] = [
+const OPTIONS: [&str; 25] = [
     "LATTICE_NAME",
     "LATTICE_P2P",
     "LATTICE_HTTP",
@@ -32,13 +32,16 @@ const OPTIONS: [&str; 22] = [
     "LATTICE_SEAT_TIMING",
     "LATTICE_SEAT_NO_SHADOW",
     "LATTICE_ON_SEAT_CHANGE",
+    "LATTICE_RELAYS",
+    "LATTICE_RELAY",
     "LATTICE_MDNS",
     "LATTICE_SYNCHRONOUS",
+    "LATTICE_LOG",
     "LATTICE_LOG_JSON",
 ];
 
 /// Variables that mean something beside the options.
-const OTHERS: [&str; 4] = ["LATTICE_DIR", "LATTICE_URL", "LATTICE_LOG", "LATTICE_WRITE_VECTORS"];
+const OTHERS: [&str; 3] = ["LATTICE_DIR", "LATTICE_URL", "LATTICE_WRITE_VECTORS"];
 
 /// What the names of variables begin with that tests look at.
 const TEST_PREFIX: &str = "LATTICE_TEST_";
@@ -125,8 +128,12 @@ pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Typed, BadVaria
         seat_timing: one("LATTICE_SEAT_TIMING", value("LATTICE_SEAT_TIMING"))?,
         seat_no_shadow: one("LATTICE_SEAT_NO_SHADOW", value("LATTICE_SEAT_NO_SHADOW"))?,
         on_seat_change: list("LATTICE_ON_SEAT_CHANGE", value("LATTICE_ON_SEAT_CHANGE"))?,
+        relays: list("LATTICE_RELAYS", value("LATTICE_RELAYS"))?,
+        relay: one("LATTICE_RELAY", value("LATTICE_RELAY"))?,
         mdns: one("LATTICE_MDNS", value("LATTICE_MDNS"))?,
         synchronous: one("LATTICE_SYNCHRONOUS", value("LATTICE_SYNCHRONOUS"))?,
+        // Its commas are its own.
+        log: one("LATTICE_LOG", value("LATTICE_LOG"))?,
         log_json: one("LATTICE_LOG_JSON", value("LATTICE_LOG_JSON"))?,
     })
 }

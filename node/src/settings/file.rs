@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use super::log::LOG_FILTER_DEFAULT;
 use super::typed::{NodeName, Typed};
 
 /// Bytes of a configuration file that are read at all: a thousand times what one needs, and no device by
@@ -112,6 +113,7 @@ pub fn first_text(name: &NodeName, peers: &[String]) -> String {
     let name = toml::Value::from(name.as_str());
     let mark = if peers.is_empty() { "#" } else { "" };
     let peers = toml::Value::from(peers.to_vec());
+    let log = toml::Value::from(LOG_FILTER_DEFAULT);
     format!(
         "\
 # Options of this lattice node. Flags of `lattice run` go over LATTICE_… variables, those go over this file.
@@ -173,11 +175,22 @@ name = {name}
 # LATTICE_SEAT_HOLDER and LATTICE_SEAT_HERE (yes or no) in its environment.
 #on_seat_change = []
 
+# Relays at which this node is found, for nodes that others can't dial (behind a NAT): relays =
+# [\"/ip4/192.0.2.7/tcp/4801/p2p/<peer id>\"]. Two nodes that meet through a relay then try to connect directly.
+#relays = []
+
+# Be such a relay for others, within bounds. It must be reachable itself; `external` says where if it can't see that.
+#relay = false
+
 # Look for nodes of this lattice on the local network.
 #mdns = true
 
 # \"full\": what was acknowledged survives a power cut. \"normal\": only the death of the process, but faster.
 #synchronous = \"full\"
+
+# What to log: off, error, warn, info, debug, trace, also by part of the program, such as \"info,node::sync=debug\". With
+# `lattice log` it changes until the next start.
+#log = {log}
 
 # Log JSON lines instead of text.
 #log_json = false

@@ -10,7 +10,7 @@
 //! 1. [`typed`]: the options of a source, and which source wins. [`address`]: what counts as an address.
 //!    [`heartbeat`]: the second road's.
 //! 2. [`environment`] and [`mod@file`]: two sources; the command line is the third.
-//! 3. [`founding`]: the genesis as an operator writes it.
+//! 3. [`reload`]: what changes while a node runs. [`founding`]: the genesis as an operator writes it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,6 +22,8 @@ pub mod typed;
 pub mod address;
 
 pub mod heartbeat;
+pub mod log;
+pub mod reload;
 pub mod seat;
 pub mod within;
 
@@ -33,6 +35,7 @@ pub mod founding;
 
 use address::{HttpListen, P2pListen};
 use heartbeat::{Heartbeat, TypedNumbers};
+use log::LogFilter;
 use seat::SeatSettings;
 use typed::{Synchronous, Typed};
 use within::CheckpointMs;
@@ -73,10 +76,16 @@ pub struct Settings {
     pub peers: Vec<Multiaddr>,
     /// Addresses to announce beside those that others observe.
     pub external: Vec<Multiaddr>,
+    /// Relays to be found at, each with its peer id.
+    pub relays: Vec<Multiaddr>,
+    /// Whether others are found here.
+    pub relay: bool,
     /// Whether to look for peers on the local network.
     pub mdns: bool,
     /// How hard the store waits for the disk.
     pub synchronous: Synchronous,
+    /// What is logged.
+    pub log: LogFilter,
     /// Whether to log JSON lines.
     pub log_json: bool,
 }
@@ -145,8 +154,11 @@ impl Settings {
             seat: SeatSettings::resolve(typed.seat_timing, typed.seat_no_shadow, typed.on_seat_change),
             peers: without_repeats(typed.peers.into_iter().flatten().map(Multiaddr::from).collect()),
             external: without_repeats(typed.external.into_iter().flatten().map(Multiaddr::from).collect()),
+            relays: without_repeats(typed.relays.into_iter().flatten().map(Multiaddr::from).collect()),
+            relay: typed.relay.unwrap_or(false),
             mdns: typed.mdns.unwrap_or(true),
             synchronous: typed.synchronous.unwrap_or_default(),
+            log: typed.log.unwrap_or_default(),
             log_json: typed.log_json.unwrap_or(false),
         })
     }

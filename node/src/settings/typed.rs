@@ -4,8 +4,9 @@ use lattice::genesis::is_name;
 use lattice::limits::NAME_BYTES_MAX;
 use serde::Deserialize;
 
-use super::address::{DialAddress, HttpListen, P2pListen};
+use super::address::{DialAddress, HttpListen, P2pListen, RelayAddress};
 use super::heartbeat::{AloneMs, BeatMs, JitterPercent, Mismatches, NodeUrl, OwnUrl, TimeoutMs};
+use super::log::LogFilter;
 use super::seat::{SeatNoShadow, SeatTiming};
 use super::within::CheckpointMs;
 
@@ -51,10 +52,16 @@ pub struct Typed {
     pub seat_no_shadow: Option<SeatNoShadow>,
     /// The command to run when the seat moves.
     pub on_seat_change: Option<Vec<String>>,
+    /// Relays to be found at.
+    pub relays: Option<Vec<RelayAddress>>,
+    /// Whether others are found here.
+    pub relay: Option<bool>,
     /// Whether to look for peers on the local network.
     pub mdns: Option<bool>,
     /// How hard the store waits for the disk.
     pub synchronous: Option<Synchronous>,
+    /// What is logged.
+    pub log: Option<LogFilter>,
     /// Whether to log JSON lines.
     pub log_json: Option<bool>,
 }
@@ -83,8 +90,11 @@ impl Typed {
             seat_timing: self.seat_timing.or(weaker.seat_timing),
             seat_no_shadow: self.seat_no_shadow.or(weaker.seat_no_shadow),
             on_seat_change: self.on_seat_change.or(weaker.on_seat_change),
+            relays: self.relays.or(weaker.relays),
+            relay: self.relay.or(weaker.relay),
             mdns: self.mdns.or(weaker.mdns),
             synchronous: self.synchronous.or(weaker.synchronous),
+            log: self.log.or(weaker.log),
             log_json: self.log_json.or(weaker.log_json),
         }
     }

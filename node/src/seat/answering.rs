@@ -33,6 +33,11 @@ impl Driver {
                 return self.reply(request, &refused(Refused::Garbled(error.to_string()), None));
             }
         };
+        if matches!(question, SeatRequest::Probe { .. } | SeatRequest::Fetch { .. }) && self.may_have_forgotten() {
+            // Without an answer its mirrors take it for dead. From an older copy they would seed themselves, and lose what
+            // they acknowledged.
+            return;
+        }
         match question {
             SeatRequest::Vote { body, carrier } => self.answer_vote(request, from, &body, carrier),
             SeatRequest::Renew { body, ticket, carrier } => {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use lattice::ids::AuthorId;
 use lattice::membership::Membership;
 use lattice::seat::message::SeatAnswer;
+use node_core::resume::Doubt;
 use node_core::seat::candidacy::Position;
 use node_core::seat::controller::{Controller, Role};
 use node_core::seat::event::{Event, Order, OrderRefused};
@@ -315,9 +316,9 @@ impl Driver {
         self.abstention.holds() || !self.seat.writer.published().may_sign
     }
 
-    /// Whether this node's database is known to be older than what it signed in the terms so far.
-    pub(super) fn has_forgotten(&self) -> bool {
-        self.abstention.holds()
+    /// Whether this node may have signed more in the terms so far than its database tells: it holds none of them.
+    pub(super) fn may_have_forgotten(&self) -> bool {
+        self.abstention.holds() || self.seat.writer.published().doubt > Some(Doubt::Usual)
     }
 
     /// Tells the controller when no write is under way any more.

@@ -105,7 +105,7 @@ impl Driver {
     }
 
     fn ask_renewal(&mut self, voters: Vec<AuthorId>, body: &NamedBody, ticket: Ticket, asked: BootMs) {
-        if self.has_forgotten() {
+        if self.may_have_forgotten() {
             // Of this term it may have signed more than it knows: another holds the next one.
             return;
         }

@@ -7,5 +7,6 @@ mod losing;
 mod moving;
 mod orders;
 mod quarantine;
+mod restored;
 mod waking;
 mod world;

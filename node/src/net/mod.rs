@@ -4,7 +4,7 @@
 //! out what the book wants, and hands bytes to the tasks that decode, verify and store.
 //!
 //! Reading order: `behaviour` (the protocols and their bounds), [`exchange`] (bytes on a request's stream),
-//! [`swarm`] (the task), `events` (what the swarm says).
+//! [`swarm`] (the task), `events` (what the swarm says), `relaying` (nodes behind a NAT).
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "libp2p's enums grow with each version; most of it is not ours")]
 

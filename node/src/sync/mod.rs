@@ -1,7 +1,7 @@
 //! Keeping in step with peers: heads out and in, sessions started when the schedule says so.
 //!
 //! The schedule is [`node_core::schedule`]; [`session`] carries out the initiator's effects over a [`road`], [`serve`]
-//! answers the sessions of others.
+//! answers the sessions of others. [`resuming`] asks after a start where our own chain ends.
 
 pub mod crossing;
 pub(crate) mod progress;

@@ -34,7 +34,6 @@ use crate::dashboard;
 use crate::fallback::Fallback;
 use crate::home::{Home, HomeLock, RENAMING};
 use crate::metrics::{self, Metrics};
-use crate::net::swarm::NetConfig;
 use crate::seat::admin::Admin;
 use crate::service::Service;
 use crate::settings::Settings;
@@ -143,14 +142,7 @@ impl Node {
         let counters = Arc::new(Counters::default());
         let metrics = Arc::new(Metrics::new(counters.clone()));
         let writer_task = writer_task.measured_by(counters.measured.clone());
-        let config = NetConfig {
-            listen: settings.p2p.clone(),
-            external: settings.external.clone(),
-            mdns: settings.mdns,
-            metrics: metrics.clone(),
-            relays: settings.relays.clone(),
-            is_relay: settings.relay,
-        };
+        let config = opening::net_config(settings, metrics.clone());
         let (swarm, net, streams) = crate::net::swarm::start(identity.clone(), config, book).await?;
         let (stop, writer_stop) = (CancellationToken::new(), CancellationToken::new());
         let (tasks, writers) = (TaskTracker::new(), TaskTracker::new());

@@ -12,8 +12,9 @@ use node_core::resume::Doubt;
 
 use crate::home::{Home, Start};
 use crate::join::inviters;
+use crate::metrics::Metrics;
 use crate::net::address::split;
-use crate::net::swarm::{keypair, name};
+use crate::net::swarm::{NetConfig, keypair, name};
 use crate::service::WriteError;
 use crate::settings::{self, Settings};
 use crate::store::open::{Opened, open};
@@ -65,6 +66,18 @@ pub(super) fn warn_of_doubt(start: Start) {
         _ if start.is_catching_up => tracing::warn!("{}", WriteError::CatchingUp),
         Some(doubt @ (Doubt::Copied | Doubt::Restored)) => tracing::warn!("{}", WriteError::Unsure(doubt)),
         Some(Doubt::Usual) | None => {}
+    }
+}
+
+/// What the swarm is to do, by the settings.
+pub(super) fn net_config(settings: &Settings, metrics: Arc<Metrics>) -> NetConfig {
+    NetConfig {
+        listen: settings.p2p.clone(),
+        external: settings.external.clone(),
+        mdns: settings.mdns,
+        metrics,
+        relays: settings.relays.clone(),
+        is_relay: settings.relay,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod key;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use data_encoding::BASE64;
@@ -225,14 +226,21 @@ impl Note {
     }
 
     /// What the note says if `key` signed it; `None` if no line claims to be by it. Of several lines by one key all must
-    /// hold; the latest time counts.
+    /// hold; the latest time counts. A line that is there again is checked once: anybody can repeat one.
     ///
     /// # Errors
     ///
     /// [`BadSignature`] if a line claims to be by `key` and does not hold.
     pub fn signed_by(&self, key: &VerifierKey) -> Result<Option<Signed>, BadSignature> {
-        let lines = self.signatures.iter().filter(|line| line.is_by(key));
-        lines.map(|line| line.signed_by(&self.text, key)).try_fold(None, |latest, signed| Ok(latest.max(Some(signed?))))
+        let lines = self.lines_by(key);
+        let mut signed = lines.iter().map(|line| line.signed_by(&self.text, key));
+        signed.try_fold(None, |latest, signed| Ok(latest.max(Some(signed?))))
+    }
+
+    /// The lines that claim to be by `key`, each once.
+    fn lines_by(&self, key: &VerifierKey) -> Vec<&SignatureLine> {
+        let mut seen = HashSet::new();
+        self.signatures.iter().filter(|line| line.is_by(key) && seen.insert(&line.signature)).collect()
     }
 }
 
@@ -241,5 +249,26 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
         self.signatures.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each was checked: with the log's own line in all places anybody could have a witness check 288 signatures.
+    #[test]
+    fn a_line_that_is_repeated_is_checked_once() {
+        let (name, secret): (KeyName, _) = ("a".parse().expect("a name"), SigningKey::from_bytes(&[1; 32]));
+        let key = VerifierKey::new(name.clone(), KeyKind::Log, secret.verifying_key().to_bytes()).expect("a key");
+        let good = SignatureLine::of_log("text\n", &name, &secret);
+        let mut lines = vec![good; NOTE_SIGNATURES_MAX];
+        let repeated = Note::new("text\n".to_owned(), lines.clone()).expect("a note");
+        assert_eq!(repeated.lines_by(&key).len(), 1);
+        assert_eq!(repeated.signed_by(&key), Ok(Some(Signed { time_s: None })));
+        // One that differs is another line, and all must hold.
+        lines[200].signature[0] ^= 1;
+        let spoiled = Note::new("text\n".to_owned(), lines).expect("a note");
+        assert_eq!((spoiled.lines_by(&key).len(), spoiled.signed_by(&key)), (2, Err(BadSignature(name))));
     }
 }

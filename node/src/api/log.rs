@@ -1,11 +1,14 @@
 //! The node's log for anyone to follow: checkpoint, tiles and records by the paths of C2SP tlog-tiles.
 
-use axum::Json;
+use std::sync::PoisonError;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use data_encoding::HEXLOWER;
+use http_fallback::rate::Remote;
 use lattice::log::tile::{BadPath, BundleId, TileId, encode_bundle};
 use lattice::log::witness::AddCheckpoint;
 use serde::{Deserialize, Serialize};
@@ -17,6 +20,7 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::body::Body;
 use super::problem::{Kind, Problem, ProblemView};
+use crate::clock::now_ms;
 use crate::service::Service;
 use crate::store::StoreError;
 
@@ -137,7 +141,15 @@ async fn forks(State(service): State<Service>) -> Json<ForksView> {
     request_body(content = String, content_type = "text/plain"),
     responses((status = OK, body = String, content_type = "text/plain", description = "Signature lines"),
         (status = CONFLICT, description = "The size cosigned last, as text/x.tlog.size")))]
-async fn add_checkpoint(State(state): State<ApiState>, Body(body): Body) -> Result<Response, Problem> {
+async fn add_checkpoint(
+    State(state): State<ApiState>,
+    remote: Option<Extension<Remote>>,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    let Extension(remote) = remote.unwrap_or_default();
+    if !state.witness_rate.lock().unwrap_or_else(PoisonError::into_inner).take(now_ms(), remote) {
+        return Err(Problem::new(Kind::Busy, "more requests to cosign come than this node takes from one address"));
+    }
     // Once all is read: a place taken before would be held by whoever sends slowly. What may be read at once is bounded by
     // the connections of an address.
     let busy = || Problem::new(Kind::Busy, "as many checkpoints as this node takes at once are being cosigned");

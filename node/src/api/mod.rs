@@ -11,7 +11,7 @@
 //! 3. [`parameters`], [`body`], [`shown`]: how requests are read and entries are shown.
 //! 4. [`problem`]: the one place where an error becomes an answer. [`openapi`]: what the API says of itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,6 +20,7 @@ use axum::extract::{FromRef, Request};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use http_fallback::rate::{Bucket, Buckets};
 use http_fallback::router::Source;
 use tokio::sync::Semaphore;
 
@@ -82,11 +83,17 @@ struct ApiState {
     live_slots: Arc<Semaphore>,
     audit: Audit,
     witness_slots: Arc<Semaphore>,
+    witness_rate: Arc<Mutex<Buckets>>,
     seat: Seat,
 }
 
 /// Checkpoints cosigned at once for whoever asks by the standard route; each is a transaction.
 const WITNESS_SLOTS: usize = 4;
+
+/// Requests to cosign a second by that route, of all and of one address, and as many twice in one moment: as between nodes
+/// (`http_fallback::router`). Each may cost a signature check, whoever asks.
+const WITNESS_PER_SECOND: u64 = 500;
+const WITNESS_PER_SECOND_EACH: u64 = 50;
 
 impl FromRef<ApiState> for Service {
     fn from_ref(state: &ApiState) -> Self {
@@ -111,6 +118,10 @@ pub fn router(
         live_slots: Arc::new(Semaphore::new(LIVE_MAX)),
         audit,
         witness_slots: Arc::new(Semaphore::new(WITNESS_SLOTS)),
+        witness_rate: Arc::new(Mutex::new(Buckets::new(
+            Bucket::new(WITNESS_PER_SECOND, 2 * WITNESS_PER_SECOND),
+            Bucket::new(WITNESS_PER_SECOND_EACH, 2 * WITNESS_PER_SECOND_EACH),
+        ))),
         seat,
     };
     bounded(openapi::documented(state, readers, between_nodes))

@@ -1,5 +1,6 @@
 //! The log as auditors and caches read it: nothing that no checkpoint covers.
 
+use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use testnet::deadline;
@@ -73,4 +74,19 @@ async fn whoever_sends_slowly_keeps_nobody_from_being_cosigned() {
     }
     let answer = send(node.request(Method::POST, PATH).body("no request")).await;
     assert_eq!(answer.status(), 400, "a place, and no request");
+}
+
+/// Between nodes there was a bound, and by the standard route anybody had signatures checked without end.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_asks_to_be_cosigned_so_often_and_is_told_to_wait() {
+    let node = Running::alone().await;
+    let ask = async || send(node.request(Method::POST, "/witness/add-checkpoint").body("no request")).await.status();
+    for _ in 0..60 {
+        let statuses = join_all((0..50).map(|_| ask())).await;
+        if statuses.contains(&StatusCode::SERVICE_UNAVAILABLE) {
+            return assert_eq!(node.get("/api/v1/status").await["entries"], 1, "all else is answered");
+        }
+        assert!(statuses.iter().all(|status| *status == 400), "{statuses:?}");
+    }
+    panic!("3,000 were answered");
 }

@@ -4,36 +4,37 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::future::join_all;
 use http_fallback::heartbeat::PeerBoard;
 use lattice::genesis::Member;
 use lattice::ids::AuthorId;
 use lattice::log::checkpoint::SignedCheckpoint;
-use lattice::log::evidence::{Beginning, ForkEvidence};
 use lattice::log::exchange::{Request, Response};
 use lattice::log::note::SignatureLine;
-use lattice::log::tree::verify_consistency;
 use lattice::log::witness::{AddCheckpoint, parse_conflict, parse_cosignatures};
 use libp2p::PeerId;
-use node_core::logs::{cosigner_of, log_of, told_enough};
+use node_core::logs::{cosigner_of, told_enough};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Audit;
+use super::asking::Asking;
 use crate::net::swarm::name;
 use crate::net::{Command, Protocol};
 use crate::writer::job::Job;
 use crate::writer::log_key;
 
 /// How often peers are looked at that have not cosigned the last checkpoint, and logs whose checkpoints differ.
-const TICK: Duration = Duration::from_secs(2);
+pub(super) const TICK: Duration = Duration::from_secs(2);
 
 /// Time for one answer: a signature and a transaction at the other end, and a round trip around the world.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Rest that a peer is given that did not answer: the cosignatures of the others must not wait for it at each checkpoint.
 const SILENT_PAUSE: Duration = Duration::from_secs(10);
+
+/// Rest for one that did not cosign: it is asked again in a moment, and not at once over and over.
+const REFUSED_PAUSE: Duration = Duration::from_millis(500);
 
 /// Requests for one cosignature: one that tells the size that the witness has, and one from there.
 const ATTEMPTS: usize = 2;
@@ -59,6 +60,22 @@ enum Shown {
     Silent,
 }
 
+/// What a member made of the checkpoint over so many records.
+struct Told {
+    member: Member,
+    size: u64,
+    shown: Shown,
+}
+
+/// How to go on after answers.
+#[derive(PartialEq, Eq)]
+enum Next {
+    /// As before.
+    On,
+    /// The log has another name, of which nobody has seen anything.
+    Anew,
+}
+
 /// The task's memory. All of it can be asked for again.
 #[derive(Default)]
 struct Memory {
@@ -66,41 +83,51 @@ struct Memory {
     cosigned: BTreeMap<AuthorId, u64>,
     /// Members that said, since our log has this name, that they hold no more of it than we do.
     told: BTreeSet<AuthorId>,
-    /// Members that did not answer, and until when they are left alone.
-    silent_until: BTreeMap<AuthorId, Instant>,
-    /// Pairs of sizes of a log that were compared: what was cosigned last, and what was heard.
-    compared: BTreeMap<String, (u64, u64)>,
+    /// Members that did not answer or cosign, and until when they are left alone.
+    left_alone_until: BTreeMap<AuthorId, Instant>,
+}
+
+impl Memory {
+    fn leave_alone(&mut self, member: AuthorId, pause: Duration) {
+        self.left_alone_until.insert(member, Instant::now() + pause);
+    }
 }
 
 impl Audit {
     /// Works until `stop` fires.
     pub async fn gather_cosignatures(self, hidden: watch::Receiver<bool>, stop: CancellationToken) {
-        let mut memory = Memory::default();
+        // Apart from each other: a log whose node is slow to show how it grew must not hold up cosignatures of ours.
+        tokio::select! {
+            () = self.show_checkpoints(hidden.clone()) => {}
+            () = self.compare_checkpoints(hidden) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn show_checkpoints(&self, hidden: watch::Receiver<bool>) {
+        let (mut memory, mut asking) = (Memory::default(), Asking::default());
         let mut states = self.writer().watch();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut shown = 0;
         loop {
             let signed = states.wait_for(|state| state.checkpoint_size() > shown);
-            tokio::select! {
-                Ok(state) = signed => shown = state.checkpoint_size(),
-                _ = tick.tick() => {}
-                () = stop.cancelled() => return,
-            }
-            let is_hidden = *hidden.borrow();
-            let round = async {
-                if !self.writer().published().may_sign {
-                    self.ask_what_others_hold(&mut memory).await;
+            let answers = tokio::select! {
+                Ok(state) = signed => {
+                    shown = state.checkpoint_size();
+                    Vec::new()
                 }
-                if is_hidden {
-                    return;
-                }
-                self.show_checkpoint(&mut memory).await;
-                self.compare_checkpoints(&mut memory).await;
+                answers = asking.answers() => answers,
+                _ = tick.tick() => Vec::new(),
             };
-            tokio::select! {
-                () = round => {}
-                () = stop.cancelled() => return,
+            if self.take_answers(&mut memory, answers).await == Next::Anew {
+                (memory, asking) = (Memory::default(), Asking::default());
+            }
+            if !self.writer().published().may_sign {
+                self.ask_what_others_hold(&mut memory).await;
+            }
+            if !*hidden.borrow() {
+                self.show_last(&mut memory, &mut asking);
             }
         }
     }
@@ -123,7 +150,7 @@ impl Audit {
         reached.collect()
     }
 
-    async fn ask(&self, way: &Way, request: &Request) -> Option<Response> {
+    pub(super) async fn ask(&self, way: &Way, request: &Request) -> Option<Response> {
         let question = request.to_string();
         let answer = match way {
             Way::P2p(peer) => {
@@ -183,22 +210,30 @@ impl Audit {
         self.service.inner.journal.write("log-renamed", words, [("log", log), ("size", size)]);
     }
 
-    /// Shows the last checkpoint to all who have not cosigned it, and tells everybody what came of it.
-    async fn show_checkpoint(&self, memory: &mut Memory) {
+    /// Shows the last checkpoint to all who have not cosigned it and are not thinking about another.
+    fn show_last(&self, memory: &mut Memory, asking: &mut Asking<Told>) {
         let Some(last) = self.writer().published().checkpointed.clone() else { return };
         let size = last.signed.checkpoint().size();
         let now = Instant::now();
-        memory.silent_until.retain(|_, until| *until > now);
-        let waiting = self.peers().into_iter().filter(|(_, member)| {
-            memory.cosigned.get(&member.author) != Some(&size) && !memory.silent_until.contains_key(&member.author)
-        });
-        let showing = waiting.map(|(peer, member)| {
-            let old = memory.cosigned.get(&member.author).copied().unwrap_or(0);
-            let signed = &last.signed;
-            async move { (self.show(&peer, signed, old).await, member) }
-        });
+        memory.left_alone_until.retain(|_, until| *until > now);
+        for (way, member) in self.peers() {
+            let author = member.author;
+            let old = memory.cosigned.get(&author).copied().unwrap_or(0);
+            if old == size || memory.left_alone_until.contains_key(&author) || asking.is_waiting_for(&author) {
+                continue;
+            }
+            let (audit, last) = (self.clone(), last.clone());
+            asking.begin(author, async move {
+                let shown = audit.show(&way, &last.signed, old).await;
+                Told { member, size, shown }
+            });
+        }
+    }
+
+    /// Hands over what peers answered, as it comes, and tells everybody what came of it.
+    async fn take_answers(&self, memory: &mut Memory, answers: Vec<Told>) -> Next {
         let (lattice, mut lines) = (self.service.inner.identity.lattice, Vec::new());
-        for (shown, member) in join_all(showing.collect::<Vec<_>>()).await {
+        for Told { member, size, shown } in answers {
             match (shown, cosigner_of(&member, &lattice)) {
                 (Shown::Cosigned(found), Some(key)) => {
                     memory.cosigned.insert(member.author, size);
@@ -207,26 +242,28 @@ impl Audit {
                 (Shown::Holds(held), _) if !self.is_ours(&held).await => {
                     self.tell_renaming(&held);
                     self.writer().send(Job::RenameLog { held }).await;
-                    *memory = Memory::default();
-                    return;
+                    return Next::Anew;
                 }
-                (Shown::Silent, _) => drop(memory.silent_until.insert(member.author, Instant::now() + SILENT_PAUSE)),
-                (Shown::Cosigned(_) | Shown::Holds(_) | Shown::Nothing, _) => {}
+                (Shown::Silent, _) => memory.leave_alone(member.author, SILENT_PAUSE),
+                (Shown::Cosigned(_) | Shown::Holds(_) | Shown::Nothing, _) => {
+                    memory.leave_alone(member.author, REFUSED_PAUSE);
+                }
             }
         }
         if lines.is_empty() {
-            return;
+            return Next::On;
         }
         let (reply, done) = oneshot::channel();
         self.writer().send(Job::Cosigned { lines, reply }).await;
-        // A writer that has stopped drops it.
-        if done.await.is_err() {
-            return;
+        // Lines over a checkpoint that is no longer the last are nothing new; a writer that has stopped drops the reply.
+        if !done.await.unwrap_or(false) {
+            return Next::On;
         }
         if let Some(cosigned) = self.writer().published().checkpointed.clone() {
             let frame = lattice::frame::Frame::Checkpoint(Box::new(cosigned.signed.clone()));
             self.service.inner.net.command(Command::Publish(frame.encode())).await;
         }
+        Next::On
     }
 
     /// Asks one peer to cosign; `old` is what it cosigned last, as far as is known.
@@ -272,42 +309,6 @@ impl Audit {
         match held.filter(|held| held.verify(&log_key(identity, name)).is_ok()) {
             Some(held) => Shown::Holds(Box::new(held)),
             None => Shown::Nothing,
-        }
-    }
-
-    /// Has the owners of logs show how what was heard of them grew from what was cosigned, where the two differ. A node
-    /// that shows different histories to different peers is found by this.
-    async fn compare_checkpoints(&self, memory: &mut Memory) {
-        let (published, lattice) = (self.writer().published(), self.service.inner.identity.lattice);
-        for heard in self.board.all() {
-            let origin = heard.checkpoint().origin().to_owned();
-            let Some(held) = published.witnessed.get(&origin) else { continue };
-            let sizes = (held.checkpoint().size(), heard.checkpoint().size());
-            // Equal sizes were compared on arrival.
-            if sizes.0 == sizes.1 || sizes.0 == 0 || memory.compared.get(&origin) == Some(&sizes) {
-                continue;
-            }
-            let Some((member, key)) = log_of(&published.membership, &lattice, &origin) else { continue };
-            let Some((peer, _)) = self.peers().into_iter().find(|(_, known)| known.author == member.author) else {
-                continue;
-            };
-            let (first, second) = if sizes.0 < sizes.1 { (held, &heard) } else { (&heard, held) };
-            let (first, second) = (first.checkpoint(), second.checkpoint());
-            let request = Request::Consistency { old: first.size(), new: second.size() };
-            let Some(answer) = self.ask(&peer, &request).await else { continue };
-            let Some((old_root, new_root, proof)) = answer.as_consistency() else { continue };
-            memory.compared.insert(origin.clone(), sizes);
-            let holds = verify_consistency(first.size(), second.size(), &old_root, &new_root, &proof).is_ok();
-            if holds && new_root == *second.root() && old_root != *first.root() {
-                let beginning = Beginning { root: old_root, proof };
-                if let Ok(evidence) = ForkEvidence::new(held, &heard, Some(beginning), &key) {
-                    self.keep_fork(evidence).await;
-                }
-            } else if !holds || new_root != *second.root() {
-                tracing::error!(log = origin, "the node of this log can't show that it only grew");
-                let fields = [("log", origin.clone()), ("sizes", format!("{} {}", first.size(), second.size()))];
-                self.service.inner.journal.write("alarm", format!("alarm log {origin}"), fields);
-            }
         }
     }
 }

@@ -5,10 +5,13 @@
 //! # Reading order
 //!
 //! 1. [`keep_signed`]: checkpoints in time. [`proofs`]: what is shown at them.
-//! 2. [`cosigning`]: our checkpoints before others' eyes. [`asked`]: others' before ours. [`board`]: what is known of all.
+//! 2. [`cosigning`]: our checkpoints before others' eyes, and [`asking`]: several at once. [`asked`]: others' before ours.
+//! 3. [`board`]: what is known of all. [`comparing`]: whether that is one history of each.
 
 pub mod asked;
+pub mod asking;
 pub mod board;
+pub mod comparing;
 pub mod cosigning;
 pub mod proofs;
 

@@ -96,8 +96,8 @@ pub enum Job {
     Cosigned {
         /// Signature lines with the keys that they are by. Those over an older checkpoint are left out.
         lines: Vec<(SignatureLine, VerifierKey)>,
-        /// Tells when it is done.
-        reply: oneshot::Sender<()>,
+        /// Tells whether any was new, once it is kept.
+        reply: oneshot::Sender<bool>,
     },
     /// Others have said what they hold of the own log: it may be signed from now on.
     MaySign,

@@ -236,8 +236,9 @@ impl Writer {
             }
             Job::Cosigned { lines, reply } => {
                 let kept = self.state.cosigned(lines).await;
+                let is_new = kept.as_ref().is_ok_and(|is_new| *is_new);
                 self.publish_after(kept);
-                let _ = reply.send(());
+                let _ = reply.send(is_new);
             }
             Job::MaySign => {
                 self.state.may_sign = true;
@@ -256,7 +257,10 @@ impl Writer {
             }
             Job::Witness { request, reply } => {
                 let witnessed = self.state.witness(&self.identity, &request, now_ms()).await;
-                self.publish_after(witnessed.as_ref().map(|witnessed| witnessed.is_stored).map_err(Clone::clone));
+                // A refusal changes nothing, and costs nobody anything.
+                if witnessed.as_ref().map_or(true, |witnessed| witnessed.is_stored) {
+                    self.publish_after(witnessed.as_ref().map(|_| true).map_err(Clone::clone));
+                }
                 // The log asks again if it hears nothing.
                 let _ = reply.send(witnessed);
             }

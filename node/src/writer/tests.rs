@@ -10,6 +10,8 @@ use lattice::commit::{Commit, Draft, OpSlot};
 use lattice::genesis::{Genesis, Member};
 use lattice::ids::{CommitId, StateRoot};
 use lattice::keys::NodeKeys;
+use lattice::log::checkpoint::SignedCheckpoint;
+use lattice::log::witness::AddCheckpoint;
 use lattice::membership::Change;
 use lattice::op::{Key, Op};
 use lattice::record::{Event, Record};
@@ -165,6 +167,30 @@ async fn each_transaction_leaves_a_record_that_binds_the_root_before_and_after()
     assert_eq!(record(1).await.event, Event::Applied { commits: vec![first.commit] });
     let last = record(2).await;
     assert_eq!((last.before, last.after, last.entries), (first.root, second.root, 1));
+    node.stop().await;
+}
+
+/// Each refusal was published: strangers could have every task of the node look at a state that had not changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_is_refused_wakes_nobody() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = start(dir.path()).await;
+    let ask = async |old, root| {
+        let name = node.handle.published().origin.clone();
+        let checkpoint = SignedCheckpoint::sign(&name, 5, [root; 32], &node.identity.keys.log);
+        let (reply, answer) = oneshot::channel();
+        let request = Box::new(AddCheckpoint { old, proof: Vec::new(), checkpoint });
+        let before = node.handle.published();
+        assert!(node.handle.send(Job::Witness { request, reply }).await);
+        let witnessed = answer.await.expect("an answer").expect("a disk");
+        (witnessed.response.status, Arc::ptr_eq(&before, &node.handle.published()))
+    };
+    assert_eq!(ask(0, 1).await, (200, false), "it is new");
+    assert_eq!(ask(5, 1).await, (200, true), "it was cosigned before");
+    assert_eq!(ask(0, 1).await, (409, true));
+    assert_eq!(ask(9, 1).await, (400, true));
+    assert_eq!(ask(5, 2).await, (422, false), "there is evidence now");
+    assert_eq!(ask(5, 3).await, (422, true));
     node.stop().await;
 }
 

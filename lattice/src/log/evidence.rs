@@ -10,8 +10,8 @@ use std::fmt;
 
 use super::checkpoint::{BadCheckpoint, Checkpoint, NotOfLog, SignedCheckpoint};
 use super::line;
-use super::note::VerifierKey;
-use super::tree::{self, NotConsistent};
+use super::note::{KEY_NAME_BYTES_MAX, VerifierKey};
+use super::tree::{self, NotConsistent, PROOF_HASHES_MAX};
 use crate::merkle::Digest;
 
 /// What the first line of fork evidence reads.
@@ -19,6 +19,27 @@ const FIRST_LINE: &str = "lattice-fork/v1";
 
 /// Bytes of fork evidence: two checkpoints like ours and 63 hashes are 5 KiB; the rest is for others' origins.
 pub const FORK_EVIDENCE_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a checkpoint's text of which any two fit into evidence. Ours have 170; lines behind the root, which mean nothing
+/// here, must not let a log escape what proves that it lied.
+pub const EVIDENCE_TEXT_BYTES_MAX: usize = 4 * 1024;
+
+/// Bytes of a log's signature line: the longest name, and key id and signature in base64.
+const SIGNATURE_LINE_BYTES_MAX: usize = "— ".len() + KEY_NAME_BYTES_MAX + " ".len() + 92 + "\n".len();
+
+/// Bytes before the checkpoints: two lines, and a root and a proof.
+const BEGINNING_BYTES_MAX: usize =
+    FIRST_LINE.len() + "\nbeginning ".len() + (PROOF_HASHES_MAX + 1) * (line::HASH_CHARS + 1);
+
+const _: () = assert!(
+    BEGINNING_BYTES_MAX + 2 * ("\n".len() + EVIDENCE_TEXT_BYTES_MAX + "\n".len() + SIGNATURE_LINE_BYTES_MAX)
+        <= FORK_EVIDENCE_BYTES_MAX
+);
+
+/// Whether evidence has room for a checkpoint and any other such: whoever follows logs takes in no other.
+pub fn has_room_for(signed: &SignedCheckpoint) -> bool {
+    signed.note().text().len() <= EVIDENCE_TEXT_BYTES_MAX
+}
 
 /// How a log's larger tree truly begins: proof that a smaller checkpoint is none of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +112,9 @@ pub enum NoFork {
     TooLong(usize),
 }
 
+/// Two roots of one size, both as the log's: evidence, or why none can be made of them.
+pub type Contradiction = Result<ForkEvidence, NoFork>;
+
 impl ForkEvidence {
     /// Joins two checkpoints of one log, in any order and with any other signatures, to evidence that holds. Of unequal
     /// sizes the true `beginning` of the larger tree must be there, of equal sizes not.
@@ -111,6 +135,17 @@ impl ForkEvidence {
         evidence.verify(log)?;
         let bytes = evidence.to_string().len();
         if bytes > FORK_EVIDENCE_BYTES_MAX { Err(NoFork::TooLong(bytes)) } else { Ok(evidence) }
+    }
+
+    /// What two checkpoints show if they have one size and two roots; `None` otherwise.
+    pub fn of_contradiction(
+        one: &SignedCheckpoint,
+        other: &SignedCheckpoint,
+        log: &VerifierKey,
+    ) -> Option<Contradiction> {
+        let (first, second) = (one.checkpoint(), other.checkpoint());
+        let contradicts = first.size() == second.size() && first.root() != second.root();
+        contradicts.then(|| Self::new(one, other, None, log))
     }
 
     /// Reads fork evidence. Nothing in it is trusted by that.

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::checkpoint::{BadCheckpoint, NotOfLog, SignedCheckpoint};
+use super::evidence::{EVIDENCE_TEXT_BYTES_MAX, has_room_for};
 use super::line;
 use super::note::{KeyName, NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, SignatureLine, VerifierKey};
 use super::tree::{self, EMPTY_ROOT, NotConsistent, PROOF_HASHES_MAX};
@@ -137,6 +138,9 @@ pub enum Refusal {
     /// 403: a line of a known key does not hold.
     #[error("the signature by {0} does not hold")]
     Signature(KeyName),
+    /// 400: two such checkpoints would not fit into evidence.
+    #[error("the text of a checkpoint has at most {EVIDENCE_TEXT_BYTES_MAX} bytes here, not {0}")]
+    TooLong(usize),
     /// 400: the log would shrink.
     #[error("the old size {old} is beyond the checkpoint's {size}")]
     OldBeyondSize {
@@ -165,7 +169,7 @@ impl Refusal {
     /// The HTTP status of the answer.
     pub const fn status(&self) -> u16 {
         match self {
-            Self::OldBeyondSize { .. } => 400,
+            Self::TooLong(_) | Self::OldBeyondSize { .. } => 400,
             Self::NotSigned | Self::Signature(_) => 403,
             Self::UnknownLog(_) => 404,
             Self::Conflict { .. } => 409,
@@ -180,6 +184,7 @@ impl Refusal {
             Self::UnknownLog(_)
             | Self::NotSigned
             | Self::Signature(_)
+            | Self::TooLong(_)
             | Self::OldBeyondSize { .. }
             | Self::EmptyRoot
             | Self::Inconsistent(_) => format!("{self}\n"),
@@ -204,7 +209,13 @@ pub fn judge(request: &AddCheckpoint, logs: &[VerifierKey], latest: Option<Seen>
     }
 }
 
-fn expect_signed(checkpoint: &SignedCheckpoint, logs: &[VerifierKey]) -> Result<(), Refusal> {
+/// The part of the decision that needs no memory: whether one of the known logs signed the checkpoint, and whether a
+/// contradiction of it could be shown.
+///
+/// # Errors
+///
+/// The [`Refusal`] with which [`judge`] answers it.
+pub fn expect_signed(checkpoint: &SignedCheckpoint, logs: &[VerifierKey]) -> Result<(), Refusal> {
     let origin = checkpoint.checkpoint().origin();
     let (mut is_known, mut is_signed) = (false, false);
     for log in logs.iter().filter(|log| log.name().as_str() == origin) {
@@ -216,6 +227,7 @@ fn expect_signed(checkpoint: &SignedCheckpoint, logs: &[VerifierKey]) -> Result<
         }
     }
     match (is_known, is_signed) {
+        (true, true) if !has_room_for(checkpoint) => Err(Refusal::TooLong(checkpoint.note().text().len())),
         (true, true) => Ok(()),
         (true, false) => Err(Refusal::NotSigned),
         (false, _) => Err(Refusal::UnknownLog(origin.to_owned())),

@@ -11,7 +11,8 @@ mod tiles;
 mod vectors;
 mod witnessing;
 
-use ed25519_dalek::SigningKey;
+use data_encoding::BASE64;
+use ed25519_dalek::{Signer, SigningKey};
 use lattice::log::checkpoint::SignedCheckpoint;
 use lattice::log::edge::Edge;
 use lattice::log::note::{KeyKind, KeyName, VerifierKey};
@@ -89,6 +90,14 @@ fn log_key() -> VerifierKey {
 /// Its checkpoint over these leaves.
 fn checkpoint(leaves: &[Digest]) -> SignedCheckpoint {
     signed(leaves.len() as u64, root_of(leaves))
+}
+
+/// One with a line behind the root, which logs of other kinds may have.
+fn extended(size: u64, root: Digest, line: &str) -> SignedCheckpoint {
+    let text = format!("{}{line}\n", signed(size, root).note().text());
+    let bytes = [log_key().id().to_be_bytes().as_slice(), &secret(1).sign(text.as_bytes()).to_bytes()].concat();
+    let note = format!("{text}\n— {LOG} {}\n", BASE64.encode(&bytes));
+    SignedCheckpoint::parse(note.as_bytes()).expect("a checkpoint")
 }
 
 fn signed(size: u64, root: Digest) -> SignedCheckpoint {

@@ -2,6 +2,7 @@
 
 use data_encoding::BASE64;
 use lattice::log::checkpoint::SignedCheckpoint;
+use lattice::log::evidence::{EVIDENCE_TEXT_BYTES_MAX, FORK_EVIDENCE_BYTES_MAX, ForkEvidence};
 use lattice::log::note::KeyKind;
 use lattice::log::tree;
 use lattice::log::witness::{
@@ -9,7 +10,7 @@ use lattice::log::witness::{
     parse_cosignatures,
 };
 
-use super::{LOG, checkpoint, key, leaves, log_key, name, root_of, secret, signed, tile_set};
+use super::{LOG, checkpoint, extended, key, leaves, log_key, name, root_of, secret, signed, tile_set};
 
 /// The request of a log that grew from `old` to `new` records.
 fn request(old: u64, new: u64) -> AddCheckpoint {
@@ -97,6 +98,21 @@ fn who_signed_is_judged_before_anything_else() {
     assert_eq!(verdict(signed(5, [7; 32])).0.status(), 400);
     let statuses = [Refusal::UnknownLog(String::new()), Refusal::NotSigned, Refusal::Signature(name("a"))];
     assert_eq!(statuses.map(|refusal| refusal.status()), [404, 403, 403]);
+}
+
+/// A log whose checkpoints were too long for evidence could fork and nothing would have come of it.
+#[test]
+fn what_no_evidence_has_room_for_is_not_cosigned() {
+    let asked = |line: &str| AddCheckpoint { old: 0, proof: vec![], checkpoint: extended(5, [7; 32], line) };
+    let text = signed(5, [7; 32]).note().text().len() + 1;
+    let longest = "x".repeat(EVIDENCE_TEXT_BYTES_MAX - text);
+    assert_eq!(answer(&asked(&longest), None), (200, false));
+    assert_eq!(answer(&asked(&format!("{longest}x")), None), (400, false));
+    // Two of the longest fit, with the longest proof.
+    let evidence =
+        ForkEvidence::new(&extended(5, [7; 32], &longest), &extended(5, [8; 32], &longest), None, &log_key());
+    let proof = 64 * 45 + "beginning ".len();
+    assert!(evidence.expect("two roots").to_string().len() + proof <= FORK_EVIDENCE_BYTES_MAX);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use lattice::genesis::Genesis;
 use lattice::head::{Head, SignedHead};
 use lattice::ids::LatticeId;
 use lattice::log::checkpoint::SignedCheckpoint;
-use lattice::log::evidence::ForkEvidence;
+use lattice::log::evidence::{ForkEvidence, has_room_for};
 use lattice::membership::{Membership, NotAdmitted};
 
 use crate::blame::Verdict;
@@ -143,6 +143,8 @@ fn check_evidence(rules: &Rules<'_>, pair: Box<Equivocation>) -> Checked {
 fn check_checkpoint(rules: &Rules<'_>, signed: Box<SignedCheckpoint>) -> Checked {
     match log_of(rules.membership, &rules.lattice, signed.checkpoint().origin()) {
         None => Checked::refused(Verdict::Ignore, "log-of-stranger"),
+        // Of two such there could be no evidence.
+        Some(_) if !has_room_for(&signed) => Checked::refused(Verdict::Reject, "checkpoint-too-long"),
         Some((_, key)) if signed.verify(&key).is_ok() => Checked::accepted(Content::Checkpoint(signed)),
         Some(_) => Checked::refused(Verdict::Reject, "checkpoint-not-signed"),
     }

@@ -243,3 +243,19 @@ fn evidence_that_proves_nothing_here_is_not_kept() {
         expect(&world.check(true, &bytes), verdict, Some(reason), "nothing");
     }
 }
+
+/// Two checkpoints of a log that could fit no evidence proved nothing, and the log could fork unpunished.
+#[test]
+fn a_checkpoint_too_long_for_evidence_is_not_taken_in() {
+    let world = World::new();
+    let name = lattice::log::checkpoint::origin(&world.lattice, &keys(1).author.id(), 1);
+    let signed = SignedCheckpoint::sign(&name, 5, [1; 32], &keys(1).log);
+    let framed = |text: &str| Frame::Checkpoint(Box::new(SignedCheckpoint::parse(text.as_bytes()).expect("one")));
+    let good = framed(&signed.to_string()).encode();
+    expect(&world.check(true, &good), Verdict::Accept, None, "checkpoint of 5");
+    let with_line = |bytes: usize| signed.to_string().replacen("\n\n", &format!("\n{}\n\n", "x".repeat(bytes)), 1);
+    for (bytes, reason) in [(20, "checkpoint-not-signed"), (20_000, "checkpoint-too-long")] {
+        let frame = framed(&with_line(bytes)).encode();
+        expect(&world.check(true, &frame), Verdict::Reject, Some(reason), "nothing");
+    }
+}

@@ -14,7 +14,7 @@ use lattice::log::checkpoint::origin;
 use lattice::log::note::{KeyKind, KeyName, VerifierKey};
 use lattice::log::policy::{NoPolicy, Policy};
 use lattice::membership::Membership;
-use node_core::logs::log_of;
+use node_core::logs::{log_of, opening};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -67,7 +67,7 @@ fn of_lattice<'a>(
     let mut last: BTreeMap<AuthorId, (u64, KeyName)> = BTreeMap::new();
     for name in known {
         let Some((member, key)) = log_of(membership, lattice, name) else { continue };
-        let opening = name.splitn(3, '/').nth(2).and_then(|number| number.parse().ok()).unwrap_or(1);
+        let opening = opening(name);
         if last.get(&member.author).is_none_or(|(before, _)| *before < opening) {
             last.insert(member.author, (opening, key.name().clone()));
         }

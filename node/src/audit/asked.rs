@@ -1,9 +1,9 @@
 //! What this node answers about logs: as a witness of others', and as the owner of its own.
 
 use lattice::log::checkpoint::SignedCheckpoint;
-use lattice::log::evidence::ForkEvidence;
+use lattice::log::evidence::{ForkEvidence, NoFork};
 use lattice::log::exchange::{EXCHANGE_BYTES_MAX, Request, Response};
-use lattice::log::witness::AddCheckpoint;
+use lattice::log::witness::{AddCheckpoint, expect_signed};
 use node_core::logs::{cosigner_of, log_of};
 use tokio::sync::oneshot;
 
@@ -38,6 +38,13 @@ impl Audit {
     /// Cosigns a checkpoint, if it grew from the last one of its log.
     pub(crate) async fn add_checkpoint(&self, request: Box<AddCheckpoint>) -> Response {
         let checkpoint = request.checkpoint.clone();
+        // Before it takes the writer's time: anybody may ask.
+        let (published, lattice) = (self.writer().published(), self.service.inner.identity.lattice);
+        let log = log_of(&published.membership, &lattice, checkpoint.checkpoint().origin());
+        let key = log.map(|(_, key)| key);
+        if let Err(why) = expect_signed(&checkpoint, key.as_slice()) {
+            return Response { status: why.status(), body: why.body() };
+        }
         let (reply, answer) = oneshot::channel();
         self.writer().send(Job::Witness { request, reply }).await;
         match answer.await {
@@ -45,8 +52,10 @@ impl Audit {
                 if witnessed.response.status == 200 {
                     self.take(&checkpoint).await;
                 }
-                if let Some(evidence) = &witnessed.fork {
-                    self.tell_fork(evidence).await;
+                match &witnessed.fork {
+                    Some(Ok(evidence)) => self.tell_fork(evidence).await,
+                    Some(Err(no)) => self.tell_unproven(checkpoint.checkpoint().origin(), no),
+                    None => {}
                 }
                 witnessed.response
             }
@@ -57,7 +66,7 @@ impl Audit {
 
     /// What is held of a log: what was cosigned last, or what gossip brought if that is more.
     pub(crate) fn held(&self, origin: &str) -> Option<SignedCheckpoint> {
-        let witnessed = self.writer().published().witnessed.get(origin).cloned();
+        let witnessed = self.writer().published().witnessed.get(origin).map(|held| held.as_ref().clone());
         let heard = self.board.of(origin);
         [witnessed, heard].into_iter().flatten().max_by_key(|held| held.checkpoint().size())
     }
@@ -71,10 +80,19 @@ impl Audit {
             published.membership.members().filter_map(|member| cosigner_of(member, &lattice)).collect();
         let heard = self.board.take(signed, &key, &cosigners);
         let witnessed = published.witnessed.get(signed.checkpoint().origin());
-        let known = witnessed.and_then(|held| ForkEvidence::new(held, signed, None, &key).ok());
-        if let Some(evidence) = heard.or(known) {
-            self.keep_fork(evidence).await;
+        let known = witnessed.and_then(|held| ForkEvidence::of_contradiction(held, signed, &key));
+        match heard.or(known) {
+            Some(Ok(evidence)) => self.keep_fork(evidence).await,
+            Some(Err(no)) => self.tell_unproven(signed.checkpoint().origin(), &no),
+            None => {}
         }
+    }
+
+    /// A contradiction of which there is no evidence is a lie all the same.
+    pub(crate) fn tell_unproven(&self, origin: &str, no: &NoFork) {
+        tracing::error!(log = origin, %no, "two checkpoints of this log contradict each other, and nothing can prove it");
+        let fields = [("log", origin.to_owned()), ("why", no.to_string())];
+        self.service.inner.journal.write("alarm", format!("alarm log {origin} contradicts itself"), fields);
     }
 
     /// Keeps evidence that was verified, and tells others if it is the first against that log.

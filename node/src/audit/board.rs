@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lattice::log::checkpoint::SignedCheckpoint;
-use lattice::log::evidence::ForkEvidence;
+use lattice::log::evidence::{Contradiction, ForkEvidence};
 use lattice::log::note::VerifierKey;
-
-use crate::writer::witness::WITNESSED_MAX;
+use node_core::logs::{Room, room_for};
 
 /// The board. Cheap to clone.
 #[derive(Clone, Default)]
@@ -17,29 +16,30 @@ pub struct Board {
 }
 
 impl Board {
-    /// Takes in a checkpoint that the log's key signed; `cosigners` are the keys whose cosignatures count. Gives evidence
-    /// if it contradicts the one known.
+    /// Takes in a checkpoint that the log's key signed, with the lines by `cosigners`, whose cosignatures count. Says so if
+    /// it contradicts the one known.
     pub fn take(
         &self,
         signed: &SignedCheckpoint,
         log: &VerifierKey,
         cosigners: &[VerifierKey],
-    ) -> Option<ForkEvidence> {
+    ) -> Option<Contradiction> {
+        let bare = signed.bare(log).ok()?;
         let mut known = self.lock();
-        let (head, is_full) = (signed.checkpoint(), known.len() >= WITNESSED_MAX);
-        let Some(held) = known.get_mut(head.origin()) else {
-            if !is_full {
-                known.insert(head.origin().to_owned(), signed.clone());
-            }
-            return None;
-        };
-        let (size, root) = (held.checkpoint().size(), *held.checkpoint().root());
-        if head.size() == size && *head.root() != root {
-            return ForkEvidence::new(held, signed, None, log).ok();
+        let head = signed.checkpoint();
+        match room_for(known.keys().map(String::as_str), head.origin()) {
+            Room::Free => {}
+            Room::InsteadOf(oldest) => drop(known.remove(&oldest)),
+            Room::None => return None,
         }
-        if head.size() > size {
-            *held = signed.clone();
-        } else if head.size() == size {
+        let held = known.entry(head.origin().to_owned()).or_insert_with(|| bare.clone());
+        if let Some(contradiction) = ForkEvidence::of_contradiction(held, signed, log) {
+            return Some(contradiction);
+        }
+        if head.size() > held.checkpoint().size() {
+            *held = bare;
+        }
+        if head.size() == held.checkpoint().size() {
             // Lines that do not hold are left out; the good ones before them stay.
             let _ = held.merge(signed, cosigners);
         }
@@ -63,10 +63,14 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
-    use lattice::ids::{AuthorId, LatticeId};
+    use data_encoding::BASE64;
+    use ed25519_dalek::Signer as _;
+    use lattice::ids::LatticeId;
     use lattice::keys::NodeKeys;
     use lattice::log::checkpoint::origin;
+    use lattice::log::evidence::NoFork;
     use lattice::log::note::{KeyKind, KeyName};
+    use node_core::logs::LOGS_EACH_MAX;
 
     use super::*;
 
@@ -91,6 +95,15 @@ mod tests {
             SignedCheckpoint::sign(&self.name, size, [root; 32], &self.keys.log)
         }
 
+        /// With a line behind the root, which only a log of another kind would have.
+        fn extended(&self, size: u64, root: u8, line: &str) -> SignedCheckpoint {
+            let text = format!("{}{line}\n", self.signed(size, root).note().text());
+            let signature = self.keys.log.sign(text.as_bytes()).to_bytes();
+            let bytes = [self.key(KeyKind::Log).id().to_be_bytes().as_slice(), &signature].concat();
+            let note = format!("{text}\n— {} {}\n", self.name, BASE64.encode(&bytes));
+            SignedCheckpoint::parse(note.as_bytes()).expect("a checkpoint")
+        }
+
         fn cosigned(&self, checkpoint: &SignedCheckpoint, time_s: u64) -> SignedCheckpoint {
             let mut cosigned = checkpoint.clone();
             let line = checkpoint.cosign(time_s, &self.name, &self.keys.log);
@@ -103,8 +116,8 @@ mod tests {
     fn the_larger_checkpoint_stays_whichever_comes_first() {
         let (log, board) = (signer(1), Board::default());
         for (size, root, expected) in [(5, 5, 5), (3, 3, 5), (7, 7, 7), (5, 9, 7)] {
-            let evidence = board.take(&log.signed(size, root), &log.key(KeyKind::Log), &[]);
-            assert_eq!(evidence, None, "sizes that differ prove nothing");
+            let found = board.take(&log.signed(size, root), &log.key(KeyKind::Log), &[]);
+            assert_eq!(found, None, "sizes that differ prove nothing");
             assert_eq!(board.of(log.name.as_str()).expect("known").checkpoint().size(), expected);
         }
         assert_eq!(board.all().len(), 1);
@@ -116,11 +129,13 @@ mod tests {
         let (first, second, stranger) = (signer(2), signer(3), signer(4));
         let cosigners = [&first, &second].map(|witness| witness.key(KeyKind::Cosigner));
         let bare = log.signed(5, 5);
-        for witness in [&first, &stranger, &second] {
-            let evidence = board.take(&witness.cosigned(&bare, 9), &log.key(KeyKind::Log), &cosigners);
-            assert_eq!(evidence, None);
+        // The first to come is one with a stranger's line: it was kept as it came, and passed on.
+        for witness in [&stranger, &first, &second] {
+            let found = board.take(&witness.cosigned(&bare, 9), &log.key(KeyKind::Log), &cosigners);
+            assert_eq!(found, None);
         }
         let held = board.of(log.name.as_str()).expect("known");
+        assert_eq!(held.note().signatures().len(), 3, "a stranger's line is nothing to keep");
         let by = |witness: &Signer| held.cosigned_by(&witness.key(KeyKind::Cosigner)).expect("it holds");
         assert_eq!((by(&first), by(&second), by(&stranger)), (Some(9), Some(9), None));
         // The next checkpoint begins without any.
@@ -133,7 +148,7 @@ mod tests {
         let (log, board) = (signer(1), Board::default());
         let key = log.key(KeyKind::Log);
         assert_eq!(board.take(&log.signed(5, 1), &key, &[]), None);
-        let evidence = board.take(&log.signed(5, 2), &key, &[]).expect("a fork");
+        let evidence = board.take(&log.signed(5, 2), &key, &[]).expect("a fork").expect("of which there is evidence");
         assert_eq!((evidence.origin(), evidence.verify(&key)), (log.name.as_str(), Ok(())));
         assert_eq!(board.of(log.name.as_str()), Some(log.signed(5, 1)));
         // What the log did not sign proves nothing against it.
@@ -141,21 +156,34 @@ mod tests {
         assert_eq!(board.take(&forged, &key, &[]), None);
     }
 
+    /// It was dropped in silence: lines behind the root, which mean nothing, made two checkpoints too long for evidence.
     #[test]
-    fn a_full_board_goes_on_with_the_logs_that_it_has() {
+    fn a_contradiction_that_fits_no_evidence_is_no_less_one() {
         let (log, board) = (signer(1), Board::default());
         let key = log.key(KeyKind::Log);
-        let named = |n: usize| {
-            let mut author = [0; 32];
-            author[..8].copy_from_slice(&(n as u64).to_be_bytes());
-            origin(&LatticeId([0; 32]), &AuthorId(author), 1)
+        assert_eq!(board.take(&log.signed(5, 1), &key, &[]), None);
+        let long = log.extended(5, 2, &"x".repeat(20_000));
+        let said = board.take(&long, &key, &[]).expect("two roots");
+        assert!(matches!(said, Err(NoFork::TooLong(_))), "{said:?}");
+    }
+
+    /// One member's names filled the board for ever, and the logs of others found no place.
+    #[test]
+    fn a_member_with_many_logs_takes_no_place_of_another() {
+        let (log, other, board) = (signer(1), signer(2), Board::default());
+        let take = |of: &Signer, opening: u64, size| {
+            let name = origin(&LatticeId([0; 32]), &of.keys.author.id(), opening);
+            let key = VerifierKey::new(name.clone(), KeyKind::Log, of.keys.log_key().0).expect("a key");
+            board.take(&SignedCheckpoint::sign(&name, size, [1; 32], &of.keys.log), &key, &[])
         };
-        let signed = |n, size| SignedCheckpoint::sign(&named(n), size, [1; 32], &log.keys.log);
-        for n in 0..=WITNESSED_MAX {
-            assert_eq!(board.take(&signed(n, 5), &key, &[]), None);
+        for opening in 1..2_000 {
+            assert_eq!(take(&log, opening, 5), None);
         }
-        assert_eq!((board.all().len(), board.of(named(WITNESSED_MAX).as_str())), (WITNESSED_MAX, None));
-        board.take(&signed(0, 6), &key, &[]);
-        assert_eq!(board.of(named(0).as_str()).expect("known").checkpoint().size(), 6);
+        assert_eq!(board.all().len(), LOGS_EACH_MAX);
+        take(&other, 1, 5);
+        take(&log, 1_999, 6);
+        let size = |name: &str| board.of(name).map(|held| held.checkpoint().size());
+        assert_eq!(size(other.name.as_str()), Some(5));
+        assert_eq!((size(&format!("{}/1999", log.name)), size(log.name.as_str())), (Some(6), None));
     }
 }

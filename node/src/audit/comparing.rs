@@ -43,7 +43,7 @@ impl Audit {
             let Some((peer, _)) = self.peers().into_iter().find(|(_, known)| known.author == member.author) else {
                 continue;
             };
-            let (first, second) = if sizes.0 < sizes.1 { (held, &heard) } else { (&heard, held) };
+            let (first, second) = if sizes.0 < sizes.1 { (held.as_ref(), &heard) } else { (&heard, held.as_ref()) };
             let (first, second) = (first.checkpoint(), second.checkpoint());
             let request = Request::Consistency { old: first.size(), new: second.size() };
             let Some(answer) = self.ask(&peer, &request).await else { continue };
@@ -52,8 +52,9 @@ impl Audit {
             let holds = verify_consistency(first.size(), second.size(), &old_root, &new_root, &proof).is_ok();
             if holds && new_root == *second.root() && old_root != *first.root() {
                 let beginning = Beginning { root: old_root, proof };
-                if let Ok(evidence) = ForkEvidence::new(held, &heard, Some(beginning), &key) {
-                    self.keep_fork(evidence).await;
+                match ForkEvidence::new(held, &heard, Some(beginning), &key) {
+                    Ok(evidence) => self.keep_fork(evidence).await,
+                    Err(no) => self.tell_unproven(&origin, &no),
                 }
             } else if !holds || new_root != *second.root() {
                 tracing::error!(log = origin, "the node of this log can't show that it only grew");

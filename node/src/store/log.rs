@@ -3,6 +3,8 @@
 //! Tiles can be thrown away: they are functions of the records. A start reads back the right edge and holds it against the
 //! tiles below and the last records, and hashes all records again if they are not those of the records.
 
+use std::sync::Arc;
+
 use futures::TryStreamExt;
 use lattice::ids::CommitId;
 use lattice::log::checkpoint::SignedCheckpoint;
@@ -249,8 +251,9 @@ pub(crate) async fn write_checkpoint(
 pub(crate) async fn witnessed(connection: &mut SqliteConnection) -> Result<WitnessedLogs, StoreError> {
     let rows: Vec<(String, Vec<u8>)> =
         sqlx::query_as("SELECT origin, note FROM witnessed").fetch_all(connection).await?;
-    let parsed =
-        |(origin, note): (String, Vec<u8>)| Ok((origin, SignedCheckpoint::parse(&note).map_err(StoreError::damaged)?));
+    let parsed = |(origin, note): (String, Vec<u8>)| {
+        Ok((origin, Arc::new(SignedCheckpoint::parse(&note).map_err(StoreError::damaged)?)))
+    };
     rows.into_iter().map(parsed).collect()
 }
 
@@ -267,6 +270,12 @@ pub(crate) async fn write_witnessed(
         .bind(checkpoint.to_string().into_bytes())
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Forgets what was cosigned of a log that gave way to a later one of the same member.
+pub(crate) async fn forget_witnessed(connection: &mut SqliteConnection, origin: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM witnessed WHERE origin = ?").bind(origin.to_owned()).execute(connection).await?;
     Ok(())
 }
 

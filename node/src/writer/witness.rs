@@ -5,33 +5,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lattice::log::checkpoint::{SignedCheckpoint, origin};
-use lattice::log::evidence::ForkEvidence;
+use lattice::log::evidence::{Contradiction, ForkEvidence};
 use lattice::log::exchange::Response;
 use lattice::log::witness::{AddCheckpoint, Seen, Verdict, judge};
 use lattice::record::{Event, Record};
 use node_core::apply::EntryRow;
-use node_core::logs::log_of;
+use node_core::logs::{Room, first_of, log_of, room_for};
 
 use super::Identity;
 use super::state::State;
 use crate::store::{OWN_LOG, StoreError, log, write};
 
-/// Logs of which a checkpoint is kept. A member's node has one, or a few in a long life; beyond it new ones are refused.
-pub const WITNESSED_MAX: usize = 1024;
-
 /// What became of a request to cosign.
 pub struct Witnessed {
     /// What the log is told.
     pub response: Response,
-    /// Evidence that the log forked, if this was the first.
-    pub fork: Option<ForkEvidence>,
+    /// Evidence that the log forked, if this was the first; or why there can be none.
+    pub fork: Option<Contradiction>,
     /// Whether something was written: a checkpoint that was cosigned before is cosigned again without it.
     pub is_stored: bool,
 }
 
 impl Witnessed {
-    fn refused(response: Response, fork: Option<ForkEvidence>) -> Self {
-        Self { response, is_stored: fork.is_some(), fork }
+    fn refused(response: Response, fork: Option<Contradiction>) -> Self {
+        Self { response, is_stored: matches!(fork, Some(Ok(_))), fork }
     }
 }
 
@@ -53,31 +50,41 @@ impl State {
         let name = request.checkpoint.checkpoint().origin();
         let key = log_of(&self.membership, &identity.lattice, name).map(|(_, key)| key);
         let held = self.witnessed.get(name);
-        if held.is_none() && self.witnessed.len() >= WITNESSED_MAX {
-            let body = "this node keeps checkpoints of as many logs as it can\n".to_owned();
+        let room = room_for(self.witnessed.keys().map(String::as_str), name);
+        if key.is_some() && room == Room::None {
+            let body = "this node follows as many logs of that member as it can, all opened later\n".to_owned();
             return Ok(Witnessed::refused(Response { status: 503, body }, None));
         }
         let latest = held.map(|held| held.checkpoint()).map(|held| Seen { size: held.size(), root: *held.root() });
-        match judge(request, key.as_slice(), latest) {
-            Verdict::Cosign(seen) => {
+        match (judge(request, key.as_slice(), latest), key) {
+            (Verdict::Cosign(_), None) => unreachable!("nothing is accepted without a key"),
+            (Verdict::Cosign(seen), Some(key)) => {
                 let own = origin(&identity.lattice, &identity.keys.author.id(), 1);
                 let line = request.checkpoint.cosign(now_ms / 1000, &own, &identity.keys.log);
                 // Anybody may show a checkpoint again; that must cost no transaction.
                 let is_stored = latest != Some(seen);
                 if is_stored {
-                    log::write_witnessed(&mut self.connection, &request.checkpoint).await?;
-                    let witnessed = Arc::make_mut(&mut self.witnessed);
-                    witnessed.insert(name.to_owned(), request.checkpoint.clone());
+                    // Other lines are whatever the asker put there.
+                    let bare = request.checkpoint.bare(&key).map_err(StoreError::damaged)?;
+                    log::write_witnessed(&mut self.connection, &bare).await?;
+                    Arc::make_mut(&mut self.witnessed).insert(name.to_owned(), Arc::new(bare));
+                    if let Room::InsteadOf(oldest) = room {
+                        log::forget_witnessed(&mut self.connection, &oldest).await?;
+                        Arc::make_mut(&mut self.witnessed).remove(&oldest);
+                    }
                 }
                 Ok(Witnessed { response: Response { status: 200, body: format!("{line}\n") }, fork: None, is_stored })
             }
-            Verdict::Refuse { why, is_fork } => {
-                let evidence = match (key, held) {
-                    (Some(key), Some(held)) if is_fork => ForkEvidence::new(held, &request.checkpoint, None, &key).ok(),
+            (Verdict::Refuse { why, is_fork }, key) => {
+                let found = match (key, held) {
+                    (Some(key), Some(held)) if is_fork => {
+                        ForkEvidence::of_contradiction(held, &request.checkpoint, &key)
+                    }
                     (Some(_) | None, Some(_) | None) => None,
                 };
-                let fork = match evidence {
-                    Some(evidence) => self.keep_fork(evidence, now_ms).await?,
+                let fork = match found {
+                    Some(Ok(evidence)) => self.keep_fork(evidence, now_ms).await?.map(Ok),
+                    Some(Err(no)) => Some(Err(no)),
                     None => None,
                 };
                 Ok(Witnessed::refused(Response { status: why.status(), body: why.body() }, fork))
@@ -85,13 +92,14 @@ impl State {
         }
     }
 
-    /// Keeps the first evidence against each log; gives it back if it is new.
+    /// Keeps the first evidence against the logs of each member, who is a liar by one as much as by ten; gives it back if it
+    /// is new.
     pub(super) async fn keep_fork(
         &mut self,
         evidence: ForkEvidence,
         now_ms: u64,
     ) -> Result<Option<ForkEvidence>, StoreError> {
-        if self.forks.contains_key(evidence.origin()) || self.forks.len() >= WITNESSED_MAX {
+        if self.forks.keys().any(|origin| first_of(origin) == first_of(evidence.origin())) {
             return Ok(None);
         }
         log::write_fork(&mut self.connection, &evidence, now_ms).await?;
@@ -140,9 +148,9 @@ impl State {
 }
 
 /// What is kept of others' logs, by origin.
-pub type WitnessedLogs = BTreeMap<String, SignedCheckpoint>;
+pub type WitnessedLogs = BTreeMap<String, Arc<SignedCheckpoint>>;
 
-/// The first evidence against each log, by origin.
+/// The first evidence against a log of each member, by origin.
 pub type Forks = BTreeMap<String, ForkEvidence>;
 
 #[cfg(test)]

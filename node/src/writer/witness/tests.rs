@@ -1,7 +1,10 @@
-//! A witness that holds as much as it may: it goes on with the logs that it knows, and takes no other.
+//! What a witness keeps: the log's own lines and no stranger's, a few logs of each member, and one proof against each.
 
+use ed25519_dalek::Signer as _;
 use lattice::genesis::Genesis;
 use lattice::keys::NodeKeys;
+use lattice::log::note::{KeyKind, VerifierKey};
+use node_core::logs::LOGS_EACH_MAX;
 
 use super::*;
 use crate::store::open::{Synchronous, open};
@@ -18,47 +21,96 @@ async fn alone(dir: &std::path::Path) -> (Identity, State) {
     (identity, state)
 }
 
-fn signed(identity: &Identity, size: u64, root: u8) -> SignedCheckpoint {
-    let name = origin(&identity.lattice, &identity.keys.author.id(), 1);
+/// A checkpoint of the founder's log number `opening`.
+fn signed_as(identity: &Identity, opening: u64, size: u64, root: u8) -> SignedCheckpoint {
+    let name = origin(&identity.lattice, &identity.keys.author.id(), opening);
     SignedCheckpoint::sign(&name, size, [root; 32], &identity.keys.log)
 }
 
+fn signed(identity: &Identity, size: u64, root: u8) -> SignedCheckpoint {
+    signed_as(identity, 1, size, root)
+}
+
+fn asked(checkpoint: SignedCheckpoint) -> AddCheckpoint {
+    AddCheckpoint { old: 0, proof: vec![], checkpoint }
+}
+
+/// Names were taken for ever: a member who used up the table kept all later logs out of it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_witness_refuses_new_logs_and_answers_those_that_it_knows() {
+async fn a_member_s_oldest_log_gives_way_and_is_never_cosigned_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let (identity, mut state) = alone(dir.path()).await;
-    let first = signed(&identity, 5, 1);
-    let others = (0..WITNESSED_MAX).map(|n| (format!("other/{n}"), first.clone()));
-    state.witnessed = Arc::new(others.collect());
-    let request = AddCheckpoint { old: 0, proof: vec![], checkpoint: first.clone() };
-    let refused = state.witness(&identity, &request, 1).await.expect("it answers");
-    assert_eq!((refused.response.status, refused.is_stored), (503, false), "{:?}", refused.response);
-    assert_eq!(state.witnessed.len(), WITNESSED_MAX);
-    // With one place left the same request is granted, and again when there is none.
-    Arc::make_mut(&mut state.witnessed).remove("other/0");
-    let granted = state.witness(&identity, &request, 1).await.expect("it answers");
-    assert_eq!((granted.response.status, granted.is_stored), (200, true), "{:?}", granted.response);
-    let again = AddCheckpoint { old: 5, ..request };
+    let last = LOGS_EACH_MAX as u64 + 1;
+    for opening in 1..=last {
+        let request = asked(signed_as(&identity, opening, 5, 1));
+        let granted = state.witness(&identity, &request, 1).await.expect("it answers");
+        assert_eq!((granted.response.status, granted.is_stored), (200, true), "{:?}", granted.response);
+    }
+    for witnessed in [&*state.witnessed, &log::witnessed(&mut state.connection).await.expect("readable")] {
+        let first = signed(&identity, 5, 1);
+        assert_eq!(witnessed.len(), LOGS_EACH_MAX);
+        assert!(!witnessed.contains_key(first.checkpoint().origin()));
+    }
+    // Whoever forgot what it cosigned must not cosign another history.
+    let other = state.witness(&identity, &asked(signed(&identity, 5, 9)), 1).await.expect("it answers");
+    assert_eq!((other.response.status, other.is_stored), (503, false), "{:?}", other.response);
+    // What is held is cosigned again, without a word to the disk.
+    let again = AddCheckpoint { old: 5, ..asked(signed_as(&identity, last, 5, 1)) };
     let granted = state.witness(&identity, &again, 1).await.expect("it answers");
     assert_eq!((granted.response.status, granted.is_stored), (200, false), "{:?}", granted.response);
     state.close().await;
 }
 
+/// The note was kept as whoever asked had sent it: an audit of the files then called its other lines forged.
 #[tokio::test(flavor = "multi_thread")]
-async fn evidence_is_kept_against_so_many_logs_and_the_first_of_each_stays() {
+async fn lines_of_strangers_are_not_kept() {
     let dir = tempfile::tempdir().expect("a directory");
     let (identity, mut state) = alone(dir.path()).await;
-    let key = log_key(&identity, &origin(&identity.lattice, &identity.keys.author.id(), 1));
-    let fork = |root| {
-        let (one, other) = (signed(&identity, 5, 1), signed(&identity, 5, root));
+    let (stranger, name) = (NodeKeys::from_seed([9; 32]), "stranger".parse().expect("a name"));
+    let key = VerifierKey::new("stranger".parse().expect("a name"), KeyKind::Cosigner, stranger.log_key().0);
+    let bare = signed(&identity, 5, 1);
+    let mut sent = bare.clone();
+    sent.add(bare.cosign(1, &name, &stranger.log), &key.expect("a key")).expect("it holds");
+    let granted = state.witness(&identity, &asked(sent), 1).await.expect("it answers");
+    assert_eq!(granted.response.status, 200);
+    let stored = log::witnessed(&mut state.connection).await.expect("readable");
+    assert_eq!((&*state.witnessed[bare.checkpoint().origin()], &stored), (&bare, &*state.witnessed));
+    state.close().await;
+}
+
+/// Evidence that could not be made was dropped in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contradiction_without_evidence_is_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (identity, mut state) = alone(dir.path()).await;
+    let (held, name) = (signed(&identity, 5, 1), signed(&identity, 5, 1).checkpoint().origin().to_owned());
+    // Written by a version that took in whatever a log signed.
+    let text = format!("{}{}\n", held.note().text(), "x".repeat(20_000));
+    let signature = identity.keys.log.sign(text.as_bytes()).to_bytes();
+    let key = log_key(&identity, &name.parse().expect("a name"));
+    let line = data_encoding::BASE64.encode(&[key.id().to_be_bytes().as_slice(), &signature].concat());
+    let long = SignedCheckpoint::parse(format!("{text}\n— {name} {line}\n").as_bytes()).expect("a checkpoint");
+    Arc::make_mut(&mut state.witnessed).insert(name, Arc::new(long));
+    let request = AddCheckpoint { old: 5, ..asked(signed(&identity, 5, 2)) };
+    let refused = state.witness(&identity, &request, 1).await.expect("it answers");
+    assert!(matches!(refused.fork, Some(Err(_))), "{:?}", refused.fork);
+    assert_eq!((refused.response.status, refused.is_stored), (422, false));
+    state.close().await;
+}
+
+/// With a name for each, one member's forks kept out the evidence against all others.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_proof_is_kept_against_a_member_and_it_is_the_first() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (identity, mut state) = alone(dir.path()).await;
+    let fork = |opening, root| {
+        let key = log_key(&identity, &origin(&identity.lattice, &identity.keys.author.id(), opening));
+        let (one, other) = (signed_as(&identity, opening, 5, 1), signed_as(&identity, opening, 5, root));
         ForkEvidence::new(&one, &other, None, &key).expect("a fork")
     };
-    let others = (0..WITNESSED_MAX).map(|n| (format!("other/{n}"), fork(2)));
-    state.forks = Arc::new(others.collect());
-    assert_eq!(state.keep_fork(fork(2), 1).await, Ok(None), "no place is left");
-    Arc::make_mut(&mut state.forks).remove("other/0");
-    assert_eq!(state.keep_fork(fork(2), 1).await, Ok(Some(fork(2))));
-    assert_eq!(state.keep_fork(fork(3), 1).await, Ok(None), "the first stays");
-    assert_eq!(state.forks[fork(2).origin()], fork(2));
+    assert_eq!(state.keep_fork(fork(1, 2), 1).await, Ok(Some(fork(1, 2))));
+    assert_eq!(state.keep_fork(fork(1, 3), 1).await, Ok(None), "the first stays");
+    assert_eq!(state.keep_fork(fork(7, 2), 1).await, Ok(None), "of whichever log");
+    assert_eq!(*state.forks, BTreeMap::from([(fork(1, 2).origin().to_owned(), fork(1, 2))]));
     state.close().await;
 }

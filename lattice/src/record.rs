@@ -102,6 +102,21 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whether the state after such a record may be another than before it.
+    pub const fn may_change_state(&self) -> bool {
+        match self {
+            Self::Applied { .. } | Self::Membership { .. } | Self::Damaged { .. } => true,
+            Self::Opened { .. }
+            | Self::Reconciled { .. }
+            | Self::Mode { .. }
+            | Self::Stated
+            | Self::Renamed { .. }
+            | Self::Seat { .. } => false,
+        }
+    }
+}
+
 impl Record {
     /// Canonical bytes: `[version, kind, time, before, after, entries, body]`.
     pub fn encode(&self) -> Vec<u8> {

@@ -15,7 +15,7 @@ use super::look::Accepted;
 use crate::api::auth::ApiToken;
 use rebuilt::Rebuilt;
 pub(super) use records::RecordChain;
-use records::{Records, Trouble};
+use records::{Records, State, Trouble};
 
 /// Checkpoints that are waited for until the log is signed up to the state that was read. A node signs one a second
 /// unless told otherwise, and one that signs every hour can't be judged so.
@@ -140,8 +140,9 @@ async fn tells_of(
     accepted: &Accepted,
     rebuilt: &Rebuilt,
 ) -> Result<bool, End> {
-    let state = rebuilt.root();
-    if records.read(fetch, &accepted.signed, &[state]).await.map_err(|trouble| end(url, trouble))?.contains(&state) {
+    let state = State { root: rebuilt.root(), entries: rebuilt.entries() };
+    let told = records.read(fetch, &accepted.signed, &[state]).await.map_err(|trouble| end(url, trouble))?;
+    if told.contains(&state.root) {
         return Ok(true);
     }
     for _ in 0..CHECKPOINTS_MAX {
@@ -154,11 +155,12 @@ async fn tells_of(
             let sentence = "a checkpoint smaller than the one before was shown while its records were read";
             return Err(End::Found(Finding::new(Kind::Rollback, url, sentence)));
         }
-        let told = records.read(fetch, &signed, &[state, head.root]).await.map_err(|trouble| end(url, trouble))?;
-        if told.contains(&state) {
+        let shown = State { root: head.root, entries: head.entries };
+        let told = records.read(fetch, &signed, &[state, shown]).await.map_err(|trouble| end(url, trouble))?;
+        if told.contains(&state.root) {
             return Ok(true);
         }
-        if told.contains(&head.root) || records.last() == Some(head.root) {
+        if told.contains(&head.root) || records.last() == Some(shown) {
             return Ok(false);
         }
         tokio::time::sleep(CHECKPOINT_PAUSE).await;

@@ -10,6 +10,7 @@ use lattice::log::edge::Edge;
 use lattice::log::tile::{BundleId, TILE_HASHES, Tile};
 use lattice::merkle::leaf_hash;
 use lattice::record::{Event, Record};
+use lattice::tree::StateTree;
 
 use super::super::fetch::Fetch;
 use crate::terminal::entries_bar;
@@ -23,6 +24,29 @@ const TILES_AT_ONCE: usize = 8;
 /// Attempts for one bundle or tile that did not come through.
 const ATTEMPTS: u32 = 5;
 const ATTEMPT_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// A state as a record or a head tells it: the root, and how many entries it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli::audit) struct State {
+    pub(in crate::cli::audit) root: StateRoot,
+    pub(in crate::cli::audit) entries: u64,
+}
+
+impl State {
+    fn after(record: &Record) -> Self {
+        Self { root: record.after, entries: record.entries }
+    }
+}
+
+/// Which of the wanted states a record tells of. The root binds the count, so that of one root only one count is true.
+fn told_of(record: &Record, wanted: &[State]) -> Result<Option<StateRoot>, String> {
+    match wanted.iter().find(|wanted| wanted.root == record.after) {
+        Some(wanted) if wanted.entries != record.entries => {
+            Err(format!("it counts {} entries in state {}, which has {}", record.entries, wanted.root, wanted.entries))
+        }
+        found => Ok(found.map(|wanted| wanted.root)),
+    }
+}
 
 /// Why records were not read.
 #[derive(Debug)]
@@ -62,7 +86,7 @@ impl Records {
     }
 
     /// State after the last one read.
-    pub(super) const fn last(&self) -> Option<StateRoot> {
+    pub(super) const fn last(&self) -> Option<State> {
         self.chain.last()
     }
 
@@ -78,7 +102,7 @@ impl Records {
         &mut self,
         fetch: &Fetch,
         signed: &SignedCheckpoint,
-        wanted: &[StateRoot],
+        wanted: &[State],
     ) -> Result<Vec<StateRoot>, Trouble> {
         let (size, root) = (signed.checkpoint().size(), *signed.checkpoint().root());
         let bar = entries_bar("hashing records");
@@ -100,9 +124,8 @@ impl Records {
             let known = (self.edge.size() % width) as usize;
             for bytes in records.iter().skip(known) {
                 let index = self.edge.size();
-                let record =
-                    self.chain.follow(bytes).map_err(|why| Trouble::Wrong(format!("record {index}: {why}")))?;
-                told.extend(wanted.contains(&record.after).then_some(record.after));
+                let followed = self.chain.follow(bytes).and_then(|record| told_of(&record, wanted));
+                told.extend(followed.map_err(|why| Trouble::Wrong(format!("record {index}: {why}")))?);
                 self.given.extend(self.edge.append(leaf_hash(bytes)));
             }
             if self.given.len() >= TILES_AT_ONCE {
@@ -171,8 +194,8 @@ async fn bundle(fetch: &Fetch, url: &str, id: BundleId) -> Result<Vec<Vec<u8>>, 
 pub(in crate::cli::audit) struct RecordChain {
     /// The name of the log.
     name: String,
-    /// State after the last record.
-    last: Option<StateRoot>,
+    /// State after the last record, and its entries.
+    last: Option<State>,
 }
 
 impl RecordChain {
@@ -205,23 +228,34 @@ impl RecordChain {
                 if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
                     return Err("it opens another log than the one whose name the checkpoint bears".to_owned());
                 }
+                let empty = StateTree::<()>::default().root();
+                if (record.before, record.after, record.entries) != (empty, empty, 0) {
+                    return Err("a log begins with the empty state, and this one with another".to_owned());
+                }
             }
+            (Some(_), Event::Opened { .. }) => return Err("it opens a log that is there".to_owned()),
             (None, _) => return Err("a log begins with a record of whose it is, and this one is another".to_owned()),
-            (Some(last), _) if last != record.before => {
+            (Some(State { root: last, .. }), _) if last != record.before => {
                 return Err(format!(
                     // Whole: two that differ in a byte at their end would look the same.
                     "it begins at state {}, and the record before ends at {last}",
                     record.before
                 ));
             }
+            (Some(last), event) if !event.may_change_state() && State::after(record) != last => {
+                return Err(format!(
+                    "it tells of state {} with {} entries, and nothing in it changes the {} entries of {}",
+                    record.after, record.entries, last.entries, last.root
+                ));
+            }
             (Some(_), _) => {}
         }
-        self.last = Some(record.after);
+        self.last = Some(State::after(record));
         Ok(())
     }
 
     /// State after the last record.
-    pub(in crate::cli::audit) const fn last(&self) -> Option<StateRoot> {
+    pub(in crate::cli::audit) const fn last(&self) -> Option<State> {
         self.last
     }
 }
@@ -235,11 +269,13 @@ mod tests {
     #[test]
     fn records_begin_with_whose_log_it_is_and_follow_each_other() {
         let (lattice, author) = (LatticeId([1; 32]), AuthorId([2; 32]));
-        let record = |before, after, event| {
-            let (before, after) = (StateRoot([before; 32]), StateRoot([after; 32]));
-            Record { time_ms: 1, before, after, entries: 1, event }.encode()
+        let root = |of: u8| if of == 0 { StateTree::<()>::default().root() } else { StateRoot([of; 32]) };
+        let counted = |before, after, entries, event| {
+            Record { time_ms: 1, before: root(before), after: root(after), entries, event }.encode()
         };
+        let record = |before, after: u8, event| counted(before, after, u64::from(after), event);
         let opened = || record(0, 0, Event::Opened { lattice, author });
+        let mode = || Event::Mode { mode: "http".to_owned(), reason: "why".to_owned() };
         let applied = |before, after| record(before, after, Event::Applied { commits: vec![] });
         let name = origin(&lattice, &author, 3).to_string();
         for (name, records, expected) in [
@@ -248,6 +284,13 @@ mod tests {
             (&name.replace("02", "03"), vec![opened()], Err("opens another log")),
             (&name, vec![opened(), applied(0, 1), applied(0, 2)], Err("the record before ends at")),
             (&name, vec![b"no record".to_vec()], Err("")),
+            (&name, vec![opened(), applied(0, 1), record(1, 0, Event::Damaged { dropped: 1 })], Ok(())),
+            // What changes nothing was once let past with another state behind it: a key could be dropped so.
+            (&name, vec![opened(), applied(0, 2), record(2, 1, mode())], Err("nothing in it changes")),
+            (&name, vec![opened(), applied(0, 2), record(2, 1, Event::Stated)], Err("nothing in it changes")),
+            (&name, vec![opened(), applied(0, 2), counted(2, 2, 1, mode())], Err("nothing in it changes")),
+            (&name, vec![record(1, 1, Event::Opened { lattice, author })], Err("begins with the empty state")),
+            (&name, vec![opened(), opened()], Err("opens a log that is there")),
         ] {
             let mut chain = RecordChain::of(name);
             let followed = records.iter().try_for_each(|bytes| chain.follow(bytes).map(drop));
@@ -257,5 +300,16 @@ mod tests {
                 (other, expected) => panic!("{other:?} instead of {expected:?}"),
             }
         }
+    }
+    #[test]
+    fn a_record_that_counts_another_number_of_entries_than_its_state_has_is_wrong() {
+        let record = |entries| {
+            let (before, after) = (StateRoot([1; 32]), StateRoot([2; 32]));
+            Record { time_ms: 1, before, after, entries, event: Event::Applied { commits: vec![] } }
+        };
+        let wanted = |root| [State { root: StateRoot([root; 32]), entries: 7 }];
+        assert_eq!(told_of(&record(7), &wanted(2)), Ok(Some(StateRoot([2; 32]))));
+        assert_eq!(told_of(&record(8), &wanted(3)), Ok(None));
+        assert!(told_of(&record(8), &wanted(2)).is_err_and(|why| why.contains("counts 8 entries")));
     }
 }

@@ -23,8 +23,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a consistency proof in JSON: 65 hashes of 44 characters, and names.
 const CONSISTENCY_BYTES_MAX: usize = 1024 + PROOF_HASHES_MAX * 64;
 
-/// Bytes of a list of evidence or of checkpoints: what 256 logs have, which is as many as a policy names.
-const LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of a list of evidence or of checkpoints: what 256 logs have, as many as a policy names, with 256 cosignatures of
+/// 160 bytes each, and room for JSON.
+const LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Asks nodes.
 pub(super) struct Fetch {

@@ -12,6 +12,9 @@ use lattice::membership::Membership;
 /// Roots that are remembered: a minute of a node whose state changes with every head. The oldest go first.
 const ROOTS_MAX: usize = 256;
 
+/// How far the clock of a member may be ahead of ours: as far as commits may be by default.
+const AHEAD_MAX_MS: u64 = lattice::limits::MAX_DRIFT_MS_DEFAULT;
+
 /// A root that more than half of the members stated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmed {
@@ -37,15 +40,22 @@ struct Stated {
 pub struct Confirmations {
     roots: BTreeMap<StateRoot, Stated>,
     arrivals: u64,
+    /// Time of each author's newest head.
+    newest_ms: BTreeMap<AuthorId, u64>,
     confirmed: Option<Confirmed>,
 }
 
 impl Confirmations {
-    /// Takes in a verified head, ours or a member's.
-    pub fn stated(&mut self, membership: &Membership, head: &Head) {
-        if !membership.is_active(&head.author) {
+    /// Takes in a verified head, ours or a member's. One that is not newer than the author's last says nothing: anybody may
+    /// show old heads again, and with enough of them an old state would be confirmed anew. Nor does one that is ahead of
+    /// `now_ms` by more than a clock may be: after it nothing of its author would count.
+    pub fn stated(&mut self, membership: &Membership, head: &Head, now_ms: u64) {
+        let newest = self.newest_ms.get(&head.author);
+        let is_new = newest.is_none_or(|newest| *newest < head.time_ms);
+        if !membership.is_active(&head.author) || !is_new || head.time_ms > now_ms.saturating_add(AHEAD_MAX_MS) {
             return;
         }
+        self.newest_ms.insert(head.author, head.time_ms);
         if self.roots.len() >= ROOTS_MAX && !self.roots.contains_key(&head.root) {
             let oldest = self.roots.iter().min_by_key(|(_, stated)| stated.arrival).map(|(root, _)| *root);
             oldest.and_then(|root| self.roots.remove(&root));
@@ -116,7 +126,7 @@ mod tests {
     fn two_of_three_confirm_and_a_late_head_takes_nothing_back() {
         let (membership, mut confirmations) = (membership(), Confirmations::default());
         let mut after = |author, root| {
-            confirmations.stated(&membership, &head(author, root));
+            confirmations.stated(&membership, &head(author, root), 10_000);
             confirmations.last().map(|last| (last.root.0[0], last.by.len()))
         };
         assert_eq!(after(0, 1), None);
@@ -131,5 +141,31 @@ mod tests {
             after(0, root);
         }
         assert_eq!(after(1, 255), Some((255, 2)));
+    }
+    /// Old heads, shown again once the root confirmed last was forgotten, took the confirmed root back.
+    #[test]
+    fn heads_shown_again_or_from_the_future_confirm_nothing() {
+        let (membership, mut confirmations) = (membership(), Confirmations::default());
+        let old: Vec<Head> = [(0, 1), (1, 1)].map(|(author, root)| head(author, root)).into();
+        let confirmed = |confirmations: &Confirmations| confirmations.last().map(|last| last.root.0[0]);
+        old.iter().for_each(|head| confirmations.stated(&membership, head, 10_000));
+        [(0, 2), (1, 2)].map(|(author, root)| confirmations.stated(&membership, &head(author, root), 10_000));
+        assert_eq!(confirmed(&confirmations), Some(2));
+        // A third member alone has all other roots forgotten.
+        for at in 0..2 * ROOTS_MAX as u64 {
+            let mut root = [9; 32];
+            root[..8].copy_from_slice(&at.to_be_bytes());
+            let head = Head { root: StateRoot(root), time_ms: 1_000 + at, ..head(2, 9) };
+            confirmations.stated(&membership, &head, 10_000);
+        }
+        old.iter().for_each(|head| confirmations.stated(&membership, head, 10_000));
+        assert_eq!(confirmed(&confirmations), Some(2));
+        for author in [0, 1] {
+            let ahead = Head { time_ms: 10_001 + AHEAD_MAX_MS, ..head(author, 4) };
+            confirmations.stated(&membership, &ahead, 10_000);
+            assert_eq!(confirmed(&confirmations), Some(2));
+            confirmations.stated(&membership, &Head { time_ms: 9_000, ..head(author, 3) }, 10_000);
+        }
+        assert_eq!(confirmed(&confirmations), Some(3), "their next heads count");
     }
 }

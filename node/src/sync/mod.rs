@@ -180,7 +180,7 @@ impl Sync {
 
     fn stated(&self, membership: &Membership, head: &Head) {
         let mut confirmations = self.audit.service.inner.confirmations.lock().unwrap_or_else(PoisonError::into_inner);
-        confirmations.stated(membership, head);
+        confirmations.stated(membership, head, now_ms());
     }
 
     async fn ended(&self, schedule: &mut Schedule, peer: PeerId, report: Report) {

@@ -154,7 +154,7 @@ impl From<NoProof> for Problem {
             NoProof::NoCommit(_) | NoProof::NotNamed { .. } | NoProof::BeyondLog { .. } => Kind::NoSuchRecord,
             NoProof::Sizes => Kind::BadRequest,
             NoProof::NotYet => Kind::NotReady,
-            NoProof::Busy(_) => Kind::Busy,
+            NoProof::Busy(_) | NoProof::Searching => Kind::Busy,
             NoProof::TooLarge(_) => Kind::TooLarge,
             NoProof::Store(failed) => Kind::from(failed),
         };

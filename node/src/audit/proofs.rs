@@ -75,6 +75,11 @@ pub enum NoProof {
     /// As many wait for a checkpoint as may.
     #[error(transparent)]
     Busy(NotCaught),
+    /// Somebody's commit is being searched for.
+    #[error(
+        "the record of another commit is being searched for; ask again in a moment, or name it (parameter \"record\")"
+    )]
+    Searching,
     /// Too large to show.
     #[error("what is to be shown does not fit a proof: {0}")]
     TooLarge(String),
@@ -107,7 +112,10 @@ impl Service {
         let found = match record {
             Some(index) if index >= size => return Err(NoProof::BeyondLog { asked: index, size }),
             Some(index) => Some(index),
-            None => reader.record_naming(id, size, SEARCHED_RECORDS).await?,
+            None => {
+                let _place = reader.place_to_search().ok_or(NoProof::Searching)?;
+                reader.record_naming(id, size, SEARCHED_RECORDS).await?
+            }
         };
         let index = found.ok_or(NoProof::NoCommit(id))?;
         let bytes = reader.record(index).await?.ok_or(NoProof::NoCommit(id))?;

@@ -1,6 +1,7 @@
 //! Answers from the read pool: entries for clients, commits for peers, changes since a log position.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::TryStreamExt;
 use lattice::commit::{Commit, Header, OpSlot, SignedHeader};
@@ -13,6 +14,7 @@ use reconcile::limits::COMMITS_MAX;
 use reconcile::message::commit_bytes_at_most;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::rebuild::{HASHED, leaf_of, sha2_of};
 use super::{OWN_LOG, ROWS_PER_STATEMENT, StoreError, StoredEntry};
@@ -38,12 +40,22 @@ pub struct Changes {
 #[derive(Clone)]
 pub struct Reader {
     pool: SqlitePool,
+    /// Held by whoever searches records without an index.
+    search: Arc<Semaphore>,
 }
+
+/// Searches at once: each keeps a connection busy for long, and there are four, for everybody.
+const SEARCHES_MAX: usize = 1;
 
 impl Reader {
     /// Reads through this pool.
     pub fn new(pool: SqlitePool) -> Self {
-        Self { pool }
+        Self { pool, search: Arc::new(Semaphore::new(SEARCHES_MAX)) }
+    }
+
+    /// The place of a search that has no index, until it is dropped; `None` while another is under way.
+    pub fn place_to_search(&self) -> Option<OwnedSemaphorePermit> {
+        self.search.clone().try_acquire_owned().ok()
     }
 
     pub(super) fn pool(&self) -> &SqlitePool {

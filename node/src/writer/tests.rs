@@ -170,6 +170,18 @@ async fn each_transaction_leaves_a_record_that_binds_the_root_before_and_after()
     node.stop().await;
 }
 
+/// Four such searches, for commits that are nowhere, kept all connections that answer clients.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_search_without_an_index_runs_at_a_time_for_all_who_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = start(dir.path()).await;
+    let place = node.reader.clone().place_to_search().expect("nobody searches");
+    assert!(node.reader.place_to_search().is_none());
+    drop(place);
+    assert!(node.reader.place_to_search().is_some());
+    node.stop().await;
+}
+
 /// Each refusal was published: strangers could have every task of the node look at a state that had not changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_that_is_refused_wakes_nobody() {

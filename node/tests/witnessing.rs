@@ -136,6 +136,14 @@ async fn a_node_on_an_older_database_opens_a_new_log_and_contradicts_nothing() {
     for node in cluster.nodes() {
         assert_eq!(status(node, |_| true).await.forks, Vec::<String>::new(), "nothing was contradicted");
     }
+    // Asked about the old log, it answered about the new one, and was blamed for that.
+    let asked = |log: &str| format!("consistency {log} 1 2\n");
+    let ask = async |log: &str| {
+        let question = reqwest::Client::new().post(url(&cluster.nodes()[2], "/api/lattice/witness")).body(asked(log));
+        question.send().await.expect("an answer").text().await.expect("text")
+    };
+    assert!(ask(old).await.starts_with("404\n"));
+    assert!(ask(&new).await.starts_with("200\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@
 //! ```text
 //! request  = "add-checkpoint" LF, the body of that request
 //!          | "checkpoint " origin LF                          what do you hold of this log?
-//!          | "consistency " old " " new LF                    how did your log grow from old to new?
+//!          | "consistency " origin " " old " " new LF         how did this log of yours grow from old to new?
 //! response = status LF, body
 //! ```
 //!
@@ -31,8 +31,10 @@ pub enum Request {
         /// The log.
         origin: String,
     },
-    /// Show how your own log grew.
+    /// Show how a log of your own grew.
     Consistency {
+        /// The log: its node may have given it another name since.
+        origin: String,
         /// From this size.
         old: u64,
         /// To that.
@@ -73,9 +75,7 @@ impl Request {
         if let Some(origin) = first.strip_prefix("checkpoint ").filter(|origin| !origin.is_empty()) {
             return Ok(Self::Checkpoint { origin: origin.to_owned() });
         }
-        let sizes = first.strip_prefix("consistency ").and_then(|sizes| sizes.split_once(' '));
-        let sizes = sizes.and_then(|(old, new)| Some((line::decimal(old)?, line::decimal(new)?)));
-        sizes.map(|(old, new)| Self::Consistency { old, new }).ok_or_else(|| bad("an unknown request"))
+        first.strip_prefix("consistency ").and_then(consistency).ok_or_else(|| bad("an unknown request"))
     }
 }
 
@@ -84,7 +84,7 @@ impl fmt::Display for Request {
         match self {
             Self::AddCheckpoint(request) => write!(f, "add-checkpoint\n{request}"),
             Self::Checkpoint { origin } => writeln!(f, "checkpoint {origin}"),
-            Self::Consistency { old, new } => writeln!(f, "consistency {old} {new}"),
+            Self::Consistency { origin, old, new } => writeln!(f, "consistency {origin} {old} {new}"),
         }
     }
 }
@@ -125,6 +125,13 @@ impl fmt::Display for Response {
     }
 }
 
+fn consistency(words: &str) -> Option<Request> {
+    let (rest, new) = words.rsplit_once(' ')?;
+    let (origin, old) = rest.rsplit_once(' ')?;
+    let (old, new) = (line::decimal(old)?, line::decimal(new)?);
+    (!origin.is_empty()).then(|| Request::Consistency { origin: origin.to_owned(), old, new })
+}
+
 fn text(bytes: &[u8]) -> Result<&str, BadExchange> {
     if bytes.len() > EXCHANGE_BYTES_MAX {
         return Err(BadExchange(format!("it has {} bytes, more than {EXCHANGE_BYTES_MAX}", bytes.len())));
@@ -142,15 +149,17 @@ mod tests {
 
     #[test]
     fn requests_and_responses_have_one_form() {
-        for text in ["checkpoint a/b\n", "consistency 3 17\n"] {
+        for text in ["checkpoint a/b\n", "consistency a/b/7 3 17\n"] {
             assert_eq!(Request::parse(text.as_bytes()).expect("one").to_string(), text);
         }
         for bad in [
             "",
             "checkpoint a",
             "checkpoint \n",
-            "consistency 3\n",
-            "consistency 03 4\n",
+            "consistency a 3\n",
+            "consistency 3 17\n",
+            "consistency  3 17\n",
+            "consistency a 03 4\n",
             "checkpoint a\n\n",
             "other\n",
         ] {

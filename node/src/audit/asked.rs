@@ -24,14 +24,22 @@ impl Audit {
                 Some(held) => Response { status: 200, body: held.to_string() },
                 None => Response { status: 404, body: "no checkpoint of that log is held here\n".to_owned() },
             },
-            Ok(Request::Consistency { old, new }) => match self.service.prove_consistency(old, new).await {
-                Ok(proven) => Response::consistency(&proven.old_root, &proven.new_root, &proven.hashes),
-                Err(error @ (NoProof::BeyondLog { .. } | NoProof::Sizes)) => {
-                    Response { status: 400, body: format!("{error}\n") }
-                }
-                Err(error) => Response { status: 503, body: format!("{error}\n") },
-            },
+            Ok(Request::Consistency { origin, old, new }) => self.consistency(&origin, old, new).await,
             Err(error) => Response { status: 400, body: format!("{error}\n") },
+        }
+    }
+
+    /// Shows how the own log grew, if it is the one that is asked about: after a renaming the same sizes have other roots.
+    async fn consistency(&self, origin: &str, old: u64, new: u64) -> Response {
+        if origin != self.writer().published().origin.as_str() {
+            return Response { status: 404, body: "this node's log has another name\n".to_owned() };
+        }
+        match self.service.prove_consistency(old, new).await {
+            Ok(proven) => Response::consistency(&proven.old_root, &proven.new_root, &proven.hashes),
+            Err(error @ (NoProof::BeyondLog { .. } | NoProof::Sizes)) => {
+                Response { status: 400, body: format!("{error}\n") }
+            }
+            Err(error) => Response { status: 503, body: format!("{error}\n") },
         }
     }
 

@@ -219,6 +219,8 @@ fn proof_files_file() -> Value {
 fn policies_file() -> Value {
     let written = |text: &str| {
         let text = text.replace("$log", &log_key().to_string());
+        // The log's other key is that of a witness.
+        let text = text.replace("$other", &key(LOG, KeyKind::Log, 2).to_string());
         (2..=4).fold(text, |text, n| text.replace(&format!("${n}"), &witness(n).to_string()))
     };
     let case = |what: &str, text: &str| {
@@ -248,6 +250,10 @@ fn policies_file() -> Value {
         case("two quorums", "log $log\nquorum none\nquorum none\n"),
         case("none", "log $log\n"),
         case("a log's key for a witness", "log $log\nwitness a $log\nquorum a\n"),
+        case(
+            "a log that cosigns by its other key",
+            "log $log\nlog $other\nwitness a $2\nwitness b $4\ngroup g any a b\nquorum g\n",
+        ),
     ];
     json!({ "rule": RULE, "keys": KEYS, "cases": cases })
 }

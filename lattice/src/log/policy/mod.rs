@@ -241,21 +241,23 @@ impl Policy {
     }
 
     /// Whether a checkpoint is valid: signed by a log of the policy, and cosigned by its quorum. A line of any key of
-    /// the policy that does not hold condemns it, needed or not. A log is no witness of its own: a cosignature by the
-    /// public key that signed as the log does not count.
+    /// the policy that does not hold condemns it, needed or not. A log is no witness of its own: a cosignature by any
+    /// public key that the policy has for the log does not count.
     ///
     /// # Errors
     ///
     /// [`Refused`] says why not.
     pub fn judge(&self, signed: &SignedCheckpoint) -> Result<Judged, Refused> {
         let log = self.log_of(signed)?.clone();
+        let own = || self.logs.iter().map(|known| &known.key).filter(|key| key.name() == log.name());
+        let is_own = |witness: &VerifierKey| own().any(|key| key.public() == witness.public());
         let mut witnesses = Vec::new();
         let mut is_there = vec![false; self.witnesses.len()];
         for (witness, is_there) in self.witnesses.iter().zip(&mut is_there) {
             let name = &witness.name;
             let time_s = signed.cosigned_by(&witness.key);
             let time_s = time_s.map_err(|_| Refused::Cosignature { name: name.clone() })?;
-            if let Some(time_s) = time_s.filter(|_| witness.key.public() != log.public()) {
+            if let Some(time_s) = time_s.filter(|_| !is_own(&witness.key)) {
                 *is_there = true;
                 witnesses.push(Cosigned { name: name.clone(), time_s });
             }

@@ -1,6 +1,6 @@
 //! How a command ends when it does not end well: an exit code and one line on standard error.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::client::ClientError;
@@ -53,8 +53,22 @@ impl Failure {
         }
     }
 
-    fn is_reader_gone(&self) -> bool {
+    /// Whether all that failed is that nobody reads the output any more.
+    pub fn is_reader_gone(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Prints what a command came to, and gives its exit code. A reader that has gone takes no verdict back.
+///
+/// # Errors
+///
+/// [`Failure::Output`] if the output could not be written and somebody would have read it.
+pub fn conclude(text: &str, code: u8) -> Result<ExitCode, Failure> {
+    let written = io::stdout().write_all(text.as_bytes()).map_err(Failure::from);
+    match written {
+        Err(failure) if !failure.is_reader_gone() => Err(failure),
+        Ok(()) | Err(_) => Ok(ExitCode::from(code)),
     }
 }
 

@@ -3,13 +3,12 @@
 mod judge;
 mod told;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lattice::bundle::BUNDLE_BYTES_MAX;
 
-use super::exit::Failure;
+use super::exit::{Failure, conclude};
 use super::{policy, text};
 use judge::Verdict;
 
@@ -38,10 +37,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let verdict = judge::judge(&bytes, &policy)
         .map_err(|unknown| Failure::Usage(format!("{} holds no proof: {unknown}", args.file.display())))?;
     let text = if args.json { format!("{}\n", text::as_json(&told::json(&verdict))) } else { told::words(&verdict) };
-    std::io::stdout().write_all(text.as_bytes())?;
-    Ok(ExitCode::from(match verdict {
+    let code = match verdict {
         Verdict::Proven(_) => 0,
         Verdict::Refuted(_) => 1,
         Verdict::Undecided(_) => 3,
-    }))
+    };
+    conclude(&text, code)
 }

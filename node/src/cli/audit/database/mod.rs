@@ -18,7 +18,6 @@ mod schema;
 mod seat;
 mod state;
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -30,7 +29,7 @@ use serde_json::json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use crate::cli::exit::{Failure, usage};
+use crate::cli::exit::{Failure, conclude, usage};
 use crate::cli::text::{as_json, counted, grouped, visible};
 use crate::home::{Home, HomeError};
 use flaws::{Broken, Flaws};
@@ -84,8 +83,7 @@ pub(super) async fn run(dir: &Path, policy: Option<&Policy>, json: bool) -> Resu
     }
     let (seen, flaws) = look_through(&file, genesis, (keys.author.id(), keys.log_key()), policy).await;
     let text = if json { format!("{}\n", as_json(&object(&seen, &flaws))) } else { words(&seen, &flaws) };
-    std::io::stdout().write_all(text.as_bytes())?;
-    Ok(ExitCode::from(u8::from(!flaws.is_empty())))
+    conclude(&text, u8::from(!flaws.is_empty()))
 }
 
 /// What a database holds, and what is wrong with it in words.

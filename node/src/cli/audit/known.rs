@@ -11,6 +11,7 @@ use lattice::log::policy::Policy;
 use lattice::log::witness::Seen;
 use serde::{Deserialize, Serialize};
 
+use super::standstill::Standstill;
 use crate::cli::exit::{Failure, usage};
 use crate::cli::policy;
 use crate::cli::whole::{self, NotWritten};
@@ -32,6 +33,8 @@ pub(super) struct Known {
     shown: BTreeMap<String, String>,
     /// Logs that were caught with two histories: no later look undoes that.
     forks: BTreeMap<String, Forked>,
+    /// Whether logs go on with their states.
+    standstill: Standstill,
 }
 
 /// Proof against a log, and where it was found.
@@ -72,6 +75,8 @@ struct FileView {
     shown: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     forks: Vec<ForkView>,
+    #[serde(default, skip_serializing_if = "Standstill::is_empty")]
+    standstill: Standstill,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,8 +102,14 @@ impl Known {
     /// it knew would be lost.
     pub(super) fn load(file: Option<PathBuf>, policy: &Policy) -> Result<Self, Failure> {
         let lock = file.as_deref().map(lock).transpose()?;
-        let mut known =
-            Self { file, _lock: lock, logs: BTreeMap::new(), shown: BTreeMap::new(), forks: BTreeMap::new() };
+        let mut known = Self {
+            file,
+            _lock: lock,
+            logs: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            forks: BTreeMap::new(),
+            standstill: Standstill::default(),
+        };
         let Some(file) = known.file.clone().filter(|file| file.exists()) else { return Ok(known) };
         let bytes = policy::read_at_most(&file, STATE_BYTES_MAX)?;
         known.read(&bytes, policy).map_err(|why| {
@@ -132,7 +143,7 @@ impl Known {
             judged.map_err(|error| bad(&format!("{error} (log {})", evidence.origin())))?;
             self.keep_fork(&url, evidence);
         }
-        self.shown = view.shown;
+        (self.shown, self.standstill) = (view.shown, view.standstill);
         Ok(())
     }
 
@@ -150,6 +161,7 @@ impl Known {
             logs: self.logs.values().map(log).collect(),
             shown: self.shown.clone(),
             forks: self.forks.values().map(fork).collect(),
+            standstill: self.standstill.clone(),
         };
         let mut text = crate::cli::text::as_json(&view);
         text.push('\n');
@@ -181,6 +193,12 @@ impl Known {
         let before = self.shown.insert(url.to_owned(), origin.to_owned());
         before.filter(|before| before != origin)
     }
+
+    /// What is known of logs that do not grow.
+    pub(super) fn standstill(&mut self) -> &mut Standstill {
+        &mut self.standstill
+    }
+
     /// Remembers that a log has two histories; the first evidence stays.
     pub(super) fn keep_fork(&mut self, url: &str, evidence: ForkEvidence) {
         let fork = || Forked { url: url.to_owned(), evidence: evidence.clone() };

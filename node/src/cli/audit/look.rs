@@ -17,6 +17,7 @@ use super::forks;
 use super::growth::{self, Growth, Step};
 use super::hearsay::{self, Place};
 use super::known::{Known, seen};
+use super::standstill::Shown;
 use super::story::{self, ShownLog, Told};
 use crate::cli::text::grouped;
 
@@ -139,14 +140,21 @@ impl Auditor {
         Answers { head, checkpoint: self.fetch.checkpoint(url).await }
     }
 
-    fn judge_head(&self, node: &mut NodeView, told: &Told) -> Vec<Finding> {
+    fn judge_head(&mut self, node: &mut NodeView, told: &Told) -> Vec<Finding> {
         let head = &told.head;
         node.state_root = Some(head.root.to_string());
         node.entries = Some(head.entries);
         node.head_ms = Some(head.time_ms);
         let log = node.accepted.as_ref().map(|accepted| accepted.signed.checkpoint());
         let log = log.map(|checkpoint| ShownLog { origin: checkpoint.origin(), size: checkpoint.size() });
-        story::of_one(told, log, crate::clock::now_ms(), self.waits.max_age_ms)
+        let now_ms = crate::clock::now_ms();
+        let mut found = story::of_one(told, log, now_ms, self.waits.max_age_ms);
+        if let Some(ShownLog { origin, size }) = log {
+            let shown = Shown { state: &head.root.to_string(), log: origin, size };
+            let since = self.known.standstill().saw(&told.url, shown, now_ms);
+            found.extend(since.and_then(|since| story::unsigned(&told.url, since, now_ms, self.waits.max_age_ms)));
+        }
+        found
     }
 
     async fn judge_log(&mut self, node: &mut NodeView, signed: SignedCheckpoint, found: &mut Vec<Finding>) {

@@ -5,6 +5,9 @@ use lattice::log::checkpoint::origin;
 
 use super::finding::{Finding, Kind};
 
+/// How far a node's clock may be ahead of the auditor's: as far as commits may be by default.
+const AHEAD_MAX_MS: u64 = lattice::limits::MAX_DRIFT_MS_DEFAULT;
+
 /// A head that its node signed, and where it was shown.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
@@ -35,6 +38,15 @@ pub(super) fn of_one(told: &Told, log: Option<ShownLog<'_>>, now_ms: u64, max_ag
         );
         found.push(Finding::new(Kind::Stale, url, sentence));
     }
+    let ahead_ms = head.time_ms.saturating_sub(now_ms);
+    if ahead_ms > AHEAD_MAX_MS {
+        let sentence = format!(
+            "the node's head is dated {} s ahead: until then it could be shown again for any later state; look at the \
+             node's clock, or at yours",
+            ahead_ms / 1000
+        );
+        found.push(Finding::new(Kind::Stale, url, sentence));
+    }
     let Some(ShownLog { origin: name, size }) = log else { return found };
     if !is_owner(head, name) {
         let sentence = format!(
@@ -49,6 +61,18 @@ pub(super) fn of_one(told: &Told, log: Option<ShownLog<'_>>, now_ms: u64, max_ag
         found.push(Finding::new(Kind::Withheld, url, sentence));
     }
     found
+}
+
+/// What to say of a state that has changed since then, over a log that has not.
+pub(super) fn unsigned(url: &str, since_ms: u64, now_ms: u64, max_age_ms: u64) -> Option<Finding> {
+    let lasted_ms = now_ms.saturating_sub(since_ms);
+    let sentence = format!(
+        "the node's state has changed for {} s and its log has not grown: what it does is signed nowhere; ask the operator",
+        lasted_ms / 1000
+    );
+    // Another matter than an old head, which this node may show as well.
+    let finding = Finding { about: format!("{url} log"), ..Finding::new(Kind::Stale, url, sentence) };
+    (lasted_ms >= max_age_ms).then_some(finding)
 }
 
 fn is_owner(head: &Head, name: &str) -> bool {
@@ -129,6 +153,17 @@ mod tests {
             let found = of_one(&told("u", 1, 1), Some(ShownLog { origin: name, size }), now, 10_000);
             assert_eq!(words(&found), expected, "{name} {size} {now}");
         }
+    }
+
+    /// One of the year 2100 was never old, and could be shown for any state until then.
+    #[test]
+    fn a_head_from_the_future_is_no_head_of_now() {
+        let mut told = told("u", 1, 1);
+        told.head.time_ms = 10_000 + AHEAD_MAX_MS;
+        assert_eq!(of_one(&told, None, 10_000, 10_000), []);
+        assert_eq!(words(&of_one(&told, None, 9_999, 10_000)), ["stale"]);
+        assert_eq!(unsigned("u", 1_000, 10_999, 10_000), None);
+        assert_eq!(unsigned("u", 1_000, 11_000, 10_000).expect("it lasted").kind, Kind::Stale);
     }
 
     #[test]

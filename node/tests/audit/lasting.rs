@@ -18,9 +18,13 @@ struct Follower {
 
 impl Follower {
     fn of(stage: &Stage, url: &str, state: &str) -> Self {
+        Self::with(stage, url, state, &[])
+    }
+
+    fn with(stage: &Stage, url: &str, state: &str, more: &[&str]) -> Self {
         let policy = stage.named("policy");
         let words = ["audit", url, "--policy", &policy, "--state", state, "--every", "1", "--json", "--grace", "1"];
-        let mut command = lattice(&words);
+        let mut command = lattice(&[&words[..], more].concat());
         let mut child = command.stderr(Stdio::null()).kill_on_drop(true).spawn().expect("it runs");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         Self { child, lines }
@@ -50,6 +54,16 @@ impl Follower {
                 return event;
             }
             assert_ne!(event["event"], "over", "{event}");
+        }
+    }
+
+    /// The next event of this kind.
+    async fn event(&mut self, kind: &str) -> Value {
+        loop {
+            let event = self.next().await;
+            if event["event"] == kind {
+                return event;
+            }
         }
     }
 
@@ -116,7 +130,7 @@ async fn a_state_file_is_one_auditors_and_its_loss_is_an_alarm_that_ends_nothing
     std::fs::create_dir(&dir).expect("made");
     assert_eq!(follower.happening().await, happened("over", "unsaved"));
     assert!(dir.join("audit.json").exists());
-    assert_eq!(follower.end().await, Some(0), "no node is to blame");
+    assert_eq!(follower.end().await, Some(0), "no node is to blame, and all is remembered");
     let missing = once("/nonexistent/audit.json").await;
     assert!(missing.code == 2 && missing.stderr.contains("can't be written"), "{missing:?}");
     // One byte of what was signed: the file is to blame, and no log.
@@ -150,4 +164,46 @@ async fn a_follower_says_at_once_what_it_follows() {
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let first = tokio::time::timeout(SOON, lines.next_line()).await.expect("in time").expect("text").expect("a line");
     assert!(first.contains(&format!("follows {}, one look each 10 s", stage.url())), "{first}");
+}
+
+/// It ended with 0 whatever it had not been able to tell, and said nothing of a node that was away at the first look.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_follower_could_not_tell_is_in_its_exit_code_and_a_node_that_comes_late_is_read_in_depth() {
+    let stage = Stage::set().await;
+    let dir = stage.file("state");
+    std::fs::create_dir(&dir).expect("made");
+    let state = dir.join("audit.json").to_str().expect("text").to_owned();
+    let liar = Liar::before("http://127.0.0.1:1".to_owned()).await;
+    let mut unheard = Follower::of(&stage, &liar.url, &state);
+    unheard.look().await;
+    assert_eq!(unheard.end().await, Some(3), "it never answered");
+    let mut late = Follower::with(&stage, &liar.url, &state, &["--deep"]);
+    assert_eq!(late.event("unread").await["url"], liar.url);
+    liar.stands_before(stage.url());
+    let read = late.event("deep").await;
+    assert!(read["report"]["records"].as_u64().is_some_and(|records| records > 0), "{read}");
+    assert_eq!(late.end().await, Some(0), "all was read");
+    let mut unsaved = Follower::of(&stage, &stage.url(), &state);
+    unsaved.look().await;
+    std::fs::remove_dir_all(&dir).expect("removed");
+    assert_eq!(unsaved.happening().await, happened("alarm", "unsaved"));
+    assert_eq!(unsaved.end().await, Some(3), "the next run will not know what was seen");
+}
+
+/// A pipe that nobody read any more made "refuted" a success.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_gone_takes_no_verdict_back() {
+    let stage = Stage::set().await;
+    stage.put("k", "right").await;
+    stage.lattice(&["proof", "entry", "k", "-o", &stage.named("proof")]).await;
+    let proof = std::fs::read_to_string(stage.file("proof")).expect("written");
+    std::fs::write(stage.file("wrong"), proof.replace("number 1", "number 2")).expect("written");
+    for (file, expected) in [("proof", 0), ("wrong", 1)] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let (file, policy) = (stage.named(file), stage.named("policy"));
+        let mut verify = lattice(&["verify", &file, "--policy", &policy]);
+        let status = verify.stdout(writer).status().await.expect("it runs");
+        assert_eq!(status.code(), Some(expected), "{file}");
+    }
 }

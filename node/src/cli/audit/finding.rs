@@ -186,7 +186,21 @@ pub(super) struct Weighed {
     pub(super) pending: Vec<Finding>,
 }
 
+/// Graces for which a single audit looks again at most. After one, whatever stood at its first look has passed or is an alarm;
+/// the other is for what came up meanwhile, which under load something always does.
+const SETTLING_GRACES: u64 = 2;
+
 impl Weighed {
+    /// Whether something was found that a moment may clear.
+    pub(super) fn may_clear(&self) -> bool {
+        self.pending.iter().any(|finding| finding.kind.patience() == Patience::Grace)
+    }
+
+    /// Whether a single audit that began so long ago can end with this.
+    pub(super) fn is_settled(&self, waits: Waits, began_ms_ago: u64) -> bool {
+        !self.may_clear() || began_ms_ago >= waits.grace_ms.saturating_mul(SETTLING_GRACES)
+    }
+
     /// Adds alarms of earlier looks of the same audit: some are seen once, at the moment when something changes.
     pub(super) fn keep(&mut self, earlier: Vec<Finding>) {
         for alarm in earlier {
@@ -274,6 +288,22 @@ mod tests {
             let weighed = suspicions.weigh(now, WAITS, find(found));
             assert_eq!((words(&weighed.alarms), words(&weighed.pending)), (alarms.to_vec(), pending.to_vec()), "{now}");
         }
+    }
+
+    /// A single audit looked again for as long as a look found anything that might pass, and never ended under load.
+    #[test]
+    fn a_single_audit_ends_though_something_new_comes_up_at_each_look() {
+        let mut suspicions = Suspicions::default();
+        let mut ended = None;
+        for now in 0..100 {
+            let about = now.to_string();
+            let found = vec![Finding { about, ..Finding::new(Kind::Withheld, "u", "s") }];
+            if suspicions.weigh(now, WAITS, found).is_settled(WAITS, now) {
+                ended = ended.or(Some(now));
+            }
+        }
+        assert_eq!(ended, Some(20));
+        assert!(suspicions.weigh(0, WAITS, vec![]).is_settled(WAITS, 0), "nothing is to be waited for");
     }
 
     #[test]

@@ -1,26 +1,31 @@
 //! Look after look, with what is said about each.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use lattice::bundle::time;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use super::deep::{self, DeepView};
-use super::finding::{Finding, Kind, Patience, Standing, Weighed};
+use super::finding::{Finding, Kind, Standing, Weighed};
 use super::gauges::Gauges;
-use super::look::{Auditor, Look, NodeView};
+use super::look::{Auditor, Look};
 use super::notify::{Listeners, Notice, Notifier};
+use super::said::{deep_words, in_words, object, words};
 use crate::api::auth::ApiToken;
-use crate::cli::exit::Failure;
-use crate::cli::text::{as_json, counted, grouped, short, table, visible};
+use crate::cli::exit::{Failure, conclude};
+use crate::cli::text::{as_json, counted, visible};
 
 /// Pause before the next look while something may still pass: cosignatures come within a second.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// Pause before a node is read in depth once more that could not be read to the end: it may be a million records.
+const READ_AGAIN: Duration = Duration::from_secs(600);
 
 /// How often a follower says how things stand while nothing begins or ends.
 const WORD_EVERY: Duration = Duration::from_secs(3600);
@@ -71,7 +76,7 @@ impl Follow {
 
     async fn once(mut self, notifier: &Notifier) -> Result<ExitCode, Failure> {
         let mut look = self.settled().await;
-        let reports = self.deepen(&mut look).await;
+        let reports = self.deepen(&mut look, &mut BTreeSet::from_iter(self.auditor.urls.clone())).await;
         for alarm in &look.weighed.alarms {
             notifier.tell(&notice("alarm", &look, alarm));
         }
@@ -82,38 +87,41 @@ impl Follow {
         } else {
             words(&look, &reports)
         };
-        std::io::stdout().write_all(text.as_bytes())?;
-        Ok(ExitCode::from(code))
+        conclude(&text, code)
     }
 
-    /// Looks until all that may pass has passed, or is an alarm.
+    /// Looks until all that may pass has passed, or is an alarm; but not for ever.
     async fn settled(&mut self) -> Look {
-        let mut earlier = Vec::new();
-        loop {
-            let mut look = self.auditor.look().await;
-            look.weighed.keep(std::mem::take(&mut earlier));
-            if !is_unsettled(&look) {
-                return look;
-            }
-            earlier = look.weighed.alarms;
+        let mut look = self.auditor.look().await;
+        let began_ms = look.at_ms;
+        while !look.weighed.is_settled(self.auditor.waits, look.at_ms.saturating_sub(began_ms)) {
+            let earlier = std::mem::take(&mut look.weighed.alarms);
             tokio::time::sleep(AGAIN).await;
+            look = self.auditor.look().await;
+            look.weighed.keep(earlier);
         }
+        look
     }
 
-    /// Reads records and entries of all nodes whose log was accepted.
-    async fn deepen(&self, look: &mut Look) -> Vec<DeepView> {
+    /// Reads records and entries of those of the `unread` nodes whose log was accepted; what was read whole is unread no
+    /// more.
+    async fn deepen(&self, look: &mut Look, unread: &mut BTreeSet<String>) -> Vec<DeepView> {
         let Some(token) = &self.deep else { return Vec::new() };
         let mut reports = Vec::new();
-        for node in &look.nodes {
+        for node in look.nodes.iter().filter(|node| unread.contains(&node.url)).cloned().collect::<Vec<_>>() {
             if let Some(accepted) = &node.accepted {
                 let (report, found) = deep::audit(&self.auditor.fetch, &node.url, accepted, token.as_ref()).await;
                 look.weighed.alarms.extend(found);
+                if report.could_not.is_none() {
+                    unread.remove(&node.url);
+                }
                 reports.push(report);
             }
         }
         reports
     }
 
+    /// Looks until told to stop, or until nobody reads what is said.
     async fn follow(
         mut self,
         every: Duration,
@@ -121,28 +129,38 @@ impl Follow {
         gauges: Option<&Gauges>,
     ) -> Result<ExitCode, Failure> {
         let mut stop = Stop::new()?;
-        let (mut standing, mut raised, mut said) = (Standing::default(), false, Instant::now());
-        // What a deep audit found does not pass while this runs.
-        let mut deep = None;
+        let mut course = Course::of(&self.auditor.urls, self.deep.is_some());
+        let ended = self.go_on(&mut course, every, notifier, gauges, &mut stop).await;
+        match ended {
+            Err(failure) if !failure.is_reader_gone() => Err(failure),
+            Ok(()) | Err(_) => Ok(ExitCode::from(course.exit_code())),
+        }
+    }
+
+    async fn go_on(
+        &mut self,
+        course: &mut Course,
+        every: Duration,
+        notifier: &Notifier,
+        gauges: Option<&Gauges>,
+        stop: &mut Stop,
+    ) -> Result<(), Failure> {
+        let (mut standing, mut said) = (Standing::default(), Instant::now());
         self.greet(every)?;
         loop {
             let mut look = tokio::select! {
                 look = self.auditor.look() => look,
-                () = stop.told() => break,
+                () = stop.told() => return Ok(()),
             };
-            let found = match &deep {
-                None => tokio::select! {
-                    found = self.deep_alarms(&mut look) => found?,
-                    () = stop.told() => break,
-                },
-                Some(found) => Vec::clone(found),
-            };
-            look.weighed.alarms.extend(found.iter().cloned());
-            deep = Some(found);
+            course.saw(&look);
+            tokio::select! {
+                done = self.read_on(&mut look, course) => done?,
+                () = stop.told() => return Ok(()),
+            }
             let away: Vec<&str> = look.nodes.iter().filter(|node| node.is_away).map(|node| node.url.as_str()).collect();
             look.weighed.keep(standing.about(&away));
             let (new, over) = standing.update(&look.weighed.alarms);
-            raised |= new.iter().any(speaks_against_nodes);
+            course.raised |= new.iter().any(speaks_against_nodes);
             self.say(&look, &new, &over, notifier)?;
             if said.elapsed() >= WORD_EVERY {
                 said = Instant::now();
@@ -151,13 +169,51 @@ impl Follow {
             if let Some(gauges) = gauges {
                 gauges.show(&look);
             }
-            let pause = if is_unsettled(&look) { AGAIN.min(every) } else { every };
+            let pause = if look.weighed.may_clear() { AGAIN.min(every) } else { every };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = stop.told() => break,
+                () = stop.told() => return Ok(()),
             }
         }
-        Ok(ExitCode::from(u8::from(raised)))
+    }
+
+    /// Reads those nodes in depth that were not read yet, and says which still are not. What was found so far goes with
+    /// each look: it does not pass while this runs.
+    async fn read_on(&self, look: &mut Look, course: &mut Course) -> Result<(), Failure> {
+        if !course.unread.is_empty() && course.read_at.is_none_or(|at| at.elapsed() >= READ_AGAIN) {
+            let before = look.weighed.alarms.len();
+            let reports = self.deepen(look, &mut course.unread).await;
+            // A node that was away costs nothing, one that was read in part much.
+            course.read_at = reports.iter().any(|report| report.could_not.is_some()).then(Instant::now);
+            for finding in look.weighed.alarms.drain(before..) {
+                if !course.found.contains(&finding) {
+                    course.found.push(finding);
+                }
+            }
+            self.say_what_was_read(&reports, course)?;
+        }
+        look.weighed.keep(course.found.clone());
+        Ok(())
+    }
+
+    fn say_what_was_read(&self, reports: &[DeepView], course: &mut Course) -> Result<(), Failure> {
+        let mut out = std::io::stdout();
+        for report in reports {
+            let line =
+                if self.json { json!({"event": "deep", "report": report}).to_string() } else { deep_words(report) };
+            writeln!(out, "{line}")?;
+        }
+        for url in &course.unread {
+            if course.said_unread.insert(url.clone()) {
+                let line = if self.json {
+                    json!({"event": "unread", "url": url}).to_string()
+                } else {
+                    format!("{}: not read in depth yet; that is tried again while this runs", visible(url))
+                };
+                writeln!(out, "{line}")?;
+            }
+        }
+        Ok(out.flush()?)
     }
 
     /// One line at the start; in JSON the first look says it.
@@ -196,32 +252,28 @@ impl Follow {
         Ok(out.flush()?)
     }
 
-    async fn deep_alarms(&self, look: &mut Look) -> Result<Vec<Finding>, Failure> {
-        let before = look.weighed.alarms.len();
-        for report in self.deepen(look).await {
-            let line =
-                if self.json { json!({"event": "deep", "report": report}).to_string() } else { deep_words(&report) };
-            writeln!(std::io::stdout(), "{line}")?;
-        }
-        Ok(look.weighed.alarms.split_off(before))
-    }
-
     fn say(&self, look: &Look, new: &[Finding], over: &[Finding], notifier: &Notifier) -> Result<(), Failure> {
+        // First those who are told of alarms: output that nobody reads must not keep one from them.
+        let notices: Vec<_> = new
+            .iter()
+            .map(|finding| ("alarm", finding))
+            .chain(over.iter().map(|finding| ("over", finding)))
+            .map(|(event, finding)| notice(event, look, finding))
+            .collect();
+        notices.iter().for_each(|notice| notifier.tell(notice));
         let mut out = std::io::stdout();
         if self.json {
             let event = json!({"event": "look", "time_ms": look.at_ms, "nodes": look.nodes,
                 "alarms": look.weighed.alarms.len(), "pending": look.weighed.pending});
             writeln!(out, "{event}")?;
         }
-        for (event, finding) in new.iter().map(|f| ("alarm", f)).chain(over.iter().map(|f| ("over", f))) {
-            let notice = notice(event, look, finding);
+        for notice in &notices {
             if self.json {
-                writeln!(out, "{}", serde_json::to_string(&notice).map_err(std::io::Error::from)?)?;
+                writeln!(out, "{}", serde_json::to_string(notice).map_err(std::io::Error::from)?)?;
             } else {
-                let begins = if event == "alarm" { "ALARM" } else { "over" };
-                writeln!(out, "{} {begins} {}", time(look.at_ms), in_words(finding))?;
+                let begins = if notice.event == "alarm" { "ALARM" } else { "over" };
+                writeln!(out, "{} {begins} {}", time(look.at_ms), in_words(&notice.finding))?;
             }
-            notifier.tell(&notice);
         }
         Ok(out.flush()?)
     }
@@ -248,71 +300,60 @@ fn exit_code(look: &Look, reports: &[DeepView]) -> u8 {
     }
 }
 
-/// Whether something was found that a moment may clear.
-fn is_unsettled(look: &Look) -> bool {
-    look.weighed.pending.iter().any(|finding| finding.kind.patience() == Patience::Grace)
+/// What has come of following so far.
+struct Course {
+    /// Whether there was an alarm about the nodes.
+    raised: bool,
+    /// Nodes that have not answered yet.
+    unheard: BTreeSet<String>,
+    /// Nodes that are to be read in depth.
+    unread: BTreeSet<String>,
+    /// Those of which that was said.
+    said_unread: BTreeSet<String>,
+    /// What was found in depth.
+    found: Vec<Finding>,
+    /// When a node was last read in part.
+    read_at: Option<Instant>,
+    /// Whether what was seen last is written down.
+    is_saved: bool,
+}
+
+impl Course {
+    fn of(urls: &[String], is_deep: bool) -> Self {
+        let all = BTreeSet::from_iter(urls.iter().cloned());
+        Self {
+            raised: false,
+            unread: if is_deep { all.clone() } else { BTreeSet::new() },
+            unheard: all,
+            said_unread: BTreeSet::new(),
+            found: Vec::new(),
+            read_at: None,
+            is_saved: true,
+        }
+    }
+
+    fn saw(&mut self, look: &Look) {
+        for node in look.nodes.iter().filter(|node| node.answered) {
+            self.unheard.remove(&node.url);
+        }
+        self.is_saved = look.weighed.alarms.iter().all(speaks_against_nodes);
+    }
+
+    /// As a single look has it, over all looks.
+    fn exit_code(&self) -> u8 {
+        let could_tell = self.unheard.is_empty() && self.unread.is_empty() && self.is_saved;
+        if self.raised {
+            1
+        } else if could_tell {
+            0
+        } else {
+            3
+        }
+    }
 }
 
 fn notice(event: &'static str, look: &Look, finding: &Finding) -> Notice {
     Notice { event, time_ms: look.at_ms, finding: finding.clone() }
-}
-
-fn object(verdict: &str, look: &Look, reports: &[DeepView]) -> Value {
-    json!({
-        "verdict": verdict,
-        "time_ms": look.at_ms,
-        "nodes": look.nodes,
-        "deep": reports,
-        "alarms": look.weighed.alarms,
-        "pending": look.weighed.pending,
-    })
-}
-
-fn words(look: &Look, reports: &[DeepView]) -> String {
-    let mut text = table(&look.nodes.iter().map(node_in_words).collect::<Vec<_>>());
-    for report in reports {
-        text.push_str(&deep_words(report));
-        text.push('\n');
-    }
-    for finding in &look.weighed.pending {
-        text.push_str(&format!("not yet: {}\n", in_words(finding)));
-    }
-    for finding in &look.weighed.alarms {
-        text.push_str(&format!("ALARM {}\n", in_words(finding)));
-    }
-    if look.weighed.alarms.is_empty()
-        && look.weighed.pending.is_empty()
-        && reports.iter().all(|r| r.could_not.is_none())
-    {
-        text.push_str("all well\n");
-    }
-    text
-}
-
-fn in_words(finding: &Finding) -> String {
-    visible(&format!("{} at {}: {}", finding.kind.word(), finding.at, finding.sentence))
-}
-
-fn node_in_words(node: &NodeView) -> Vec<String> {
-    let log = match (&node.log, node.size) {
-        (Some(log), Some(size)) => format!("log {} of {}", visible(log), counted(size, "record", "records")),
-        _ if node.answered => "no log that the policy accepts".to_owned(),
-        _ => "no answer".to_owned(),
-    };
-    let state = node.state_root.as_deref().map_or_else(String::new, |root| format!("state {}", short(root)));
-    vec![visible(&node.url), log, counted(node.witnesses, "witness", "witnesses"), state]
-}
-
-fn deep_words(report: &DeepView) -> String {
-    let mut text = format!("{}: {} hashed again", visible(&report.url), counted(report.records, "record", "records"));
-    if let Some(root) = &report.state_root {
-        let (entries, commits) = (grouped(report.entries), counted(report.commits, "commit", "commits"));
-        text.push_str(&format!(", {entries} entries of {commits} verified, state {}", visible(root)));
-    }
-    if let Some(why) = &report.could_not {
-        text.push_str(&format!("; could not go on: {}", visible(why)));
-    }
-    text
 }
 
 /// Ctrl-C or SIGTERM.

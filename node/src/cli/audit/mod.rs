@@ -4,7 +4,8 @@
 //!
 //! 1. [`finding`]: what can be found, and when it is an alarm. [`growth`], [`story`]: the judgements, pure.
 //! 2. [`known`]: what is remembered. [`fetch`], [`look`]: one look at all nodes. [`hearsay`]: what they hold of others.
-//!    [`forks`]: evidence against logs. [`follow`]: one look after the other.
+//!    [`forks`]: evidence against logs. [`standstill`]: whether a log goes on with its state. [`follow`]: one look after the
+//!    other, [`said`] in words.
 //! 3. [`deep`]: every record and every entry of a node. [`database`]: every row of a stopped one.
 //! 4. [`notify`], [`gauges`]: whom it is told.
 
@@ -20,6 +21,8 @@ mod hearsay;
 mod known;
 mod look;
 mod notify;
+mod said;
+mod standstill;
 mod story;
 
 use std::collections::BTreeSet;
@@ -46,14 +49,16 @@ the checkpoints that it knows of. An alarm is one word and a sentence:
   no-proof     growth is not shown                      wrong-proof  a proof given for it is wrong
   signature    a signature does not hold                unknown-log  the policy does not name the log
   quorum       too few cosignatures, for --grace        withheld     more was signed than is shown, for --grace
-  stale        the head is older than --max-age         silent       no answer, for --max-age
+  stale        the head is older than --max-age or dated ahead, or the state changes and the log does not, for --max-age
+  silent       no answer, for --max-age
   divergence   equal frontiers and different roots      apart        different roots that stay, for --max-age
   other-node   a node shows the log of another          unreadable   an answer is not what it should be
   records      (--deep) records don't give the root     state        (--deep) entries don't give what the log says
   tiles        (--deep) tiles are not the records'      unsaved      --state can't be written: a trouble of the auditor
 
---deep reads every record and, with --token-file, every entry with its commit, once at the start. With --db it reads a
-stopped node's directory: every row that a hash or a signature binds. What nothing binds, and no audit can find:
+--deep reads every record and, with --token-file, every entry with its commit, once of each node: at the start, or when it
+first answers. With --db it reads a stopped node's directory: every row that a hash or a signature binds. What nothing binds,
+and no audit can find:
   rows of witnessed, forks, equivocations, quarantine, invitations, answers, staged, deposed and ballot that are gone, and
   of chains of which no commit is stored (other nodes may still tell of them);
   invitations.secret_hash and created_ms, answers.name and request_hash, forks.found_ms, the ids of quarantine and answers,
@@ -68,7 +73,8 @@ A webhook and a program get each alarm when it begins and again when it is over,
 about a node that does not answer now is not over.
 
 Exit codes: 0 all well, 1 an alarm (while following: one at least, at any time), 2 wrong usage (also a --state file that is
-damaged or in use), 3 could not tell (a node did not answer, entries could not be read, or --state could not be written).";
+damaged or in use), 3 could not tell (a node did not answer, while following never; records or entries could not be read to
+the end; or --state could not be written at last).";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]

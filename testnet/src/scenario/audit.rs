@@ -19,7 +19,7 @@ use super::{ScenarioError, Target, in_directory, keep};
 use crate::cluster::{Cluster, wait_until_settled};
 use crate::deadline;
 use crate::lying_log::{Lie, LyingLog};
-use crate::process::Node;
+use crate::process::{Node, Signal, send};
 
 /// Looks, one a second, that must be calm before a node lies, and without a lie.
 const CALM_LOOKS: usize = 10;
@@ -118,8 +118,8 @@ struct Run<'a> {
 /// `lattice audit` as a process, and what it prints.
 struct Auditor {
     lines: Lines<BufReader<ChildStdout>>,
-    /// Ends with this.
-    _child: Child,
+    /// Is killed with this.
+    child: Child,
 }
 
 impl Run<'_> {
@@ -159,7 +159,7 @@ impl Run<'_> {
         let looks = if self.options.honest { CALM_LOOKS_ALONE } else { CALM_LOOKS };
         self.calm(&mut auditor, looks).await?;
         if self.options.honest {
-            return Ok(());
+            return auditor.end(self.patience()).await;
         }
         self.progress.say(format!("{} begins to show another history", liar.name()));
         let began = Instant::now();
@@ -233,7 +233,7 @@ impl Auditor {
         command.args(["--every", "1", "--json"]).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| failed(&error.to_string()))?;
         let stdout = child.stdout.take().ok_or_else(|| failed("the auditor prints nothing"))?;
-        Ok(Self { lines: BufReader::new(stdout).lines(), _child: child })
+        Ok(Self { lines: BufReader::new(stdout).lines(), child })
     }
 
     /// The next thing that it prints.
@@ -243,17 +243,37 @@ impl Auditor {
         let line = line.map_err(|error| failed(&error.to_string()))?.ok_or_else(|| failed("the auditor has ended"))?;
         serde_json::from_str(&line).map_err(|error| failed(&format!("the auditor printed {line:?}: {error}")))
     }
-}
 
-/// Whether a look saw the logs of all nodes. Under load states differ for moments, and the newest checkpoint lacks
-/// cosignatures for one: that passes.
-fn is_whole(look: &serde_json::Value) -> bool {
-    look["nodes"].as_array().is_some_and(|nodes| nodes.iter().all(|node| node["size"].as_u64() > Some(0)))
+    /// Tells it to end, and holds it to what it says then: that all was well.
+    async fn end(mut self, patience: Duration) -> Result<(), ScenarioError> {
+        if let Some(pid) = self.child.id() {
+            send(pid, Signal::TERM);
+        }
+        let ended = async {
+            // What it still prints must not fill the pipe.
+            while self.lines.next_line().await?.is_some() {}
+            self.child.wait().await
+        };
+        let ended =
+            tokio::time::timeout(patience, ended).await.map_err(|_| failed("the auditor did not end in time"))?;
+        match ended.map_err(|error| failed(&error.to_string()))?.code() {
+            Some(0) => Ok(()),
+            code => Err(failed(&format!("all was well, and the auditor ended with {code:?}"))),
+        }
+    }
 }
 
 fn url(node: &Node) -> Result<String, ScenarioError> {
     let reached = node.reached().ok_or_else(|| failed(&format!("{} does not run", node.name())))?;
     Ok(reached.client.url().to_string().trim_end_matches('/').to_owned())
+}
+
+/// Whether a look saw the logs of all nodes, each with a cosignature. Under load states differ for moments, and the newest
+/// checkpoint lacks cosignatures for one: that passes.
+fn is_whole(look: &serde_json::Value) -> bool {
+    let is_vouched_for =
+        |node: &serde_json::Value| node["size"].as_u64() > Some(0) && node["witnesses"].as_u64() > Some(0);
+    look["nodes"].as_array().is_some_and(|nodes| nodes.iter().all(is_vouched_for))
 }
 
 /// The node's keys, as whoever owns its machine could take them.

@@ -3,6 +3,7 @@
 //! Tiles can be thrown away: they are functions of the records. A start reads back the right edge and holds it against the
 //! tiles below and the last records, and hashes all records again if they are not those of the records.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
@@ -21,7 +22,12 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::read::Reader;
 use super::{LogNumber, OWN_LOG, SEAT_LOG, StoreError};
-use crate::writer::witness::{Forks, WitnessedLogs};
+
+/// What is kept of others' logs, by origin.
+pub type WitnessedLogs = BTreeMap<String, Arc<SignedCheckpoint>>;
+
+/// The first evidence against a log of each member, by origin.
+pub type Forks = BTreeMap<String, ForkEvidence>;
 
 /// The right edge of a stored log of `size` records.
 ///

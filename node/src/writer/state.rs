@@ -29,8 +29,8 @@ use super::group::{Group, Item, Task};
 use super::job::{WriteError, Written};
 use super::seat::{Copying, Part, Seat, SeatPublished};
 use super::transaction::{Batch, Next};
-use super::witness::{Forks, WitnessedLogs};
 use crate::home::Start;
+use crate::store::log::{Forks, WitnessedLogs};
 use crate::store::open::Opened;
 use crate::store::{OWN_LOG, StoreError, log, write};
 

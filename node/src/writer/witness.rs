@@ -1,7 +1,6 @@
 //! This node as a witness of others' logs: compared and stored in one step, answered only then. And the end of a name:
 //! what happens when others hold more of our own log than we do.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lattice::log::checkpoint::{SignedCheckpoint, origin};
@@ -146,12 +145,6 @@ impl State {
         Ok(true)
     }
 }
-
-/// What is kept of others' logs, by origin.
-pub type WitnessedLogs = BTreeMap<String, Arc<SignedCheckpoint>>;
-
-/// The first evidence against a log of each member, by origin.
-pub type Forks = BTreeMap<String, ForkEvidence>;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! What a witness keeps: the log's own lines and no stranger's, a few logs of each member, and one proof against each.
 
+use std::collections::BTreeMap;
+
 use ed25519_dalek::Signer as _;
 use lattice::genesis::Genesis;
 use lattice::keys::NodeKeys;

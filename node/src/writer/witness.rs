@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use lattice::log::checkpoint::{SignedCheckpoint, origin};
+use lattice::log::checkpoint::origin;
 use lattice::log::evidence::{Contradiction, ForkEvidence};
 use lattice::log::exchange::Response;
 use lattice::log::witness::{AddCheckpoint, Seen, Verdict, judge};

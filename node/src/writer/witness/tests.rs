@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ed25519_dalek::Signer as _;
 use lattice::genesis::Genesis;
 use lattice::keys::NodeKeys;
+use lattice::log::checkpoint::SignedCheckpoint;
 use lattice::log::note::{KeyKind, VerifierKey};
 use node_core::logs::LOGS_EACH_MAX;
 

@@ -16,7 +16,7 @@ mod continuity;
 
 use continuity::BEGUN;
 pub use continuity::Start;
-pub(crate) use continuity::{ABSTAINING, CATCHING_UP, DOUBTFUL, RENAMING};
+pub(crate) use continuity::{ABSTAINING, CATCHING_UP, DOUBTFUL, FRESH, RENAMING};
 
 /// What shows that a node was made in a directory, beside its key.
 const TRACES: [&str; 3] = ["state.db", BEGUN, "genesis.cbor"];
@@ -141,6 +141,7 @@ impl Home {
         if let Some(ticket) = ticket {
             home.write("ticket", 0o600, ticket.to_string().as_bytes())?;
         }
+        home.write(FRESH, 0o644, b"no database was begun here yet\n")?;
         // Last: a directory with a key is complete.
         home.write("node.key", 0o600, HEXLOWER_PERMISSIVE.encode(&seed.0).as_bytes())?;
         Ok(home)

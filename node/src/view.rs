@@ -237,8 +237,10 @@ pub struct Peer {
     /// Milliseconds until it is dialled again, if that is planned.
     pub next_dial_ms: Option<u64>,
     /// Milliseconds since anything came from it over a connection; none if there was none yet.
+    #[serde(default)]
     pub heard_age_ms: Option<u64>,
     /// Strikes against it that are not forgiven yet, for what no honest peer sends; ten close the connection.
+    #[serde(default)]
     pub strikes: u64,
     /// Milliseconds by which its clock was ahead of ours when its last head arrived, the way of that included.
     #[serde(default)]

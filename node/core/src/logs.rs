@@ -6,6 +6,8 @@ use lattice::log::checkpoint::origin;
 use lattice::log::note::{KeyKind, KeyName, VerifierKey};
 use lattice::membership::Membership;
 
+use crate::resume::Doubt;
+
 /// Logs that a witness follows of one member: the first, and those that its node opened since because it had lost track of
 /// what it signed, which is once or twice in a long life (a guess). Beyond it the one opened first gives way to a later one.
 pub const LOGS_EACH_MAX: usize = 4;
@@ -58,11 +60,14 @@ pub fn cosigner_of(member: &Member, lattice: &LatticeId) -> Option<VerifierKey> 
     VerifierKey::new(origin(lattice, &member.author, 1), KeyKind::Cosigner, member.log_key.0).ok()
 }
 
-/// How many other members must have said what they hold of a node's log before it signs again after a start: half of
-/// them, rounded up. A node whose database is an old copy must learn that before it contradicts itself.
-pub fn told_enough(membership: &Membership, own: &lattice::ids::AuthorId, told: usize) -> bool {
-    let others = membership.members().filter(|member| member.author != *own && membership.is_active(&member.author));
-    told >= others.count().div_ceil(2)
+/// Whether enough of the other members have said what they hold of a node's log for it to sign again after a start: half of
+/// them, or more than half where something speaks for an older copy. Whoever trusts a checkpoint wants cosignatures of half
+/// of them, and one that cosigned what this node forgot must be among those that were asked.
+pub fn told_enough(others: usize, told: usize, doubt: Doubt) -> bool {
+    match doubt {
+        Doubt::Usual => 2 * told >= others,
+        Doubt::Copied | Doubt::Restored => 2 * told > others || others == 0,
+    }
 }
 
 #[cfg(test)]
@@ -92,7 +97,15 @@ mod tests {
         for behind in ["/x", "/", "/0", "/1", "/007", "/2/3", "7", "/18446744073709551616"] {
             assert!(log_of(&membership, &lattice, &format!("{own}{behind}")).is_none(), "{behind:?}");
         }
-        assert!(told_enough(&membership, &author, 0), "there is nobody else");
+    }
+
+    #[test]
+    fn who_may_have_forgotten_a_checkpoint_asks_one_more_than_could_have_cosigned_it() {
+        for (others, usual, copied) in [(0, 0, 0), (1, 1, 1), (2, 1, 2), (3, 2, 2), (4, 2, 3)] {
+            let least = |doubt| (0..=others).find(|told| told_enough(others, *told, doubt));
+            assert_eq!((least(Doubt::Usual), least(Doubt::Copied)), (Some(usual), Some(copied)), "{others}");
+            assert_eq!(least(Doubt::Restored), Some(copied));
+        }
     }
 
     #[test]

@@ -174,31 +174,47 @@ impl Audit {
             }
             let request = Request::Checkpoint { origin: origin.to_string() };
             let Some(answer) = self.ask(&peer, &request).await else { continue };
-            let held = match answer.status {
-                200 => SignedCheckpoint::parse(answer.body.as_bytes()).ok(),
-                404 => None,
-                _ => continue,
-            };
-            if let Some(held) = held.filter(|held| held.verify(&log_key(identity, origin)).is_ok())
-                && !self.is_ours(&held).await
-            {
-                self.tell_renaming(&held);
-                self.writer().send(Job::RenameLog { held: Box::new(held) }).await;
-                *memory = Memory::default();
-                return;
+            if answer.status == 200 {
+                // What is no checkpoint of ours says nothing of what its sender holds.
+                let held = SignedCheckpoint::parse(answer.body.as_bytes()).ok();
+                let Some(held) = held.filter(|held| held.verify(&log_key(identity, origin)).is_ok()) else { continue };
+                match self.is_ours(&held).await {
+                    Some(true) => {}
+                    Some(false) => {
+                        self.tell_renaming(&held);
+                        self.writer().send(Job::RenameLog { held: Box::new(held) }).await;
+                        *memory = Memory::default();
+                        return;
+                    }
+                    None => continue,
+                }
+            } else if answer.status != 404 {
+                continue;
             }
             memory.told.insert(member.author);
         }
-        if told_enough(&published.membership, &own, memory.told.len()) {
+        // Who is a member may be news to an older copy: where its chain ends is settled first.
+        let published = self.writer().published();
+        let others = published.membership.members().map(|member| member.author);
+        let others = others.filter(|author| *author != own && published.membership.is_active(author));
+        let others: BTreeSet<_> = others.collect();
+        let told = memory.told.intersection(&others).count();
+        if published.doubt.is_none() && told_enough(others.len(), told, published.started) {
             self.writer().send(Job::MaySign).await;
         }
     }
 
-    /// Whether a checkpoint that our key signed is one of the log as this node has it.
-    async fn is_ours(&self, held: &SignedCheckpoint) -> bool {
+    /// Whether a checkpoint that our key signed is one of the log as this node has it; `None` if that can't be read, which is
+    /// no sign of another history, nor of this one.
+    async fn is_ours(&self, held: &SignedCheckpoint) -> Option<bool> {
         let head = held.checkpoint();
-        // Not being able to read is no sign of another history.
-        self.service.inner.reader.log_root(head.size()).await.map_or(true, |root| root.as_ref() == Some(head.root()))
+        match self.service.inner.reader.log_root(head.size()).await {
+            Ok(root) => Some(root.as_ref() == Some(head.root())),
+            Err(error) => {
+                tracing::warn!(%error, "this node's log can't be read, to be held against what others have of it");
+                None
+            }
+        }
     }
 
     /// An operator who restored an older database should hear of it where events are read.
@@ -239,7 +255,7 @@ impl Audit {
                     memory.cosigned.insert(member.author, size);
                     lines.extend(found.into_iter().filter(|line| line.is_by(&key)).map(|line| (line, key.clone())));
                 }
-                (Shown::Holds(held), _) if !self.is_ours(&held).await => {
+                (Shown::Holds(held), _) if self.is_ours(&held).await == Some(false) => {
                     self.tell_renaming(&held);
                     self.writer().send(Job::RenameLog { held }).await;
                     return Next::Anew;

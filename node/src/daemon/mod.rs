@@ -133,10 +133,12 @@ impl Node {
         let listeners = Listeners::bind(settings).await?;
         let opened = opening::open_store(&home, &identity, settings).await?;
         let reader = Reader::new(opened.readers.clone());
-        let begun = home.note_start(opened.edge.size(), opening::own_seq(&opened, &identity))?;
+        let (log_size, seq) = (opened.edge.size(), opening::own_seq(&opened, &identity));
+        let begun = home.note_start(log_size, seq)?;
         opening::warn_of_doubt(begun);
         let (writer_task, writer, frames) = writer(identity.clone(), opened, begun).await?;
         home.remove(RENAMING)?;
+        home.note_begun(log_size, seq)?;
         let membership = writer.published().membership.clone();
         let book = opening::peer_book(&home, settings, &identity, membership, begun.is_catching_up)?;
         let counters = Arc::new(Counters::default());

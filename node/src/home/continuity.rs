@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Home, HomeError};
 
+/// Says that no database was begun here yet. It is there from the making of the directory until the first start is through:
+/// keys that are put back without it are no new node.
+pub(crate) const FRESH: &str = "fresh";
+
 /// Says that a database was begun here: one that is missing later was lost.
 pub(crate) const BEGUN: &str = "begun";
 
@@ -55,10 +59,11 @@ impl Home {
     ///
     /// [`HomeError::Io`].
     pub fn note_start(&self, log_size: u64, seq: u64) -> Result<Start, HomeError> {
+        if self.path(FRESH).exists() {
+            return Ok(self.start(None));
+        }
         if !self.path(BEGUN).exists() {
             self.write(BEGUN, 0o644, b"a database was begun here\n")?;
-            self.write_high_water(log_size, seq)?;
-            return Ok(self.start(None));
         }
         if log_size == 0 {
             self.write(ABSTAINING, 0o644, b"the database was lost, and this node's votes with it\n")?;
@@ -80,6 +85,20 @@ impl Home {
         Ok(self.start(Some(doubt)))
     }
 
+    /// Notes that the first start is through: the log has begun.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError::Io`].
+    pub fn note_begun(&self, log_size: u64, seq: u64) -> Result<(), HomeError> {
+        if !self.path(FRESH).exists() {
+            return Ok(());
+        }
+        self.write(BEGUN, 0o644, b"a database was begun here\n")?;
+        self.write_high_water(log_size, seq)?;
+        self.remove(FRESH)
+    }
+
     /// Marks a directory whose database is put back from a backup, before it is.
     ///
     /// # Errors
@@ -88,6 +107,7 @@ impl Home {
     pub fn mark_restored(dir: &Path) -> Result<(), HomeError> {
         let home = Self { dir: dir.to_owned() };
         home.write(BEGUN, 0o644, b"a database was begun here\n")?;
+        home.remove(FRESH)?;
         home.write(ABSTAINING, 0o644, b"the database is older than what this node signed\n")?;
         home.write(CATCHING_UP, 0o644, b"the database is older than what this node signed; see `lattice status`\n")?;
         home.write(RENAMING, 0o644, b"the log goes on under a new name\n")?;
@@ -145,6 +165,14 @@ mod tests {
         Home::create(dir, &seed, &genesis, None).expect("an empty directory")
     }
 
+    /// A directory whose node has started once.
+    fn begun(dir: &std::path::Path) -> Home {
+        let home = made(dir);
+        assert_eq!(home.note_start(0, 0).expect("ours"), Start::default(), "a node that begins");
+        home.note_begun(1, 0).expect("ours");
+        home
+    }
+
     fn doubt_at(home: &Home, log_size: u64, seq: u64) -> Option<Doubt> {
         home.note_start(log_size, seq).expect("ours").doubt
     }
@@ -152,8 +180,7 @@ mod tests {
     #[test]
     fn a_database_that_has_gone_on_is_trusted_and_an_older_one_never_again_by_itself() {
         let dir = tempfile::tempdir().expect("a directory");
-        let home = made(dir.path());
-        assert_eq!(home.note_start(0, 0).expect("ours"), Start::default(), "a node that begins");
+        let home = begun(dir.path());
         assert_eq!(doubt_at(&home, 5, 2), Some(Doubt::Usual));
         home.write_high_water(9, 4).expect("ours");
         let start = home.note_start(7, 3).expect("ours");
@@ -167,8 +194,7 @@ mod tests {
     #[test]
     fn a_copied_directory_is_noticed_until_others_have_spoken() {
         let (dir, other) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
-        let home = made(dir.path());
-        home.note_start(0, 0).expect("ours");
+        let home = begun(dir.path());
         for file in std::fs::read_dir(dir.path()).expect("a directory").filter_map(Result::ok) {
             std::fs::copy(file.path(), other.path().join(file.file_name())).expect("copied");
         }
@@ -184,11 +210,30 @@ mod tests {
     #[test]
     fn a_lost_database_is_no_fresh_start() {
         let dir = tempfile::tempdir().expect("a directory");
-        let home = made(dir.path());
-        home.note_start(0, 0).expect("ours");
+        let home = begun(dir.path());
         home.note_start(3, 1).expect("ours");
         let start = home.note_start(0, 0).expect("ours");
         assert_eq!(start, Start { is_catching_up: true, doubt: Some(Doubt::Restored), renames_log: false });
         assert!(home.path(ABSTAINING).exists());
+    }
+
+    #[test]
+    fn a_first_start_that_was_cut_short_is_a_first_start_again_and_keys_alone_are_none() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let home = made(dir.path());
+        for log_size in [0, 0, 1] {
+            assert_eq!(home.note_start(log_size, 0).expect("ours"), Start::default());
+        }
+        home.note_begun(1, 0).expect("ours");
+        assert_eq!(doubt_at(&home, 1, 0), Some(Doubt::Usual));
+        for file in ["node.key", "genesis.cbor"] {
+            let kept = std::fs::read(home.path(file)).expect("kept");
+            let back = dir.path().join("back");
+            std::fs::create_dir_all(&back).expect("made");
+            std::fs::write(back.join(file), kept).expect("put back");
+        }
+        let back = Home::open(&dir.path().join("back")).expect("a node's");
+        let start = back.note_start(0, 0).expect("ours");
+        assert_eq!((start.is_catching_up, start.doubt), (true, Some(Doubt::Restored)));
     }
 }

@@ -52,6 +52,7 @@ pub struct SeatStatus {
     /// Whether the shadow could take over now. Only the holder knows.
     pub is_takeover_possible: Option<bool>,
     /// Milliseconds for which this node takes nothing over by order of an operator.
+    #[serde(default)]
     pub paused_ms: u64,
     /// Why the term changed last.
     pub reason: String,

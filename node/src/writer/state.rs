@@ -78,6 +78,8 @@ pub struct Published {
     /// What speaks for an older copy of the database, until others have said what they hold of this node's chain: nothing
     /// is signed before.
     pub doubt: Option<Doubt>,
+    /// What spoke for an older copy when this node started.
+    pub started: Doubt,
     /// Why the last transaction failed, until one succeeds.
     pub trouble: Option<StoreError>,
 }
@@ -120,6 +122,7 @@ pub(super) struct State {
     pub(super) is_catching_up: bool,
     /// What speaks for an older copy, until that is settled.
     pub(super) doubt: Option<Doubt>,
+    pub(super) started: Doubt,
     /// Where others have the end of the own chain, if that is beyond what is stored here.
     pub(super) floor: Option<(u64, CommitId)>,
 }
@@ -184,6 +187,7 @@ impl State {
             is_uncertain: false,
             is_catching_up: start.is_catching_up,
             doubt: start.doubt,
+            started: start.doubt.unwrap_or(Doubt::Usual),
             floor: None,
         };
         state.equivocations = Arc::new(state.stored_evidence().await?);
@@ -194,6 +198,8 @@ impl State {
             state.origin = origin(&identity.lattice, &author, opening);
             let key = identity.keys.log_key();
             write::name_log(&mut state.connection, OWN_LOG, state.origin.as_str(), key.as_bytes()).await?;
+            // A start that was cut short may have named it already.
+            state.origin = write::log_name(&mut state.connection).await?;
             state.note(now_ms, Event::Opened { lattice: identity.lattice, author }).await?;
             // Nobody can hold anything of a log that begins now.
             state.may_sign = true;
@@ -231,6 +237,7 @@ impl State {
             damaged: self.damaged,
             is_catching_up: self.is_catching_up,
             doubt: self.doubt,
+            started: self.started,
             trouble,
         }
     }

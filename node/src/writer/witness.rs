@@ -10,6 +10,7 @@ use lattice::log::witness::{AddCheckpoint, Seen, Verdict, judge};
 use lattice::record::{Event, Record};
 use node_core::apply::EntryRow;
 use node_core::logs::{Room, first_of, log_of, room_for};
+use node_core::resume::Doubt;
 
 use super::Identity;
 use super::state::State;
@@ -46,6 +47,10 @@ impl State {
         request: &AddCheckpoint,
         now_ms: u64,
     ) -> Result<Witnessed, StoreError> {
+        if self.is_catching_up || self.doubt > Some(Doubt::Usual) {
+            let body = "this node may have forgotten what it cosigned, and asks others first; come again\n".to_owned();
+            return Ok(Witnessed::refused(Response { status: 503, body }, None));
+        }
         let name = request.checkpoint.checkpoint().origin();
         let key = log_of(&self.membership, &identity.lattice, name).map(|(_, key)| key);
         let held = self.witnessed.get(name);

@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, Connection, Row};
 use super::finding::Finding;
 use crate::cli::audit::database::check;
 use crate::cli::text::{counted, grouped};
-use crate::home::{ABSTAINING, CATCHING_UP, DOUBTFUL, Home, HomeError};
+use crate::home::{ABSTAINING, CATCHING_UP, DOUBTFUL, FRESH, Home, HomeError};
 use crate::settings::typed::Typed;
 use crate::settings::{Settings, file};
 
@@ -153,7 +153,7 @@ fn disk(dir: &Path) -> Option<Finding> {
 async fn database(home: &Home, is_running: bool, skips_rows: bool) -> Vec<Finding> {
     let file = home.path("state.db");
     if !file.exists() {
-        let lost = home.path("begun").exists();
+        let lost = !home.path(FRESH).exists();
         let cure = "start the node: the state comes back from the others";
         return vec![if lost {
             Finding::wrong("database", "state.db is gone", cure)

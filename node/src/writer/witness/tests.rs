@@ -64,6 +64,22 @@ async fn a_member_s_oldest_log_gives_way_and_is_never_cosigned_again() {
     state.close().await;
 }
 
+/// It cosigned whatever it was shown first after its memory was gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_have_forgotten_what_it_cosigned_cosigns_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (identity, mut state) = alone(dir.path()).await;
+    for (is_catching_up, doubt, status) in
+        [(true, None, 503), (false, Some(Doubt::Copied), 503), (false, Some(Doubt::Usual), 200), (false, None, 200)]
+    {
+        (state.is_catching_up, state.doubt) = (is_catching_up, doubt);
+        let answered = state.witness(&identity, &asked(signed(&identity, 5, 1)), 1).await.expect("it answers");
+        assert_eq!(answered.response.status, status, "{is_catching_up} {doubt:?}");
+        state.witnessed = Arc::default();
+    }
+    state.close().await;
+}
+
 /// The note was kept as whoever asked had sent it: an audit of the files then called its other lines forged.
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_of_strangers_are_not_kept() {

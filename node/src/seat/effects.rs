@@ -38,7 +38,12 @@ impl Driver {
         match effect {
             Effect::AskRenewal { voters, body, ticket, asked } => self.ask_renewal(voters, &body, ticket, asked),
             Effect::AskInquiry { voters } => voters.into_iter().for_each(|voter| self.inquire(voter)),
-            Effect::PersistStand(pending) => self.persist(pending, Event::Stood),
+            Effect::PersistStand(pending) => {
+                // Whoever is to mirror this node dials it as soon as it knows the term; a first dial that finds nobody
+                // listening costs seconds. Where nothing comes of the candidacy, this node mirrors and hides again.
+                self.hidden.send_replace(false);
+                self.persist(pending, Event::Stood);
+            }
             Effect::AskVote { voters, body } => voters.into_iter().for_each(|voter| self.ask_vote(voter, &body)),
             Effect::TellStood { holder, term } => self.ask_and_forget(holder, SeatRequest::Stood { term }),
             Effect::Certify(certificate) => self.certify(*certificate),

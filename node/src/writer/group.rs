@@ -26,8 +26,9 @@ impl Own {
 
 pub(super) enum Task {
     Own(Own),
-    /// The place in a job's answer, if the commit came with a job.
-    Foreign(Option<Place>),
+    /// The place in a job's answer, if the commit came with a job; and the client's name for it, if it is one of the seat that
+    /// is staged here, and came another way meanwhile.
+    Foreign(Option<Place>, Option<IdempotencyKey>),
     /// A commit of the seat that was staged, and the client's name for it.
     Staged(Option<IdempotencyKey>),
 }
@@ -78,7 +79,7 @@ impl Group {
     pub(super) fn holds_name(&self, name: Option<&IdempotencyKey>) -> bool {
         let own = |item: &Item| match &item.task {
             Task::Own(own) => own.idempotency.clone(),
-            Task::Foreign(_) | Task::Staged(_) => None,
+            Task::Foreign(..) | Task::Staged(_) => None,
         };
         name.is_some_and(|name| self.items.iter().any(|item| own(item).as_ref() == Some(name)))
     }
@@ -122,7 +123,7 @@ impl Group {
     ) {
         for item in items {
             match item.task {
-                Task::Foreign(place) => self.settle(place, item.commit.id(), fate(item.commit.id())),
+                Task::Foreign(place, _) => self.settle(place, item.commit.id(), fate(item.commit.id())),
                 Task::Own(own) => own.reply.finish(answer(&item.commit)),
                 // Whoever waits is kept where it is staged.
                 Task::Staged(_) => {}

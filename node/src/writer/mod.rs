@@ -327,7 +327,10 @@ impl Writer {
         }
         let membership = &self.state.membership;
         match judge(&self.identity.genesis, self.identity.lattice, membership, &commit, now_ms()) {
-            Admission::Now => group.push(Item { commit, task: Task::Foreign(place), publish }),
+            Admission::Now => {
+                let name = self.state.seat.staged.of_id(&commit.id()).and_then(|staged| staged.name.clone());
+                group.push(Item { commit, task: Task::Foreign(place, name), publish });
+            }
             Admission::Never(refused) => group.settle(place, commit.id(), Fate::Refused(refused)),
             Admission::Later(wait) => {
                 let id = commit.id();

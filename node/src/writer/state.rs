@@ -452,6 +452,6 @@ fn is_staged_or_redeems(item: &Item) -> bool {
     match &item.task {
         Task::Own(own) => own.redeems.is_some(),
         Task::Staged(_) => true,
-        Task::Foreign(_) => false,
+        Task::Foreign(..) => false,
     }
 }

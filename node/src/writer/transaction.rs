@@ -153,8 +153,9 @@ async fn keep_answers(
     for item in items {
         let (name, ops, redeems) = match &item.task {
             Task::Own(own) => (own.idempotency.as_ref(), own.ops.clone(), own.redeems),
-            Task::Staged(name) => (name.as_ref(), item.commit.live_ops().map(|(_, op)| op.clone()).collect(), None),
-            Task::Foreign(_) => continue,
+            Task::Staged(name) | Task::Foreign(_, name) => {
+                (name.as_ref(), item.commit.live_ops().map(|(_, op)| op.clone()).collect(), None)
+            }
         };
         if let Some(name) = name {
             let answer = encode_written(&written(&item.commit, log_size, root, entries));

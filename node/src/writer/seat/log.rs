@@ -80,8 +80,8 @@ impl Seat {
 fn carried(item: &Item) -> Carried {
     let header = item.commit.header();
     let name = match &item.task {
-        Task::Staged(name) => name.clone(),
-        Task::Own(_) | Task::Foreign(_) => None,
+        Task::Staged(name) | Task::Foreign(_, name) => name.clone(),
+        Task::Own(_) => None,
     };
     let bytes = item.commit.commit().encode().into();
     Carried { id: item.commit.id(), place: (header.term, header.seq), bytes, name }

@@ -258,6 +258,29 @@ async fn a_write_of_the_seat_enters_no_state_before_the_shadow_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_staged_write_that_comes_by_gossip_first_keeps_its_name() {
+    let (_a, holder, _b, shadow) = pair().await;
+    let (write, answer) = staging("green/k", Condition::Always, Some("once"), false);
+    holder.stage(write).await;
+    let (flush, staged) = staging("green/l", Condition::Always, None, true);
+    holder.stage(flush).await;
+    staged.await.expect("an answer").expect("staged");
+    let position = shadow.fetch(&holder).await.expect("staged there");
+    holder.release(1, 2).await;
+    let written = answer.await.expect("an answer").expect("in the state");
+    // Another node has it from the old holder's gossip before the new one takes up what it staged.
+    let gossiped = holder.recent().into_iter().find(|commit| commit.id() == written.commit).expect("applied there");
+    shadow.settle(&keys(2), certified(&takeover(&first(Some(1)), 2, &position))).await;
+    shadow.handle.take(vec![gossiped.verify(&genesis()).expect("signed")], false).await.expect("running");
+    shadow.serve(2).await;
+    let (again, answer) = staging("green/k", Condition::Always, Some("once"), false);
+    shadow.stage(again).await;
+    assert_eq!(answer.await.expect("an answer").expect("known").commit, written.commit);
+    holder.stop().await;
+    shadow.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ordinary_commits_and_membership_changes_come_out_the_same_at_the_mirror() {
     let (_a, holder, _b, shadow) = pair().await;
     for n in 0..20u8 {

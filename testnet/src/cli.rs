@@ -61,6 +61,8 @@ mod tests {
             "x up --nodes 3 --dir D",
             "x run convergence --data F --nodes 5 --json --timeout 9 --keep",
             "x run failover --rounds 20 --planned 5 --wan --timeout 9",
+            "x run chaos --minutes 5 --seed 7 --json",
+            "x run chaos --seconds 30",
             "x simulate --seed 7 --trace --without answer-after-durable",
             "x simulate --seeds 1..201",
             "x simulate --seeds 1..3 --trace",
@@ -71,6 +73,7 @@ mod tests {
             Cli::try_parse_from(line.split(' ')).expect(line);
         }
         Cli::try_parse_from(["x", "run", "convergence", "--nodes", "1"]).expect_err("nobody to converge with");
+        Cli::try_parse_from(["x", "run", "chaos", "--minutes", "1", "--seconds", "1"]).expect_err("one length only");
         Cli::try_parse_from(["x", "simulate", "--seeds", "5..5"]).expect_err("no seed at all");
     }
 }

@@ -121,6 +121,19 @@ impl Client {
         Ok(answer.events)
     }
 
+    /// Evidence that the node has of logs with two histories.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn forks(&self) -> Result<Vec<String>, ClientError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            forks: Vec<String>,
+        }
+        let answer: Answer = self.send(self.request(Method::GET, "api/v1/forks", &[])).await?;
+        Ok(answer.forks)
+    }
+
     /// Whether the node is ready; the inner error is its reason.
     ///
     /// # Errors

@@ -101,6 +101,16 @@ impl Node {
         Ok(())
     }
 
+    /// Founds the lattice that a genesis file describes.
+    ///
+    /// # Errors
+    /// If `lattice init` fails.
+    pub async fn found_by(&self, genesis: &Path) -> Result<(), StartError> {
+        let (name, genesis) = (self.launch.name.clone(), genesis.display().to_string());
+        self.succeed(&["init", "--name", &name, "--genesis", &genesis]).await?;
+        Ok(())
+    }
+
     /// Prints a ticket for one more node; this node must run.
     ///
     /// # Errors

@@ -3,11 +3,13 @@
 //! A scenario is one file: its options, its steps from top to bottom, and a summary at the end.
 
 mod audit;
+mod chaos;
 mod compare;
 mod convergence;
 mod failover;
 mod http_heal;
 mod import;
+mod ledger;
 mod progress;
 mod summary;
 mod writer;
@@ -39,6 +41,8 @@ pub enum Scenario {
     Audit(audit::Options),
     /// Kills the seat's holder again and again under load, then hands it over on purpose: nothing acknowledged may be lost.
     Failover(failover::Options),
+    /// Kills, pauses, cuts off, misdates and fills the disks of nodes as a seed says: nothing acknowledged may be lost.
+    Chaos(chaos::Options),
 }
 
 /// Runs a scenario to its exit code: 0 it came out right, 1 it did not, 2 wrong arguments, 3 it could not be run.
@@ -51,6 +55,7 @@ pub async fn run(scenario: &Scenario) -> anyhow::Result<ExitCode> {
         Scenario::HttpHeal(options) => http_heal::run(options).await,
         Scenario::Audit(options) => audit::run(options).await,
         Scenario::Failover(options) => failover::run(options).await,
+        Scenario::Chaos(options) => chaos::run(options).await,
     }
 }
 
@@ -90,6 +95,9 @@ enum ScenarioError {
     /// The seat did not do what it should.
     #[error("{0}")]
     Seat(String),
+    /// A fault could not be done to a node, or undone.
+    #[error("{0}")]
+    Fault(String),
     /// Somebody wanted it to end.
     #[error("interrupted")]
     Interrupted,
@@ -99,7 +107,7 @@ impl ScenarioError {
     /// Whether it shows nothing about a lattice: none came about, or somebody wanted it to end.
     const fn tells_nothing(&self) -> bool {
         match self {
-            Self::Start(_) | Self::Apart(_) | Self::Network(_) | Self::Interrupted => true,
+            Self::Start(_) | Self::Apart(_) | Self::Network(_) | Self::Fault(_) | Self::Interrupted => true,
             Self::Late { .. }
             | Self::NotLetIn(_)
             | Self::Refused { .. }

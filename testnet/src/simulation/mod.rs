@@ -27,7 +27,7 @@ mod message;
 mod network;
 mod node;
 mod oracle;
-mod random;
+pub(crate) mod random;
 pub mod rule;
 mod run;
 pub mod seat;

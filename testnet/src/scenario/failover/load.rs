@@ -7,11 +7,11 @@ use futures::future::try_join_all;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::ledger::{Ledger, Numbered};
 use crate::client::{ClientError, Level, Op};
 use crate::dataset::RESERVED_PREFIX;
 use crate::deadline;
 use crate::process::{Node, Reached};
+use crate::scenario::ledger::{Ledger, Numbered};
 use crate::scenario::{ScenarioError, is_temporary};
 
 /// Writers at each level, and the pause between two writes of one: 130 writes a second keep five debug builds on two cores

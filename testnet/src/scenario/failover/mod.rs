@@ -1,7 +1,6 @@
 //! The seat's holder is killed again and again while clients write: a shadow takes over, and nothing that was acknowledged
 //! is lost, or counts twice. Afterwards the seat is handed over on purpose, without a refused write.
 
-mod ledger;
 mod load;
 mod settle;
 mod summary;

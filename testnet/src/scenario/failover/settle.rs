@@ -2,20 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::StreamExt;
-use futures::stream;
-
 use super::load::Load;
 use super::summary::Acknowledged;
 use super::{MEMBERS, Run, failed};
-use crate::client::{Client, Level, SeatEntry};
+use crate::client::{Client, Level};
 use crate::deadline;
 use crate::process::Node;
 use crate::scenario::ScenarioError;
+use crate::scenario::compare::{at_seat, quarantined};
 use crate::seat::{Seat, SeatStatus};
-
-/// Reads under the holder's lease that are on their way at once.
-const READS_AT_ONCE: usize = 32;
 
 /// Lost or doubled writes that are named one by one.
 const NAMED: usize = 20;
@@ -26,8 +21,8 @@ impl Run<'_> {
         let (keys, ordinary) = self.account_for(load);
         self.agree(seat, nodes).await?;
         let member = client(&nodes[MEMBERS[0]])?;
-        let found = self.read(&member, keys).await?;
-        let quarantined = self.quarantined(seat, nodes).await?;
+        let found = at_seat(&member, keys, self.patience()).await?;
+        let quarantined = quarantined(seat, nodes.len()).await.map_err(failed)?;
         let judgement = load.ledger().judged(&found, &quarantined);
         self.summary.quarantined = judgement.in_quarantine;
         (self.summary.lost, self.summary.double) = (judgement.lost.len(), judgement.double.len());
@@ -69,35 +64,6 @@ impl Run<'_> {
         self.progress.say(format!("all have root {root} in term {term}"));
         (self.summary.roots_equal, self.summary.root, self.summary.term) = (true, Some(root), term);
         Ok(())
-    }
-
-    async fn read(
-        &self,
-        member: &Client,
-        keys: BTreeSet<String>,
-    ) -> Result<BTreeMap<String, SeatEntry>, ScenarioError> {
-        let reads = keys.into_iter().map(async |key| {
-            let read = deadline::until(self.patience(), async || {
-                member.entry_at_seat(&key).await.map_err(|error| error.to_string())
-            });
-            (key.clone(), read.await)
-        });
-        let mut reads = stream::iter(reads).buffer_unordered(READS_AT_ONCE);
-        let mut found = BTreeMap::new();
-        while let Some((key, read)) = reads.next().await {
-            let entry = read.map_err(|late| ScenarioError::Late { what: "a key cannot be read", late })?;
-            found.extend(entry.map(|entry| (key, entry)));
-        }
-        Ok(found)
-    }
-
-    async fn quarantined(&self, seat: &Seat, nodes: &[Node]) -> Result<BTreeSet<String>, ScenarioError> {
-        let mut all = BTreeSet::new();
-        for node in 0..nodes.len() {
-            let commits = seat.admin(node).quarantine().await.map_err(failed)?;
-            all.extend(commits.into_iter().map(|one| one.commit));
-        }
-        Ok(all)
     }
 
     /// Ordinary writes that a holder acknowledged are there, whether it was killed right afterwards or not.

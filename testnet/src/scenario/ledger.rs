@@ -93,6 +93,21 @@ impl Ledger {
         gaps.max().unwrap_or_default()
     }
 
+    /// The longest time in which a write at `shadow` was on its way and none was acknowledged: what clients see of a seat
+    /// that is out of service, their own pauses left out.
+    pub(super) fn longest_outage(&self) -> Duration {
+        let mut writes: BTreeMap<String, (Instant, Instant)> = BTreeMap::new();
+        for one in self.at_shadow() {
+            let (began, at) = writes.entry(one.write.name()).or_insert((one.began, one.at));
+            (*began, *at) = ((*began).min(one.began), (*at).min(one.at));
+        }
+        let mut writes: Vec<(Instant, Instant)> = writes.into_values().map(|(began, at)| (at, began)).collect();
+        writes.sort_unstable();
+        let before = std::iter::once(None).chain(writes.iter().map(|(at, _)| Some(*at)));
+        let waits = before.zip(&writes).map(|(before, (at, began))| *at - before.unwrap_or(*began).max(*began));
+        waits.max().unwrap_or_default()
+    }
+
     /// Answers since then that were no acknowledgement.
     pub(super) fn refused_since(&self, from: Instant) -> Vec<String> {
         self.refused.iter().filter(|(at, _)| *at >= from).map(|(_, why)| why.clone()).collect()
@@ -202,6 +217,18 @@ mod tests {
         let writes = [(once(Level::Shadow, 1), "a"), (once(Level::Shadow, 1), "b")];
         assert_eq!(judged(&writes, &found, &[]), (0, 1, 0));
         assert_eq!(judged(&[(once(Level::Shadow, 1), "b")], &found, &[]), (0, 1, 0), "it was written twice");
+    }
+
+    #[test]
+    fn an_outage_is_while_a_write_waits_and_none_is_acknowledged() {
+        let (mut ledger, start) = (Ledger::default(), Instant::now());
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        // Nobody wrote from 10 to 1000; the third waited from 1010 on, and the second was acknowledged until 1100.
+        for (number, began, ended) in [(1, 0, 10), (2, 1000, 1100), (3, 1010, 1500), (3, 5000, 9000)] {
+            ledger.acknowledged(&once(Level::Shadow, number), "c".into(), at(began), at(ended));
+        }
+        assert_eq!(ledger.longest_outage(), Duration::from_millis(400));
+        assert_eq!(Ledger::default().longest_outage(), Duration::ZERO);
     }
 
     #[test]

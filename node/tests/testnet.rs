@@ -74,6 +74,22 @@ async fn convergence_without_data_says_what_to_give() {
     assert!(text(&absent.stderr).contains("cannot read absent.csv"), "{}", text(&absent.stderr));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn chaos_of_a_seed_heals_and_loses_nothing() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let arguments = ["testnet", "run", "chaos", "--seconds", "20", "--seed", "3", "--json"];
+    let output = lattice(dir.path(), &arguments).output().await.expect("it runs");
+    let (json, progress) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{json}\n{progress}");
+    let summary: serde_json::Value = serde_json::from_str(&json).expect("one JSON summary");
+    assert_eq!((&summary["ok"], &summary["roots_equal"]), (&true.into(), &true.into()), "{json}");
+    assert_eq!((&summary["lost"], &summary["double"]), (&0.into(), &0.into()), "{json}");
+    assert!(summary["acknowledged"]["shadow"].as_u64() > Some(0), "{json}");
+    assert!(summary["acknowledged"]["ordinary"].as_u64() > Some(0), "{json}");
+    assert!(summary["injected"]["kill"].as_u64() > Some(0), "{json}");
+    assert_eq!(left_in(dir.path()), Vec::<PathBuf>::new(), "directories are removed");
+}
+
 /// `testnet up`, once its nodes agree, and their processes.
 async fn up(dir: &Path) -> (Child, Vec<u32>) {
     let mut command = lattice(dir, &["testnet", "up", "--nodes", "3"]);

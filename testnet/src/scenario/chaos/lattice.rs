@@ -141,6 +141,16 @@ impl Lattice {
         node.listen().await.map(drop).map_err(ScenarioError::NotLetIn)
     }
 
+    /// Stops the nodes whose disks go with this process, and copies what is on them to where it can be looked at.
+    pub(super) async fn save_disks(&mut self, root: &Path) {
+        for (index, disk) in &self.means.disks {
+            self.nodes[*index].kill().await;
+            let to = root.join(format!("{}.saved", name(*index)));
+            // What cannot be copied is missed by whoever looks; the verdict stands without it.
+            let _ = copied(disk.path(), &to);
+        }
+    }
+
     fn block(&self, index: usize, block: Option<Block>) -> Result<(), ScenarioError> {
         let Some(network) = &self.means.network else { return Ok(()) };
         match block {
@@ -158,6 +168,18 @@ impl Lattice {
         let Some(disk) = self.means.disks.get(&index) else { return Ok(()) };
         order(disk).map_err(|error| ScenarioError::Fault(format!("the disk of {}: {error}", name(index))))
     }
+}
+
+/// Copies the files of a node's directory, which has no further directories.
+fn copied(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 fn launch(root: &Path, program: &Path, means: &Means, index: usize) -> Launch {

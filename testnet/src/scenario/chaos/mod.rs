@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use self::lattice::{Lattice, Means, NODES, WITH_DISK, name};
 use self::load::{Load, Order};
-use self::plan::{Plan, Planned, Step, Victim};
+use self::plan::{Kind, Plan, Planned, Step, Victim};
 use self::summary::{Injected, Summary};
 use self::watch::Watch;
 use super::progress::{Progress, rounded};
@@ -118,6 +118,9 @@ impl Run<'_> {
             Err(error) => Err(error),
         };
         self.take_stock(&load, &watch);
+        if outcome.is_err() || !self.summary.differences.is_empty() {
+            lattice.save_disks(root).await;
+        }
         outcome
     }
 
@@ -188,7 +191,7 @@ impl Run<'_> {
         }
         injected.ended_s = Some(rounded(start.elapsed()));
         watch.seen().faulted.remove(&index);
-        self.progress.say(format!("{}: no longer {}", name(index), planned.fault));
+        self.progress.say(format!("{}: ended: {}", name(index), planned.fault));
         Ok(())
     }
 
@@ -198,7 +201,7 @@ impl Run<'_> {
     }
 }
 
-/// Who is hit: whoever the plan says, or the next one that is under no fault. A full disk moves to nobody else.
+/// Who is hit: whoever the plan says, or the next one that is under no fault and has what the fault needs.
 fn hit(planned: &Planned, watch: &Watch) -> Option<usize> {
     let seen = watch.seen();
     let first = match planned.victim {
@@ -206,8 +209,9 @@ fn hit(planned: &Planned, watch: &Watch) -> Option<usize> {
         Victim::Shadow => seen.roles.shadow.unwrap_or(FIRST_MIRRORS[0]),
         Victim::Node(node) => node,
     };
-    let others = if planned.fault == plan::Fault::FullDisk { 1 } else { NODES };
-    (first..first + others).map(|node| node % NODES).find(|node| !seen.faulted.contains(node))
+    let is_possible = |node: &usize| planned.fault.kind() != Kind::FullDisk || WITH_DISK.contains(node);
+    let mut nodes = (first..first + NODES).map(|node| node % NODES).filter(is_possible);
+    nodes.find(|node| !seen.faulted.contains(node))
 }
 
 fn failed(error: AdminError) -> ScenarioError {

@@ -202,7 +202,7 @@ impl Mirror {
         let here = self.seat.writer.published().seat;
         if self.is_twin_of_log(&here).await? {
             let (reply, kept) = oneshot::channel();
-            self.ask_writer(SeatJob::KeepNames { names, reply }, kept).await?.map_err(Failed::Store)?;
+            self.ask_writer(SeatJob::EndSeed { names, reply }, kept).await?.map_err(Failed::Store)?;
             tracing::info!(records = here.log_size, holder = %self.body.holder.short(), "seeded: this node mirrors the holder");
             Ok(())
         } else {

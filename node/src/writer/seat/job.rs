@@ -172,8 +172,9 @@ pub enum SeatJob {
         /// What the log here amounts to then.
         reply: oneshot::Sender<Result<SeatPublished, MirrorError>>,
     },
-    /// Keep the holder's answers to named writes that are all in the state here: this node may hold the seat later.
-    KeepNames {
+    /// The state is the holder's now: keep its answers to named writes, which this node may have to know later, and forget what
+    /// is staged here and came with the state.
+    EndSeed {
         /// The names, the oldest first.
         names: Vec<KeptName>,
         /// Tells when that is done.

@@ -190,9 +190,16 @@ impl State {
         Ok(record)
     }
 
-    /// Keeps answers of the holder as if they had been given here. A name that is known here already keeps its answer.
-    pub(super) async fn keep_names(&mut self, names: &[KeptName]) -> Result<(), StoreError> {
+    /// At the end of a seed: keeps answers of the holder as if they had been given here, and forgets staged commits that
+    /// came with the state, or whose entries others have replaced there. A name that is known here already keeps its answer.
+    pub(super) async fn end_seed(&mut self, names: &[KeptName]) -> Result<(), StoreError> {
         self.expect_certain()?;
+        let is_in = |staged: &StagedCommit| {
+            let header = staged.commit.header();
+            self.frontier.covers(&header.author, header.term, header.seq)
+        };
+        let covered = self.seat.staged.iter().filter(|(_, staged)| is_in(staged));
+        let (places, ids): (Vec<_>, Vec<_>) = covered.map(|(place, staged)| (place, staged.commit.id())).unzip();
         write::begin(&mut self.connection).await?;
         let written = async {
             for kept in names {
@@ -201,11 +208,17 @@ impl State {
                     answers::keep(&mut self.connection, kept, true).await?;
                 }
             }
+            table::unstage(&mut self.connection, &ids).await?;
             write::commit(&mut self.connection).await
         };
         if let Err(error) = written.await {
             write::roll_back(&mut self.connection).await;
             return Err(error);
+        }
+        for place in places {
+            let Some(taken) = self.seat.staged.take(place) else { continue };
+            let written = self.written(&taken.commit);
+            taken.waiting.into_iter().for_each(|reply| reply.finish(Ok(written)));
         }
         Ok(())
     }

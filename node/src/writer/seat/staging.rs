@@ -63,9 +63,11 @@ impl Writer {
                 self.publish_after(Ok(false));
                 let _ = reply.send(mirrored);
             }
-            SeatJob::KeepNames { names, reply } => {
+            SeatJob::EndSeed { names, reply } => {
                 self.finish(group).await;
-                let _ = reply.send(self.state.keep_names(&names).await);
+                let ended = self.state.end_seed(&names).await;
+                self.publish_after(Ok(false));
+                let _ = reply.send(ended);
             }
             SeatJob::Vote { ballot, reply } => {
                 let signature = self.identity.keys.author.sign(BALLOT_DOMAIN, &ballot);

@@ -375,10 +375,10 @@ async fn a_mirror_takes_over_the_answers_to_named_writes_and_keeps_its_own() {
     let late = start(dir.path(), 2).await;
     late.settle(&keys(2), certified(&first(Some(2)))).await;
     let strange = vec![KeptName { answer: vec![1], ..of_seat.names[0].clone() }];
-    let refused = late.ask(|reply| Job::Seat(SeatJob::KeepNames { names: strange, reply })).await;
+    let refused = late.ask(|reply| Job::Seat(SeatJob::EndSeed { names: strange, reply })).await;
     assert!(refused.is_err(), "an answer that can't be given is not kept");
     let names = of_seat.names;
-    late.ask(|reply| Job::Seat(SeatJob::KeepNames { names, reply })).await.expect("kept");
+    late.ask(|reply| Job::Seat(SeatJob::EndSeed { names, reply })).await.expect("kept");
     late.serve(1).await;
     let (again, answer) = staging("green/l", Condition::Always, Some("second"), false);
     late.stage(again).await;

@@ -17,21 +17,26 @@ const PHI_MAX: f64 = 300.0;
 #[derive(Debug, Clone)]
 pub(super) struct Accrual {
     last: BootMs,
+    has_heard: bool,
     between_ms: VecDeque<u64>,
     expected_ms: f64,
 }
 
 impl Accrual {
     pub(super) fn new(now: BootMs, probe_ms: u64) -> Self {
-        Self { last: now, between_ms: VecDeque::new(), expected_ms: as_f64(probe_ms) }
+        Self { last: now, has_heard: false, between_ms: VecDeque::new(), expected_ms: as_f64(probe_ms) }
     }
 
+    /// The time until the first answer is none between answers: the connection had to be made first. Counted as one, it
+    /// would make the detector slow for as long as it is remembered.
     pub(super) fn heard(&mut self, now: BootMs) {
-        if self.between_ms.len() == WINDOW {
-            self.between_ms.pop_front();
+        if self.has_heard {
+            if self.between_ms.len() == WINDOW {
+                self.between_ms.pop_front();
+            }
+            self.between_ms.push_back(now.since_ms(self.last));
         }
-        self.between_ms.push_back(now.since_ms(self.last));
-        self.last = now;
+        (self.last, self.has_heard) = (now, true);
     }
 
     pub(super) fn silent_ms(&self, now: BootMs) -> u64 {

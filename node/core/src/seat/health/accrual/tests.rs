@@ -22,3 +22,15 @@ fn it_grows_with_silence_and_stays_finite() {
     assert!(phis.windows(2).all(|pair| pair[0] < pair[1] || pair[1] >= PHI_MAX));
     assert!((accrual.phi(BootMs(u64::MAX)) - PHI_MAX).abs() < f64::EPSILON);
 }
+
+#[test]
+fn waiting_for_the_first_answer_makes_it_no_slower() {
+    let mut late = Accrual::new(BootMs(0), 100);
+    let mut prompt = Accrual::new(BootMs(2_900), 100);
+    for at in [3_000, 3_100, 3_200, 3_300] {
+        late.heard(BootMs(at));
+        prompt.heard(BootMs(at));
+    }
+    let (late, prompt) = (late.phi(BootMs(3_700)), prompt.phi(BootMs(3_700)));
+    assert!((late - prompt).abs() < f64::EPSILON && late > 8.0, "{late} {prompt}");
+}

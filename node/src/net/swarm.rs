@@ -273,7 +273,8 @@ impl SwarmTask {
         let Some(peer) = peer_id(&name) else { return };
         let addresses = addresses.iter().filter_map(|address| address.parse().ok()).collect();
         let options = DialOpts::peer_id(peer)
-            .condition(PeerCondition::DisconnectedAndNotDialing)
+            // Beside a dial that a protocol makes for its own question: that one may hang at an address where nobody listened.
+            .condition(PeerCondition::Disconnected)
             .addresses(addresses)
             .extend_addresses_through_behaviour()
             .build();

@@ -162,9 +162,10 @@ impl PeerBook {
         self.targets.iter().filter(move |(_, target)| !known(target)).map(|(address, target)| target.awaited(address))
     }
 
-    /// A peer that is wanted now is not kept waiting by earlier failures: it may not have listened then.
+    /// A peer that is wanted now is not kept waiting by earlier failures, nor by a dial that hangs: it may not have listened
+    /// then. QUIC only asks again after a second, and then after two.
     pub fn want(&mut self, name: &PeerName) {
-        if let Some(peer) = self.peers.get_mut(name).filter(|peer| peer.links.is_empty() && !peer.redial.dialling) {
+        if let Some(peer) = self.peers.get_mut(name).filter(|peer| peer.links.is_empty()) {
             peer.redial = Redial::default();
         }
     }

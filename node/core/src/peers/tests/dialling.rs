@@ -28,6 +28,22 @@ fn dialling_backs_off_goes_on_for_ever_and_never_doubles() {
 }
 
 #[test]
+fn whoever_is_wanted_now_is_dialled_beside_a_dial_that_hangs_and_after_failures() {
+    let mut book = book(2);
+    assert_eq!(dials(&book.tick(0)), 1);
+    assert_eq!(dials(&book.tick(100)), 0, "one hangs");
+    book.want(&name(1));
+    assert_eq!(dials(&book.tick(100)), 1);
+    book.dial_failed(200, &name(1), "gone".into(), 0);
+    assert_eq!(dials(&book.tick(200)), 0, "a pause");
+    book.want(&name(1));
+    assert_eq!(dials(&book.tick(200)), 1);
+    book.connected(300, &name(1), 1, link(true));
+    book.want(&name(1));
+    assert_eq!(dials(&book.tick(300)), 0, "it is here");
+}
+
+#[test]
 fn members_are_dialled_though_nobody_configured_them() {
     let mut book = book(4);
     let dialled = book.tick(0).into_iter().filter(|action| matches!(action, Action::Dial(..))).count();

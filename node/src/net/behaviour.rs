@@ -42,6 +42,11 @@ const SEND_QUEUE_MESSAGES: usize = 128;
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Silence that ends a QUIC connection, and how often one is said to live: three chances. A peer that was killed says no
+/// goodbye over QUIC. Once it runs again, questions would go down the dead connection beside the new one.
+const QUIC_IDLE_MS: u32 = 4_000;
+const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(1);
+
 /// Connections stay open by themselves; the peer book closes silent ones and strangers.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -96,7 +101,10 @@ pub(super) fn swarm(
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
-        .with_quic()
+        .with_quic_config(|mut config| {
+            (config.max_idle_timeout, config.keep_alive_interval) = (QUIC_IDLE_MS, QUIC_KEEP_ALIVE);
+            config
+        })
         .with_dns()?
         .with_relay_client(noise::Config::new, yamux::Config::default)?
         .with_bandwidth_metrics(registry)

@@ -133,6 +133,9 @@ impl Run<'_> {
         // What began before may still be the dead holder's acknowledgement.
         let gone = Instant::now();
         load.probe(&format!("kill-{round}")).await?;
+        if let Some(next) = standing.shadow {
+            load.holder_is(next);
+        }
         let first = load.ledger().first_begun_after(gone);
         let first = first.ok_or_else(|| ScenarioError::Seat("no write was acknowledged after a kill".to_owned()))?;
         let took = first.duration_since(asked);
@@ -156,6 +159,9 @@ impl Run<'_> {
         seat.admin(standing.holder).switchover().await.map_err(failed)?;
         let ordered = began.elapsed();
         load.probe(&format!("planned-{round}")).await?;
+        if let Some(next) = standing.shadow {
+            load.holder_is(next);
+        }
         tokio::time::sleep(WATCHED).await;
         let (gap, refused) = {
             let ledger = load.ledger();

@@ -142,6 +142,7 @@ mod tests {
         }
         assert_eq!(after(1, 255), Some((255, 2)));
     }
+
     /// Old heads, shown again once the root confirmed last was forgotten, took the confirmed root back.
     #[test]
     fn heads_shown_again_or_from_the_future_confirm_nothing() {

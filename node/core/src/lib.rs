@@ -11,7 +11,8 @@
 //! 3. [`apply`]: a batch of admitted commits against the state: which operations win, what to write.
 //! 4. [`logs`]: whose logs are followed, with which keys. [`confirmed`]: the root that a quorum states.
 //! 5. [`peers`]: who is connected, five counts, whom to dial and to close. [`schedule`]: when to reconcile with whom.
-//! 6. [`resume`]: when a node that has started signs again. [`seat`]: who holds the seat, who may vote for what, who takes over and when.
+//! 6. [`resume`]: when a node that has started signs again.
+//! 7. [`seat`]: who holds the seat, who may vote for what, who takes over and when.
 
 pub mod admission;
 pub mod apply;

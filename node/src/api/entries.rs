@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use lattice::op::{Key, Op};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -63,6 +63,34 @@ enum Answer {
     Page(Listing),
 }
 
+/// The headers of a write.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes the headers in the OpenAPI document only")]
+struct WriteHeaders {
+    /// The same key gives the same commit
+    #[param(rename = "Idempotency-Key")]
+    idempotency_key: Option<String>,
+    /// Of the seat's keys: only if the entry has this ETag; `*`: if it has any value
+    #[param(rename = "If-Match")]
+    if_match: Option<String>,
+    /// Of the seat's keys: `*`, only if there is no value
+    #[param(rename = "If-None-Match")]
+    if_none_match: Option<String>,
+}
+
+/// What the query of a write may say beside the key.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the query in the OpenAPI document only")]
+struct WriteQuery {
+    /// Of the seat's keys: durable at the holder (`local`), at its shadow too (`shadow`, the default), and at a majority
+    /// of the voters (`quorum`)
+    level: Option<String>,
+    /// `no`: a node that does not hold the seat answers with the holder's address (307)
+    forward: Option<String>,
+}
+
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list_or_get, put_by_query, delete_by_query)).routes(routes!(
         get_by_path,
@@ -89,15 +117,7 @@ async fn get_by_path(
 
 /// Sets an entry. JSON bodies hold the value as text or base64; any other body is the value.
 #[utoipa::path(put, path = "/api/v1/entries/{*key}", tag = "entries", security(("token" = [])),
-    params(("key" = String, Path, description = "The key, percent-encoded; slashes may stay"),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit"),
-        ("If-Match" = Option<String>, Header,
-            description = "Of the seat's keys: only if the entry has this ETag; `*`: if it has any value"),
-        ("If-None-Match" = Option<String>, Header, description = "Of the seat's keys: `*`, only if there is no value"),
-        ("level" = Option<String>, Query, description = "Of the seat's keys: durable at the holder (`local`), at its \
-            shadow too (`shadow`, the default), and at a majority of the voters (`quorum`)"),
-        ("forward" = Option<String>, Query,
-            description = "`no`: a node that does not hold the seat answers with the holder's address (307)")),
+    params(("key" = String, Path, description = "The key, percent-encoded; slashes may stay"), WriteHeaders, WriteQuery),
     request_body(content((NewValue = "application/json"), (String = "application/octet-stream"))),
     responses((status = OK, body = Receipt, description = "Durable; the version of a seat's entry is the ETag"),
         (status = TEMPORARY_REDIRECT, description = "The same request at the seat's holder"),
@@ -117,15 +137,7 @@ async fn put_by_path(
 
 /// Deletes an entry; a tombstone stays.
 #[utoipa::path(delete, path = "/api/v1/entries/{*key}", tag = "entries", security(("token" = [])),
-    params(("key" = String, Path, description = "The key, percent-encoded; slashes may stay"),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit"),
-        ("If-Match" = Option<String>, Header,
-            description = "Of the seat's keys: only if the entry has this ETag; `*`: if it has any value"),
-        ("If-None-Match" = Option<String>, Header, description = "Of the seat's keys: `*`, only if there is no value"),
-        ("level" = Option<String>, Query, description = "Of the seat's keys: durable at the holder (`local`), at its \
-            shadow too (`shadow`, the default), and at a majority of the voters (`quorum`)"),
-        ("forward" = Option<String>, Query,
-            description = "`no`: a node that does not hold the seat answers with the holder's address (307)")),
+    params(("key" = String, Path, description = "The key, percent-encoded; slashes may stay"), WriteHeaders, WriteQuery),
     responses((status = OK, body = Receipt, description = "Durable; the version of a seat's entry is the ETag"),
         (status = TEMPORARY_REDIRECT, description = "The same request at the seat's holder"),
         (status = PRECONDITION_FAILED, body = ProblemView, description = "The entry is not what the headers ask for"),
@@ -174,15 +186,7 @@ async fn list_or_get(State(state): State<ApiState>, RawQuery(query): RawQuery) -
 
 /// Sets the entry named by the query.
 #[utoipa::path(put, path = "/api/v1/entries", tag = "entries", security(("token" = [])),
-    params(("key" = String, Query, description = "The key"),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit"),
-        ("If-Match" = Option<String>, Header,
-            description = "Of the seat's keys: only if the entry has this ETag; `*`: if it has any value"),
-        ("If-None-Match" = Option<String>, Header, description = "Of the seat's keys: `*`, only if there is no value"),
-        ("level" = Option<String>, Query, description = "Of the seat's keys: durable at the holder (`local`), at its \
-            shadow too (`shadow`, the default), and at a majority of the voters (`quorum`)"),
-        ("forward" = Option<String>, Query,
-            description = "`no`: a node that does not hold the seat answers with the holder's address (307)")),
+    params(("key" = String, Query, description = "The key"), WriteHeaders, WriteQuery),
     request_body(content((NewValue = "application/json"), (String = "application/octet-stream"))),
     responses((status = OK, body = Receipt, description = "Durable; the version of a seat's entry is the ETag"),
         (status = TEMPORARY_REDIRECT, description = "The same request at the seat's holder"),
@@ -201,15 +205,7 @@ async fn put_by_query(
 
 /// Deletes the entry named by the query; a tombstone stays.
 #[utoipa::path(delete, path = "/api/v1/entries", tag = "entries", security(("token" = [])),
-    params(("key" = String, Query, description = "The key"),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same commit"),
-        ("If-Match" = Option<String>, Header,
-            description = "Of the seat's keys: only if the entry has this ETag; `*`: if it has any value"),
-        ("If-None-Match" = Option<String>, Header, description = "Of the seat's keys: `*`, only if there is no value"),
-        ("level" = Option<String>, Query, description = "Of the seat's keys: durable at the holder (`local`), at its \
-            shadow too (`shadow`, the default), and at a majority of the voters (`quorum`)"),
-        ("forward" = Option<String>, Query,
-            description = "`no`: a node that does not hold the seat answers with the holder's address (307)")),
+    params(("key" = String, Query, description = "The key"), WriteHeaders, WriteQuery),
     responses((status = OK, body = Receipt, description = "Durable; the version of a seat's entry is the ETag"),
         (status = TEMPORARY_REDIRECT, description = "The same request at the seat's holder"),
         (status = PRECONDITION_FAILED, body = ProblemView, description = "The entry is not what the headers ask for"),

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
+use crate::durable;
 use crate::store::StoreError;
 
 /// The file that describes a backup.
@@ -142,7 +143,7 @@ pub fn copy(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
     let mut out = fs::OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(&part)?;
     io::copy(&mut File::open(from)?, &mut out)?;
     out.sync_all()?;
-    fs::rename(&part, to)
+    durable::rename(&part, to)
 }
 
 #[cfg(test)]

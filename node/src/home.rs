@@ -11,6 +11,7 @@ use lattice::keys::NodeKeys;
 use lattice::ticket::Ticket;
 
 use crate::api::auth::ApiToken;
+use crate::durable;
 
 mod continuity;
 
@@ -312,7 +313,7 @@ impl Home {
         }
     }
 
-    /// Writes a file so that readers see the old or the new one whole.
+    /// Writes a file so that readers see the old or the new one whole, and the new one survives a power cut.
     ///
     /// # Errors
     ///
@@ -323,7 +324,7 @@ impl Home {
             let mut out = OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(&part)?;
             out.write_all(bytes)?;
             out.sync_all()?;
-            fs::rename(&part, self.path(file))
+            durable::rename(&part, &self.path(file))
         };
         write().map_err(|error| self.io(file, error))
     }

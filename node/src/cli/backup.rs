@@ -15,6 +15,7 @@ use super::text::{as_json, grouped};
 use super::whole;
 use crate::backup::{self, DATABASE, FORM, MANIFEST, Manifest};
 use crate::clock::now_ms;
+use crate::durable;
 use crate::home::Home;
 use crate::settings::file::FILE_NAME;
 
@@ -63,7 +64,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let unfinished = PathBuf::from(unfinished);
     DirBuilder::new().mode(0o700).create(&unfinished).map_err(|error| cannot_write(&unfinished, &error))?;
     let manifest = fill(&home, &keys, &unfinished, args.without_key).await?;
-    std::fs::rename(&unfinished, &args.output).map_err(|error| cannot_write(&args.output, &error))?;
+    durable::rename(&unfinished, &args.output).map_err(|error| cannot_write(&args.output, &error))?;
     let text = if args.json { format!("{}\n", as_json(&manifest)) } else { words(&manifest, &args) };
     Ok(std::io::stdout().write_all(text.as_bytes())?)
 }

@@ -11,6 +11,7 @@ use super::list::{Pages, Shown};
 use super::target::Target;
 use super::text::counted;
 use super::whole::NotWritten;
+use crate::durable;
 use crate::view::Entry;
 
 #[derive(Debug, clap::Args)]
@@ -71,7 +72,7 @@ async fn write_file(pages: &mut Pages<'_>, unfinished: &Path, file: &Path) -> Re
         Failure::No(_) | Failure::Usage(_) | Failure::CouldNotTell(_) => failure,
     })?;
     opened.sync_all().map_err(failed)?;
-    std::fs::rename(unfinished, file).map_err(failed)?;
+    durable::rename(unfinished, file).map_err(failed)?;
     Ok(count)
 }
 

@@ -14,6 +14,7 @@ use super::exit::{Failure, usage};
 use super::target::Directory;
 use super::text::{as_json, grouped};
 use crate::backup::{self, DATABASE, Manifest, NoBackup};
+use crate::durable;
 use crate::home::{Home, HomeError, Seed};
 use crate::settings::file::{self, FILE_NAME};
 use crate::settings::typed::NodeName;
@@ -141,7 +142,7 @@ fn in_place(from: &Path, dir: &Path, replace: bool, manifest: &Manifest) -> Resu
     for end in ["", "-wal", "-shm"] {
         let (old, kept) = (home.path(&format!("{DATABASE}{end}")), home.path(&format!("{DATABASE}.replaced{end}")));
         if old.exists() {
-            std::fs::rename(&old, &kept).map_err(|error| cannot_write(&kept, &error))?;
+            durable::rename(&old, &kept).map_err(|error| cannot_write(&kept, &error))?;
         }
     }
     let stands = home.path(DATABASE);
@@ -184,7 +185,7 @@ async fn under_new_key(
     shed_identity(&database).await.map_err(|error| Failure::CouldNotTell(error.to_string()))?;
     Home::create(dir, &seed, &ticket.genesis, Some(&ticket))?;
     file::write_first(dir, name, &ticket.addresses).map_err(|error| cannot_write(dir, &error))?;
-    std::fs::rename(&database, dir.join(DATABASE)).map_err(|error| cannot_write(&database, &error))?;
+    durable::rename(&database, &dir.join(DATABASE)).map_err(|error| cannot_write(&database, &error))?;
     Ok(seed.keys().author.id().to_string())
 }
 

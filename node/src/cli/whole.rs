@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::exit::Failure;
+use crate::durable;
 
 /// A file that could not be written; what stood there still does.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +46,7 @@ pub(super) fn write(file: &Path, bytes: &[u8]) -> Result<(), NotWritten> {
         let mut out = File::create_new(&unfinished)?;
         out.write_all(bytes)?;
         out.sync_all()?;
-        std::fs::rename(&unfinished, file)
+        durable::rename(&unfinished, file)
     };
     write().map_err(|error: io::Error| {
         // It may never have been made; the failure is what matters.

@@ -1,6 +1,6 @@
 //! A node that is put back, in whatever way, never gives a number twice and never signs a second history.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
@@ -26,6 +26,28 @@ async fn cluster() -> (tempfile::TempDir, Cluster) {
         lasting(&mut cluster.nodes_mut()[index]).await;
     }
     (root, cluster)
+}
+
+/// A copy of the third node's directory; what it wrote `before` is in it, and what it writes next will be `lost` with it.
+async fn copied(root: &Path, cluster: &mut Cluster) -> PathBuf {
+    write(&cluster.nodes()[2], "before", 3).await;
+    agreed(cluster).await;
+    let copied = root.join("copied");
+    let node = &mut cluster.nodes_mut()[2];
+    node.stop().await;
+    copy(node.dir(), &copied);
+    node.start().await.expect("started");
+    write(node, "lost", 20).await;
+    agreed(cluster).await;
+    copied
+}
+
+/// A running node of a lattice of its own.
+async fn alone(root: &Path) -> Node {
+    let mut node = Node::new(Launch::new(program(), "alone", root.join("node")));
+    node.found("alone").await.expect("founded");
+    node.start().await.expect("started");
+    node
 }
 
 async fn lasting(node: &mut Node) {
@@ -100,14 +122,7 @@ fn text(path: &Path) -> &str {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_copied_back_goes_on_behind_what_others_hold_of_it() {
     let (root, mut cluster) = cluster().await;
-    write(&cluster.nodes()[2], "before", 3).await;
-    agreed(&cluster).await;
-    let copied = root.path().join("copied");
-    let node = &mut cluster.nodes_mut()[2];
-    node.stop().await;
-    copy(node.dir(), &copied);
-    node.start().await.expect("started");
-    write(node, "lost", 20).await;
+    let copied = copied(root.path(), &mut cluster).await;
     let before = agreed(&cluster).await[2].seq;
     let node = &mut cluster.nodes_mut()[2];
     node.stop().await;
@@ -122,15 +137,7 @@ async fn a_directory_copied_back_goes_on_behind_what_others_hold_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_copied_back_writes_nothing_while_nobody_answers() {
     let (root, mut cluster) = cluster().await;
-    write(&cluster.nodes()[2], "before", 3).await;
-    agreed(&cluster).await;
-    let copied = root.path().join("copied");
-    let node = &mut cluster.nodes_mut()[2];
-    node.stop().await;
-    copy(node.dir(), &copied);
-    node.start().await.expect("started");
-    write(node, "lost", 20).await;
-    agreed(&cluster).await;
+    let copied = copied(root.path(), &mut cluster).await;
     for node in cluster.nodes_mut() {
         node.stop().await;
     }
@@ -220,9 +227,7 @@ async fn a_backup_restored_under_a_new_key_is_another_author() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_whose_bytes_changed_is_not_restored_and_a_damaged_node_gives_none() {
     let root = tempfile::tempdir().expect("a temporary directory");
-    let mut node = Node::new(Launch::new(program(), "alone", root.path().join("node")));
-    node.found("alone").await.expect("founded");
-    node.start().await.expect("started");
+    let mut node = alone(root.path()).await;
     write(&node, "k", 5).await;
     let (backup, dir) = (root.path().join("backup"), root.path().join("restored"));
     succeeds(&["backup", text(node.dir()), "-o", text(&backup)]).await;
@@ -244,9 +249,7 @@ async fn a_backup_whose_bytes_changed_is_not_restored_and_a_damaged_node_gives_n
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_alone_goes_on_by_itself_wherever_its_directory_is() {
     let root = tempfile::tempdir().expect("a temporary directory");
-    let mut node = Node::new(Launch::new(program(), "alone", root.path().join("node")));
-    node.found("alone").await.expect("founded");
-    node.start().await.expect("started");
+    let mut node = alone(root.path()).await;
     write(&node, "before", 3).await;
     node.stop().await;
     let moved = root.path().join("moved");

@@ -2,19 +2,17 @@
 
 use testnet::client::Level;
 use testnet::deadline;
-use testnet::network::{Block, Direction, Network};
-use tokio::sync::watch;
+use testnet::network::{Block, Direction};
 
-use crate::world::{Patience, SOON, World, count_up, more};
+use crate::world::{CLIENT, SOON, World, more, while_counting};
 
 /// Acknowledgements before and after each cut.
 const SOME: usize = 5;
 
-/// Holder, shadow, spare, and two members that vote with the holder; clients write at the last.
+/// Holder, shadow, spare, and two members that vote with the holder.
 const NODES: u8 = 5;
 const HOLDER: usize = 0;
 const SHADOW: usize = 1;
-const CLIENT: usize = 4;
 
 /// A network counts its nodes from 1.
 fn number(node: usize) -> u8 {
@@ -25,34 +23,10 @@ fn between(other: usize) -> Block {
     Block { peer: Some(number(other)), ..Block::EVERYTHING }
 }
 
-/// Runs a story while a client counts up; then everything acknowledged is there and all states are one.
-async fn while_counting(
-    world: World,
-    network: Network,
-    story: impl AsyncFnOnce(&World, &Network, &mut watch::Receiver<usize>),
-) -> World {
-    let (counter, mut counted) = watch::channel(0);
-    let (stop, stopped) = watch::channel(false);
-    let client = count_up(world.client(CLIENT), Patience::Repeats, &counter, stopped);
-    let telling = async {
-        more(&mut counted, SOME).await;
-        story(&world, &network, &mut counted).await;
-        more(&mut counted, SOME).await;
-        stop.send_replace(true);
-    };
-    let (acknowledged, ()) = tokio::join!(client, telling);
-    world.steady().await;
-    for (key, commit) in &acknowledged {
-        world.has(CLIENT, key, commit).await;
-    }
-    world.one_root().await;
-    world
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn no_single_cut_link_moves_the_seat_or_loses_a_write() {
     let Some((world, network)) = World::apart(NODES, &[1, 2]).await else { return };
-    let story = async |_: &World, network: &Network, counted: &mut watch::Receiver<usize>| {
+    let world = while_counting(world, SOME, async |_, counted| {
         for (one, other) in (0..5).flat_map(|one| (one + 1..5).map(move |other| (one, other))) {
             network.block(number(one), between(other)).expect("blocked");
             // Writes at `shadow` need the holder, its shadow, and whoever takes them in.
@@ -62,15 +36,15 @@ async fn no_single_cut_link_moves_the_seat_or_loses_a_write() {
             network.unblock(number(one)).expect("healed");
             more(counted, SOME).await;
         }
-    };
-    let world = while_counting(world, network, story).await;
+    })
+    .await;
     assert_eq!(world.steady().await.term, 1, "nobody had a reason to take over");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shadow_that_its_holder_does_not_hear_takes_nothing_over_while_the_lease_runs() {
     let Some((world, network)) = World::apart(NODES, &[1, 2]).await else { return };
-    let story = async |world: &World, network: &Network, _: &mut watch::Receiver<usize>| {
+    let world = while_counting(world, SOME, async |world, _| {
         for (deaf, to) in [(SHADOW, HOLDER), (HOLDER, SHADOW)] {
             network.block(number(deaf), Block { direction: Direction::Sent, ..between(to) }).expect("blocked");
             deadline::until(SOON, async || {
@@ -85,15 +59,15 @@ async fn a_shadow_that_its_holder_does_not_hear_takes_nothing_over_while_the_lea
             network.unblock(number(deaf)).expect("healed");
             world.steady().await;
         }
-    };
-    let world = while_counting(world, network, story).await;
+    })
+    .await;
     assert_eq!(world.steady().await.term, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_without_any_road_acknowledges_nothing_and_is_followed() {
     let Some((world, network)) = World::apart(NODES, &[1, 2]).await else { return };
-    let story = async |world: &World, network: &Network, counted: &mut watch::Receiver<usize>| {
+    let world = while_counting(world, SOME, async |world, counted| {
         network.block(number(HOLDER), Block::EVERYTHING).expect("blocked");
         more(counted, SOME).await;
         world.term_becomes(CLIENT, 2).await;
@@ -103,8 +77,8 @@ async fn a_holder_without_any_road_acknowledges_nothing_and_is_followed() {
         }
         assert!(world.client(HOLDER).entry_at_seat("green/cut-off").await.is_err(), "nor does it read");
         network.unblock(number(HOLDER)).expect("healed");
-    };
-    let world = while_counting(world, network, story).await;
+    })
+    .await;
     let standing = world.steady().await;
     assert_eq!((standing.term, standing.holder, standing.spares.as_slice()), (2, SHADOW, &[HOLDER][..]));
     world.has_none(CLIENT, "green/cut-off").await;

@@ -4,38 +4,15 @@ use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use testnet::deadline;
 use testnet::disk::SmallDisk;
-use tokio::sync::watch;
 
-use crate::world::{Patience, SOON, World, count_up, more, skip};
+use crate::world::{CLIENT, SOON, World, more, skip, while_counting};
 
 /// Acknowledgements before and after what happens.
 const SOME: usize = 10;
 
-const CLIENT: usize = 4;
-
-/// Runs a story while a client counts up; then everything acknowledged is there and all states are one.
-async fn while_counting(mut world: World, story: impl AsyncFnOnce(&mut World, &mut watch::Receiver<usize>)) -> World {
-    let (counter, mut counted) = watch::channel(0);
-    let (stop, stopped) = watch::channel(false);
-    let client = count_up(world.client(CLIENT), Patience::Repeats, &counter, stopped);
-    let telling = async {
-        more(&mut counted, SOME).await;
-        story(&mut world, &mut counted).await;
-        more(&mut counted, SOME).await;
-        stop.send_replace(true);
-    };
-    let (acknowledged, ()) = tokio::join!(client, telling);
-    world.steady().await;
-    for (key, commit) in &acknowledged {
-        world.has(CLIENT, key, commit).await;
-    }
-    world.one_root().await;
-    world
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn holder_and_shadow_die_in_turn_and_the_spare_goes_on() {
-    let world = while_counting(World::of(5, &[1, 2]).await, async |world, counted| {
+    let world = while_counting(World::of(5, &[1, 2]).await, SOME, async |world, counted| {
         world.nodes[0].kill().await;
         more(counted, SOME).await;
         world.term_becomes(CLIENT, 2).await;
@@ -53,7 +30,7 @@ async fn holder_and_shadow_die_in_turn_and_the_spare_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_restart_one_after_the_other_and_nothing_is_lost() {
     // The client's own node stays: it is the one that is asked.
-    while_counting(World::of(5, &[1, 2]).await, async |world, counted| {
+    while_counting(World::of(5, &[1, 2]).await, SOME, async |world, counted| {
         for node in 0..CLIENT {
             world.nodes[node].stop().await;
             world.nodes[node].listen().await.expect("started");
@@ -72,7 +49,7 @@ async fn a_shadow_that_dies_while_it_is_seeded_is_seeded_when_it_is_back() {
     for key in &filled {
         world.client(3).put(key, &"v".repeat(32 * 1024)).await.expect("acknowledged");
     }
-    let world = while_counting(world, async |world, counted| {
+    let world = while_counting(world, SOME, async |world, counted| {
         world.name_shadow(0, 2).await;
         world.term_becomes(2, 2).await;
         world.nodes[2].kill().await;
@@ -101,7 +78,7 @@ async fn a_holder_whose_disk_is_full_hands_over_and_mirrors_when_there_is_room()
     let world = World::below(root, 5).await;
     world.create(&[1, 2]).await;
     let ballast = disk.path().join("ballast");
-    let world = while_counting(world, async |world, counted| {
+    let world = while_counting(world, SOME, async |world, counted| {
         let full = std::fs::write(&ballast, vec![1; 512 << 20]).expect_err("no more room");
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
         world.term_becomes(CLIENT, 2).await;
@@ -118,7 +95,7 @@ async fn a_holder_whose_disk_is_full_hands_over_and_mirrors_when_there_is_room()
 async fn what_is_damaged_at_the_holder_comes_back_from_its_mirrors() {
     let world = World::of(5, &[1, 2]).await;
     let commit = world.put(CLIENT, "green/damaged", "right").await;
-    let world = while_counting(world, async |world, _| {
+    let world = while_counting(world, SOME, async |world, _| {
         let options = SqliteConnectOptions::new().filename(world.nodes[0].dir().join("state.db"));
         let mut database = SqliteConnection::connect_with(&options).await.expect("a database");
         let flip = sqlx::query("UPDATE entries SET value = x'77726f6e67' WHERE key = 'green/damaged'");

@@ -14,6 +14,9 @@ use tokio::sync::watch;
 /// A takeover takes less than 3 s; the rest is for a slow machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
+/// Of five nodes, the one at which clients write: a member that votes and is no mirror.
+pub(crate) const CLIENT: usize = 4;
+
 pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_lattice"))
 }
@@ -192,4 +195,29 @@ pub(crate) async fn more(counted: &mut watch::Receiver<usize>, more: usize) {
     let goal = *counted.borrow() + more;
     let reached = tokio::time::timeout(SOON, counted.wait_for(|count| *count >= goal)).await;
     reached.expect("acknowledged in time").expect("the client counts");
+}
+
+/// Runs a story while a client counts up at [`CLIENT`], with `some` acknowledgements before and after it; then everything
+/// acknowledged is there and all states are one.
+pub(crate) async fn while_counting(
+    mut world: World,
+    some: usize,
+    story: impl AsyncFnOnce(&mut World, &mut watch::Receiver<usize>),
+) -> World {
+    let (counter, mut counted) = watch::channel(0);
+    let (stop, stopped) = watch::channel(false);
+    let client = count_up(world.client(CLIENT), Patience::Repeats, &counter, stopped);
+    let telling = async {
+        more(&mut counted, some).await;
+        story(&mut world, &mut counted).await;
+        more(&mut counted, some).await;
+        stop.send_replace(true);
+    };
+    let (acknowledged, ()) = tokio::join!(client, telling);
+    world.steady().await;
+    for (key, commit) in &acknowledged {
+        world.has(CLIENT, key, commit).await;
+    }
+    world.one_root().await;
+    world
 }

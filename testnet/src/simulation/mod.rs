@@ -15,7 +15,8 @@
 //!
 //! # Reading order
 //!
-//! 1. [`command`]: `lattice testnet simulate`. `run`: one seed, from start to end. `setup`: what a seed stands for.
+//! 1. [`command`]: `lattice testnet simulate`. `search`: many seeds. `run`: one, from start to end. `setup`: what it stands
+//!    for.
 //! 2. `world`, `machine`: what happens next, and to what. `faults`: what goes wrong. `network`, `message`: who hears what. `liar`.
 //! 3. `node`: one node. `oracle`: what must hold. `trace`, `random`: what makes a run repeatable.
 
@@ -30,6 +31,7 @@ mod oracle;
 pub(crate) mod random;
 pub mod rule;
 mod run;
+mod search;
 pub mod seat;
 mod setup;
 mod trace;

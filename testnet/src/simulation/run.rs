@@ -5,28 +5,18 @@ use http_fallback::mode::Mode;
 use super::message::NodeIndex;
 use super::oracle::{Holds, Violation};
 use super::rule::SafetyRule;
+use super::search::Finished;
 use super::setup::{Healing, Setup};
 use super::trace::Trace;
 use super::world::World;
 
-/// Milliseconds of virtual time after healing within which all honest roots must be equal and the nodes connected again. Of the waits that add up:
-/// the longest back-off (75 s with its jitter), a redial (38 s), the minute until HTTP mode, commits from a clock that
-/// was ahead (20 s), and sessions after one another.
+/// Milliseconds of virtual time after healing within which all honest roots must be equal and the nodes connected again.
+/// Of the waits that add up: the longest back-off (75 s with its jitter), a redial (38 s), the minute until HTTP mode,
+/// commits from a clock that was ahead (20 s), and sessions after one another.
 const AGREEMENT_MS: u64 = 400_000;
 
 /// Milliseconds between two looks whether the nodes agree.
 const LOOK_MS: u64 = 250;
-
-/// A run that is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finished {
-    /// What repeats it.
-    pub(crate) seed: u64,
-    /// The sum of all that happened: equal for equal seeds.
-    pub(crate) trace_hash: u64,
-    /// How it came out.
-    pub(crate) outcome: Result<Figures, Violation>,
-}
 
 /// What a run that came out right amounted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +30,7 @@ pub(crate) struct Figures {
 }
 
 /// Runs a seed.
-pub(crate) fn run(seed: u64, without: Option<SafetyRule>, is_shown: bool) -> Finished {
+pub(crate) fn run(seed: u64, without: Option<SafetyRule>, is_shown: bool) -> Finished<Figures> {
     let setup = Setup::of(seed);
     let mut trace = Trace::new(is_shown);
     trace.note(0, format_args!("{setup:?}"));

@@ -2,7 +2,8 @@
 
 use super::oracle::Violation;
 use super::rule::SafetyRule;
-use super::run::{Finished, run};
+use super::run::run;
+use super::search::Finished;
 
 /// Seeds within which a breach must show.
 const SEEDS: u64 = 200;

@@ -6,6 +6,7 @@ use super::rule::SeatRule;
 use super::setup::Setup;
 use super::world::{Machine, World};
 use crate::simulation::oracle::{Holds, Violation};
+use crate::simulation::search::Finished;
 use crate::simulation::trace::Trace;
 
 /// Milliseconds of virtual time after healing within which the seat must be served and all nodes equal. Of the waits that
@@ -18,14 +19,6 @@ const LOOK_MS: u64 = 250;
 
 /// Milliseconds after which every client was answered or gave up.
 const ANSWERED_MS: u64 = 11_000;
-
-/// A run that is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finished {
-    pub(crate) seed: u64,
-    pub(crate) trace_hash: u64,
-    pub(crate) outcome: Result<Figures, Violation>,
-}
 
 /// What a run amounted to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,7 +49,7 @@ pub(crate) struct Figures {
 }
 
 /// Runs a seed.
-pub(crate) fn run(seed: u64, without: Option<SeatRule>, is_shown: bool) -> Finished {
+pub(crate) fn run(seed: u64, without: Option<SeatRule>, is_shown: bool) -> Finished<Figures> {
     let setup = Setup::of(seed);
     let mut trace = Trace::new(is_shown);
     trace.note(0, format_args!("{setup:?}"));

@@ -1,8 +1,9 @@
 //! The simulated seat itself: runs that repeat, promises that hold, and rules whose breach is noticed.
 
 use super::rule::SeatRule;
-use super::run::{Finished, run};
+use super::run::run;
 use crate::simulation::oracle::Violation;
+use crate::simulation::search::Finished;
 
 /// Seeds that must come out right.
 const SEEDS: u64 = 60;

@@ -3,6 +3,15 @@
 //! Jobs come in through a bounded queue. What arrived while the last transaction ran goes into the next (group
 //! commit). Each group is judged, joined and stored in one transaction; only then is it published, answered and
 //! told to others. If the transaction fails nothing of it happened: the tree is persistent, so the old one stands.
+//!
+//! # Reading order
+//!
+//! 1. [`job`]: what can be asked. The task is here; `group`: what goes into one transaction.
+//! 2. `state`, `transaction`: the last durable state, and how the next one comes about. `answers`: what is remembered of
+//!    requests. `evidence`: what speaks against others.
+//! 3. `checkpoint`, [`caught`], [`witness`]: the log, signed, proven at, and compared for others.
+//! 4. `repair`, `resuming`: a disk that changed what it holds, a start that asks where our chain ends. [`pace`]: figures.
+//! 5. [`seat`]: commits that are staged before they enter the state.
 
 mod answers;
 pub mod caught;

@@ -4,6 +4,11 @@
 //! too: what a takeover may cut off was never in a state, nor gossiped. Every record of a transaction at the holder goes to
 //! the seat's log as well, and from there, with its commits, through the [`Outbox`] to the mirrors, which make the same
 //! records of the same commits and compare them byte by byte.
+//!
+//! # Reading order
+//!
+//! 1. `job`: what the seat's task asks. `staging`: from the signature to the state; `staged`: what is on that way.
+//! 2. `log`: the seat's log within a transaction. `outbox`: what mirrors fetch. `mirroring`: the mirror's end of it.
 
 pub mod job;
 mod log;

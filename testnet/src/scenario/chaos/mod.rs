@@ -1,5 +1,10 @@
 //! Whatever a seed says is done to the nodes of a lattice while clients write: they are killed, paused, cut off, misdated,
 //! and their disks are filled. Then all is healed, and nothing that was acknowledged may be lost, or count twice.
+//!
+//! # Reading order
+//!
+//! The run is here. `plan`: what a seed stands for. `lattice`, `clock`: how it is done. `load`, `promises`: who writes, and
+//! what was acknowledged. `watch`: looks meanwhile. `settle`, `summary`: the end.
 
 mod clock;
 mod lattice;

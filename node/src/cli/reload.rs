@@ -13,8 +13,8 @@ use crate::settings::log::LogFilter;
 
 /// What changes without a new start, for `--help`.
 const RELOADABLE: &str = "\
-Taken on at once: log, peers, external, relays, nodes, http_url, checkpoint_ms. All others need a new start; the answer says
-which and why. A file that can't be meant changes nothing. SIGHUP to the process does the same.
+Taken on at once: log, peers, external, relays, nodes, http_url, checkpoint_ms, seat_no_shadow, on_seat_change. All others
+need a new start; the answer says which and why. A file that can't be meant changes nothing. SIGHUP to the process does the same.
 
 Exit codes: 0 all of it is in force, 1 something needs a new start or the file is bad, 2 wrong usage, 3 the node did not
 answer.";

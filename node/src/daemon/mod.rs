@@ -21,13 +21,13 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-mod announce;
-mod joining;
 mod opening;
 mod parts;
-mod reloading;
-mod serving;
 mod tasks;
+mod serving;
+mod reloading;
+mod joining;
+mod announce;
 
 use crate::counters::Counters;
 use crate::dashboard;
@@ -165,7 +165,8 @@ impl Node {
             tasks.spawn(tasks::forget_doubt(home.clone(), service.states(), stop.clone()));
         }
         tasks.spawn(tasks::keep_high_water(home.clone(), service.states(), identity.clone(), stop.clone()));
-        let (driver, seat, seat_handle) = parts.start_seat(settings, &home, ends.hidden, streams.seat_requests).await?;
+        let (driver, seat, seat_handle) =
+            parts.start_seat(changed.clone(), &home, ends.hidden, streams.seat_requests).await?;
         tasks.spawn(driver.run(stop.clone()));
         // Set once: this is the only start.
         let _ = service.inner.seat.set(seat_handle.watch());

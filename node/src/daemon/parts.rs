@@ -155,7 +155,7 @@ impl Parts {
     /// Sets up this node's part in the seat.
     pub(super) async fn start_seat(
         &self,
-        settings: &Settings,
+        settings: watch::Receiver<Settings>,
         home: &Home,
         hidden: watch::Sender<bool>,
         requests: mpsc::Receiver<Request>,
@@ -168,14 +168,14 @@ impl Parts {
             service: self.service.clone(),
             journal: sync.journal.clone(),
             requests,
-            settings: node_core::seat::own::Settings {
-                timing: settings.seat.timing,
-                no_shadow: settings.seat.no_shadow,
-                session: u64::from_le_bytes(session),
-            },
+            session: u64::from_le_bytes(session),
             hidden,
-            on_change: settings.seat.on_change.clone(),
+            wanted: settings.clone(),
             home: home.clone(),
+        };
+        let (timing, dir) = {
+            let settings = settings.borrow();
+            (settings.seat.timing, settings.dir.as_path().into())
         };
         let seat = Seat {
             identity: sync.identity.clone(),
@@ -183,10 +183,10 @@ impl Parts {
             reader: sync.reader.clone(),
             net: sync.net.clone(),
             sync: sync.clone(),
-            timing: settings.seat.timing,
+            timing,
             serving: watch::channel(Serving::default()).1,
             carrier: Arc::default(),
-            dir: settings.dir.as_path().into(),
+            dir,
         };
         Ok(Driver::start(seat, parts).await?)
     }

@@ -33,6 +33,7 @@ use crate::home::Home;
 use crate::journal::Journal;
 use crate::net::Request;
 use crate::service::Service;
+use crate::settings::seat::SeatSettings;
 use crate::writer::Identity;
 use crate::writer::seat::SeatPublished;
 
@@ -101,8 +102,8 @@ pub struct Driver {
     pub(super) tasks: TaskTracker,
     pub(super) serving: watch::Sender<Serving>,
     pub(super) hidden: watch::Sender<bool>,
-    /// The command that an operator wants run when the seat moves.
-    pub(super) on_change: Vec<String>,
+    /// What an operator wants: the policy, and the command to run when the seat moves.
+    pub(super) wanted: watch::Receiver<crate::settings::Settings>,
     abstention: Abstention,
     pub(super) mirroring: Option<Mirroring>,
     /// Mirrors begun since the start: the number of the last one.
@@ -139,12 +140,12 @@ pub struct Parts {
     pub journal: Arc<Journal>,
     /// Questions of other nodes.
     pub requests: mpsc::Receiver<Request>,
-    /// Policy and intervals.
-    pub settings: Settings,
+    /// A random number drawn at this start.
+    pub session: u64,
     /// Whether this node is hidden, as a mirror is.
     pub hidden: watch::Sender<bool>,
-    /// The command to run on a change.
-    pub on_change: Vec<String>,
+    /// What an operator wants; the intervals stay as they are at the start.
+    pub wanted: watch::Receiver<crate::settings::Settings>,
     /// The node's directory.
     pub home: Home,
 }
@@ -156,7 +157,7 @@ impl Driver {
     ///
     /// [`crate::store::StoreError`] if this node's ballot can't be read: it may have voted for anything.
     pub async fn start(mut seat: Seat, parts: Parts) -> Result<(Self, Seat, SeatHandle), crate::store::StoreError> {
-        let Parts { identity, service, journal, requests, settings, hidden, on_change, home } = parts;
+        let Parts { identity, service, journal, requests, session, hidden, wanted, home } = parts;
         let me = identity.keys.author.id();
         let ballot = seat.reader.ballot(&me).await?;
         let ballot: Option<Ballot> = ballot
@@ -165,6 +166,8 @@ impl Driver {
             .map_err(|error| crate::store::StoreError::Damaged(error.to_string()))?;
         let certified = seat.body().map(NamedBody::from);
         let now = Now { boot: boot_ms(), wall_ms: now_ms() };
+        let SeatSettings { timing, no_shadow, on_change: _ } = wanted.borrow().seat.clone();
+        let settings = Settings { timing, no_shadow, session };
         let voter = Voter::start(me, &settings.timing, now.boot, certified, ballot);
         let controller = Controller::new(now, me, settings, voter);
         let (told, inbox) = mpsc::channel(TOLD_MAX);
@@ -181,7 +184,7 @@ impl Driver {
             tasks: TaskTracker::new(),
             serving,
             hidden,
-            on_change,
+            wanted,
             abstention: Abstention::start(home, seat.writer.published().origin.clone()),
             mirroring: None,
             mirrors: 0,
@@ -217,6 +220,10 @@ impl Driver {
                 Ok(()) = states.changed() => {
                     states.mark_unchanged();
                     self.look_at_state();
+                }
+                Ok(()) = self.wanted.changed() => {
+                    let no_shadow = self.wanted.borrow_and_update().seat.no_shadow;
+                    self.controller.set_no_shadow(no_shadow);
                 }
                 _ = tick.tick() => self.tick(),
             }

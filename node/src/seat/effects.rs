@@ -309,7 +309,8 @@ impl Driver {
     pub(super) fn moved(&mut self, body: &NamedBody) {
         let own = self.seat.own();
         self.hidden.send_replace(body.mirrors().any(|mirror| *mirror == own));
-        let Some((program, arguments)) = self.on_change.split_first() else { return };
+        let on_change = self.wanted.borrow().seat.on_change.clone();
+        let Some((program, arguments)) = on_change.split_first() else { return };
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).kill_on_drop(true);
         command.env("LATTICE_SEAT", &body.seat).env("LATTICE_SEAT_TERM", body.term.to_string());

@@ -16,7 +16,7 @@ struct Fixed {
     why: &'static str,
 }
 
-const FREE: [Free; 7] = [
+const FREE: [Free; 9] = [
     Free { name: "log", differs: |a, b| a.log != b.log, take: |to, from| to.log.clone_from(&from.log) },
     Free { name: "peers", differs: |a, b| a.peers != b.peers, take: |to, from| to.peers.clone_from(&from.peers) },
     Free {
@@ -40,15 +40,30 @@ const FREE: [Free; 7] = [
         differs: |a, b| a.checkpoint_ms != b.checkpoint_ms,
         take: |to, from| to.checkpoint_ms = from.checkpoint_ms,
     },
+    Free {
+        name: "seat_no_shadow",
+        differs: |a, b| a.seat.no_shadow != b.seat.no_shadow,
+        take: |to, from| to.seat.no_shadow = from.seat.no_shadow,
+    },
+    Free {
+        name: "on_seat_change",
+        differs: |a, b| a.seat.on_change != b.seat.on_change,
+        take: |to, from| to.seat.on_change.clone_from(&from.seat.on_change),
+    },
 ];
 
 const SOCKETS: &str = "whoever is connected there would be cut off";
 const BEATS: &str = "counts and times of the running heartbeat are measured by it";
 
-const FIXED: [Fixed; 16] = [
+const FIXED: [Fixed; 17] = [
     Fixed { name: "name", differs: |a, b| a.name != b.name, why: "answers of one run should carry one name" },
     Fixed { name: "p2p", differs: |a, b| a.p2p != b.p2p, why: SOCKETS },
     Fixed { name: "http", differs: |a, b| a.http != b.http, why: SOCKETS },
+    Fixed {
+        name: "api_token_read",
+        differs: |a, b| a.api_token_read != b.api_token_read,
+        why: "readers that are connected would go on without a token",
+    },
     Fixed { name: "lattice_http", differs: |a, b| a.lattice_http != b.lattice_http, why: SOCKETS },
     Fixed { name: "admin_http", differs: |a, b| a.admin_http != b.admin_http, why: SOCKETS },
     Fixed {
@@ -73,9 +88,9 @@ const FIXED: [Fixed; 16] = [
         why: BEATS,
     },
     Fixed {
-        name: "seat_timing, seat_no_shadow or on_seat_change",
-        differs: |a, b| a.seat != b.seat,
-        why: "a lease that runs was granted by them",
+        name: "seat_timing",
+        differs: |a, b| a.seat.timing != b.seat.timing,
+        why: "a lease that runs was granted by it",
     },
     Fixed { name: "relay", differs: |a, b| a.relay != b.relay, why: "nodes that are found here would be lost" },
     Fixed { name: "mdns", differs: |a, b| a.mdns != b.mdns, why: "the network is set up with it or without" },
@@ -113,6 +128,8 @@ pub fn reload(now: &Settings, wanted: &Settings) -> Reloaded {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::settings::typed::Typed;
 
@@ -124,7 +141,8 @@ mod tests {
     #[test]
     fn every_option_is_taken_on_or_refused_with_a_reason() {
         let now = settings("");
-        for (text, taken, refused) in [
+        // `api_token_read` was in neither table: a reload said that nothing was new.
+        let cases = [
             ("log = \"debug\"", Some("log"), None),
             ("peers = [\"/ip4/192.0.2.1/tcp/1\"]", Some("peers"), None),
             ("external = [\"/ip4/192.0.2.1/tcp/1\"]", Some("external"), None),
@@ -134,6 +152,7 @@ mod tests {
             ("name = \"other\"", None, Some("name")),
             ("p2p = [\"127.0.0.1:1\"]", None, Some("p2p")),
             ("http = [\"127.0.0.1:1\"]", None, Some("http")),
+            ("api_token_read = true", None, Some("api_token_read")),
             ("lattice_http = [\"127.0.0.1:1\"]", None, Some("lattice_http")),
             ("admin_http = [\"127.0.0.1:1\"]", None, Some("admin_http")),
             ("heartbeat_ms = 500", None, Some("heartbeat_ms")),
@@ -141,12 +160,24 @@ mod tests {
             ("heartbeat_timeout_ms = 500", None, Some("heartbeat_timeout_ms")),
             ("heartbeat_mismatches = 7", None, Some("heartbeat_mismatches")),
             ("http_mode_after_ms = 5000", None, Some("http_mode_after_ms")),
-            ("seat_timing = \"wan\"", None, Some("seat_timing, seat_no_shadow or on_seat_change")),
+            ("seat_no_shadow = \"degrade\"", Some("seat_no_shadow"), None),
+            ("on_seat_change = [\"true\"]", Some("on_seat_change"), None),
+            ("seat_timing = \"wan\"", None, Some("seat_timing")),
             ("relay = true", None, Some("relay")),
             ("mdns = false", None, Some("mdns")),
             ("synchronous = \"normal\"", None, Some("synchronous")),
             ("log_json = true", None, Some("log_json")),
-        ] {
+            (
+                "relays = [\"/ip4/192.0.2.1/tcp/1/p2p/12D3KooWGRUVh4MwSmEiWKkKt9Jcq9TBMcdjBCdQqWTrSnvMdPCe\"]",
+                Some("relays"),
+                None,
+            ),
+        ];
+        let unknown = toml::from_str::<Typed>("unknown = 0").expect_err("no such option").to_string();
+        let options: BTreeSet<_> = unknown.split('`').skip(3).step_by(2).collect();
+        let covered: BTreeSet<_> = cases.iter().filter_map(|(text, ..)| text.split(' ').next()).collect();
+        assert!(options.len() > 20 && options == covered, "options {options:?}, cases {covered:?}");
+        for (text, taken, refused) in cases {
             let wanted = settings(text);
             let found = reload(&now, &wanted);
             assert_eq!(found.taken, Vec::from_iter(taken), "{text}");

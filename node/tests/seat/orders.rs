@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use testnet::client::Level;
 use testnet::deadline;
 use testnet::process::Node;
 
@@ -23,6 +24,15 @@ async fn refused(node: &Node, order: &[&str]) -> String {
     let output = node.output(order).await.expect("it runs");
     assert!(!output.status.success(), "{order:?}: {}", text(&output));
     text(&output)
+}
+
+/// Adds an option to the settings of a node that runs.
+async fn reload_with(node: &Node, option: &str) {
+    let settings = node.dir().join("lattice.toml");
+    let written = std::fs::read_to_string(&settings).unwrap_or_default();
+    std::fs::write(&settings, format!("{written}\n{option}\n")).expect("written");
+    let said = ordered(node, &["reload"]).await;
+    assert!(option.starts_with(said.trim().trim_start_matches("taken on: ")), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,15 +91,10 @@ async fn a_paused_shadow_stays_and_operators_settle_a_term_over_dead_voters() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_runs_where_the_seat_moves() {
-    let mut world = World::without_seat(4).await;
+    let world = World::without_seat(4).await;
     let told = world.nodes[3].dir().join("told");
     let script = format!("echo $LATTICE_SEAT_TERM $LATTICE_SEAT_HOLDER $LATTICE_SEAT_HERE >> {}", told.display());
-    world.nodes[3].stop().await;
-    let settings = world.nodes[3].dir().join("lattice.toml");
-    let mut written = std::fs::read_to_string(&settings).unwrap_or_default();
-    written.push_str(&format!("\non_seat_change = [\"sh\", \"-c\", {script:?}]\n"));
-    std::fs::write(&settings, written).expect("written");
-    world.nodes[3].start().await.expect("started");
+    reload_with(&world.nodes[3], &format!("on_seat_change = [\"sh\", \"-c\", {script:?}]")).await;
     world.create(&[1]).await;
     world.seat.admin(0).switchover().await.expect("it moves");
     let (first, second) = (world.seat.author(0), world.seat.author(1));
@@ -100,4 +105,17 @@ async fn a_command_runs_where_the_seat_moves() {
     })
     .await
     .expect("told of both terms");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seat_whose_shadow_is_gone_goes_on_alone_once_its_holder_is_told_to() {
+    let mut world = World::of(5, &[1]).await;
+    world.nodes[1].kill().await;
+    let refused = world.client(4).put_at(Level::Shadow, "green/waits", "1", "waits").await;
+    assert!(refused.is_err(), "policy block: {refused:?}");
+    reload_with(&world.nodes[0], "seat_no_shadow = \"degrade\"").await;
+    world.term_becomes(4, 2).await;
+    let alone = world.seat.admin(0).seat().await.expect("it answers");
+    assert_eq!((alone.role.as_str(), alone.shadow), ("holder", None));
+    world.put(4, "green/goes-on", "1").await;
 }

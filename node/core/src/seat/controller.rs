@@ -10,7 +10,7 @@ use super::effect::{Alarm, Effect, Step, Stopped};
 use super::event::{Event, Order, OrderRefused};
 use super::holder::Holder;
 use super::named::NamedBody;
-use super::own::{Now, Own, Settings};
+use super::own::{NoShadow, Now, Own, Settings};
 use super::standby::Standby;
 use super::takeover::{Loss, WhyNot};
 use super::timing::BootMs;
@@ -68,6 +68,11 @@ impl Controller {
     /// A node that starts. Its place comes with the first [`Event::Certified`].
     pub fn new(now: Now, me: AuthorId, settings: Settings, voter: Voter) -> Self {
         Self { own: Own::new(now, me, settings, voter), place: Place::Aside, placed: None }
+    }
+
+    /// Another policy for writes while the shadow is away; what follows from it is done at the next tick.
+    pub fn set_no_shadow(&mut self, no_shadow: NoShadow) {
+        self.own.settings.no_shadow = no_shadow;
     }
 
     /// This node's votes and leases: other nodes' requests are answered from here.

@@ -23,7 +23,7 @@ use libp2p::{
 use sha2::{Digest, Sha256};
 
 use super::exchange::WholeMessages;
-use super::relaying;
+use super::{Protocol, relaying};
 use crate::audit::asked::WITNESS_BYTES_MAX;
 
 /// Connections in all, incoming ones, half-open incoming ones, and per peer: a lattice of some hundred nodes, a few
@@ -53,11 +53,11 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long a peer may take to answer a request. A push of a message's worth of commits is durable long before.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Streams of one request protocol open at once per connection.
+/// Streams of one request protocol open at once per connection, both ways together.
 const REQUEST_STREAMS_MAX: usize = 8;
 
 /// The same for the seat: writes that clients made elsewhere are forwarded one by one.
-pub(crate) const SEAT_STREAMS_MAX: usize = 64;
+const SEAT_STREAMS_MAX: usize = 64;
 
 /// How often Kademlia looks for peers it does not know.
 const FIND_PEERS_INTERVAL: Duration = Duration::from_secs(60);
@@ -79,6 +79,14 @@ pub(super) struct Behaviour {
     pub(super) reconcile: request_response::Behaviour<WholeMessages>,
     pub(super) witness: request_response::Behaviour<WholeMessages>,
     pub(super) seat: request_response::Behaviour<WholeMessages>,
+}
+
+/// Streams of a protocol open at once per connection, both ways together. A peer drops what comes beyond.
+pub(super) const fn streams_max(protocol: Protocol) -> usize {
+    match protocol {
+        Protocol::Join | Protocol::Reconcile | Protocol::Witness => REQUEST_STREAMS_MAX,
+        Protocol::Seat => SEAT_STREAMS_MAX,
+    }
 }
 
 /// The topic of all frames of a lattice.
@@ -146,10 +154,14 @@ fn behaviour(
         relay: is_relay.then(|| relay::Behaviour::new(own, relaying::bounds())).into(),
         dcutr: dcutr::Behaviour::new(own),
         hello: exchange("/lattice/hello/1", HELLO_BYTES_MAX, REQUEST_STREAMS_MAX),
-        join: exchange("/lattice/join/1", HELLO_BYTES_MAX, REQUEST_STREAMS_MAX),
-        reconcile: exchange("/lattice/reconcile/1", reconcile::limits::MESSAGE_BYTES_MAX, REQUEST_STREAMS_MAX),
-        witness: exchange("/lattice/witness/1", WITNESS_BYTES_MAX, REQUEST_STREAMS_MAX),
-        seat: exchange("/lattice/seat/1", SEAT_MESSAGE_BYTES_MAX, SEAT_STREAMS_MAX),
+        join: exchange("/lattice/join/1", HELLO_BYTES_MAX, streams_max(Protocol::Join)),
+        reconcile: exchange(
+            "/lattice/reconcile/1",
+            reconcile::limits::MESSAGE_BYTES_MAX,
+            streams_max(Protocol::Reconcile),
+        ),
+        witness: exchange("/lattice/witness/1", WITNESS_BYTES_MAX, streams_max(Protocol::Witness)),
+        seat: exchange("/lattice/seat/1", SEAT_MESSAGE_BYTES_MAX, streams_max(Protocol::Seat)),
     })
 }
 

@@ -192,19 +192,22 @@ impl SwarmTask {
                         let queue = if protocol == Protocol::Seat { &self.seat_requests } else { &self.requests };
                         let _ = queue.try_send(Request { peer, author, protocol, bytes: request, channel });
                     }
-                    Message::Response { request_id, response } => self.settle(protocol, request_id, Ok(response)),
+                    Message::Response { request_id, response } => self.settle(peer, protocol, request_id, Ok(response)),
                 }
             }
-            request_response::Event::OutboundFailure { request_id, error, .. } => {
-                self.settle(protocol, request_id, Err(error.to_string()));
+            request_response::Event::OutboundFailure { peer, request_id, error, .. } => {
+                self.settle(peer, protocol, request_id, Err(error.to_string()));
             }
             request_response::Event::InboundFailure { .. } | request_response::Event::ResponseSent { .. } => {}
         }
     }
 
-    fn settle(&mut self, protocol: Protocol, id: OutboundRequestId, answer: Result<Vec<u8>, String>) {
-        if let Some(reply) = self.waiting.remove(&(protocol, id)) {
-            let _ = reply.send(answer);
+    fn settle(&mut self, peer: PeerId, protocol: Protocol, id: OutboundRequestId, answer: Result<Vec<u8>, String>) {
+        let Some(reply) = self.waiting.remove(&(protocol, id)) else { return };
+        // The asker may have left.
+        let _ = reply.send(answer);
+        if let Some(next) = self.outgoing.settled(peer, protocol) {
+            self.ask(peer, protocol, next);
         }
     }
 }

@@ -3,17 +3,18 @@
 //! One task runs the swarm and nothing else. It tells the pure [`node_core::peers::PeerBook`] what it saw, carries
 //! out what the book wants, and hands bytes to the tasks that decode, verify and store.
 //!
-//! Reading order: `behaviour` (the protocols and their bounds), [`exchange`] (bytes on a request's stream),
-//! [`swarm`] (the task), `events` (what the swarm says), `relaying` (nodes behind a NAT).
+//! Reading order: `behaviour` (the protocols and their bounds), [`exchange`] (bytes on a request's stream), `outgoing`
+//! (how many at once), [`address`] (what is dialled, and why not), [`swarm`] (the task), `events` (what the swarm says), `relaying` (nodes behind a NAT).
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "libp2p's enums grow with each version; most of it is not ours")]
 
-pub mod address;
 mod behaviour;
-mod events;
 pub mod exchange;
-mod relaying;
+mod outgoing;
+pub mod address;
 pub mod swarm;
+mod events;
+mod relaying;
 
 use std::sync::Arc;
 use std::time::Instant;

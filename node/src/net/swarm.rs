@@ -15,11 +15,12 @@ use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm};
 use node_core::blame::Verdict;
 use node_core::peers::{Action, PeerBook, PeerName};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::address::{cause, kind_of, listen_hint, why_not_dialled, with_peer};
 use super::behaviour::{Behaviour, swarm, topic};
+use super::outgoing::{Asked, Outgoing, Reply};
 use super::relaying::Relaying;
 use super::{
     COMMANDS_MAX, Command, GOSSIP_MAX, Gossip, NetHandle, NetStreams, NetView, Protocol, REQUESTS_MAX, Request,
@@ -36,8 +37,6 @@ const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Refused peers of which it is remembered that they were logged. Beyond it some are logged once more.
 const TOLD_MAX: usize = 256;
-
-type Reply = oneshot::Sender<Result<Vec<u8>, String>>;
 
 /// What the swarm needs to start.
 pub struct NetConfig {
@@ -75,6 +74,7 @@ pub struct SwarmTask {
     unheard: Vec<Multiaddr>,
     pub(super) is_hidden: bool,
     pub(super) relaying: Relaying,
+    pub(super) outgoing: Outgoing,
     pub(super) waiting: HashMap<(Protocol, OutboundRequestId), Reply>,
     pub(super) dials: HashMap<ConnectionId, Dialled>,
     /// Peers whose hello was answered within the last second.
@@ -154,6 +154,7 @@ pub async fn start(
         unheard: Vec::new(),
         is_hidden: false,
         relaying: Relaying::new(config.relays, config.is_relay),
+        outgoing: Outgoing::default(),
         waiting: HashMap::new(),
         dials: HashMap::new(),
         greeted: HashMap::new(),
@@ -333,14 +334,9 @@ impl SwarmTask {
                 self.swarm.behaviour_mut().gossip.report_message_validation_result(&id, &from, acceptance);
             }
             Command::Request { peer, protocol, bytes, reply } => {
-                let behaviour = self.swarm.behaviour_mut();
-                let id = match protocol {
-                    Protocol::Join => behaviour.join.send_request(&peer, bytes),
-                    Protocol::Reconcile => behaviour.reconcile.send_request(&peer, bytes),
-                    Protocol::Witness => behaviour.witness.send_request(&peer, bytes),
-                    Protocol::Seat => behaviour.seat.send_request(&peer, bytes),
-                };
-                self.waiting.insert((protocol, id), reply);
+                if let Some(asked) = self.outgoing.ask(peer, protocol, Asked { bytes, reply }) {
+                    self.ask(peer, protocol, asked);
+                }
             }
             Command::Respond { protocol, channel, bytes } => self.respond(protocol, channel, bytes),
             Command::Proved { peer, author } => {
@@ -434,6 +430,17 @@ impl SwarmTask {
             Ok(_) | Err(PublishError::NoPeersSubscribedToTopic | PublishError::Duplicate) => {}
             Err(error) => tracing::debug!(%error, "a frame was not gossiped; peers will reconcile"),
         }
+    }
+
+    pub(super) fn ask(&mut self, peer: PeerId, protocol: Protocol, Asked { bytes, reply }: Asked) {
+        let behaviour = self.swarm.behaviour_mut();
+        let id = match protocol {
+            Protocol::Join => behaviour.join.send_request(&peer, bytes),
+            Protocol::Reconcile => behaviour.reconcile.send_request(&peer, bytes),
+            Protocol::Witness => behaviour.witness.send_request(&peer, bytes),
+            Protocol::Seat => behaviour.seat.send_request(&peer, bytes),
+        };
+        self.waiting.insert((protocol, id), reply);
     }
 
     fn respond(&mut self, protocol: Protocol, channel: ResponseChannel<Vec<u8>>, bytes: Vec<u8>) {

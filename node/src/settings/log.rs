@@ -4,8 +4,10 @@ use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 /// What is logged unless told otherwise. Kademlia warns every few minutes of having no peers, which is how a lone node is.
+/// QUIC's sockets warn of each road that the system knows none for ("sendmsg error"), whatever becomes of the connection;
+/// that a peer can't be reached, and why, is what `lattice peers` shows.
 pub const LOG_FILTER_DEFAULT: &str =
-    "info,libp2p=warn,libp2p_gossipsub=error,libp2p_kad=error,sqlx=warn,quinn=warn,netlink=warn";
+    "info,libp2p=warn,libp2p_gossipsub=error,libp2p_kad=error,sqlx=warn,quinn=warn,quinn_udp=error,netlink=warn";
 
 /// A filter that can be meant.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

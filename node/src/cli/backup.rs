@@ -25,6 +25,9 @@ backup.json with a hash of each. Whoever has node.key is the node: keep the back
 on meanwhile. Every entry, commit and record of the copy is hashed again and held against the stored root and the log;
 a copy that fails is left as OUT.unfinished to be looked at, and is no backup.
 
+It is made on the node's own machine, of its directory, and not through the API: it holds the node's key, and that passes no
+network unless you carry it there. For a container: `docker exec NODE lattice backup /data -o /data/backup`.
+
 Put it back with `lattice restore`; do not copy its files into a directory by hand.
 
 Exit codes: 0 a backup that holds, 1 the database does not hold, 2 wrong usage, 3 it could not be read or written.";
@@ -47,6 +50,12 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    if args.dir.to_str().is_some_and(|dir| dir.starts_with("http://") || dir.starts_with("https://")) {
+        return Err(usage(
+            "a backup holds the node's key, which no API gives away: run this on the node's own machine, with its directory \
+             (by ssh, or `docker exec`)",
+        ));
+    }
     let home = Home::open(&args.dir).map_err(usage)?;
     let keys = home.keys().map_err(usage)?;
     if args.output.exists() {

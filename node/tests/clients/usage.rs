@@ -35,6 +35,7 @@ async fn commands_without_a_node_say_how_to_get_one() {
         (vec!["import", "-", "--dir", dir], 3, "no node is running on"),
         (vec!["status", "--dir", stale], 3, "start it with `lattice run --dir"),
         (vec!["status"], 3, "/nonexistent/.lattice"),
+        (vec!["backup", "http://127.0.0.1:4800", "-o", "out"], 2, "on the node's own machine"),
         (vec!["get", "k", "--url", "http://127.0.0.1:1"], 3, "check the URL"),
         (vec!["get", "k", "--url", "https://127.0.0.1:1"], 2, "write http://HOST:PORT"),
         (vec!["get", "k", "--url", "http://no port"], 2, "can't be asked"),

@@ -127,7 +127,7 @@ fn seat(status: &Status) -> Option<Finding> {
         (None, _) => Finding::wrong(
             "seat",
             format!("{found}, without a shadow: nobody takes over if the holder dies"),
-            "name one: `lattice seat settle` with --shadow, or bring a spare back",
+            "bring a spare back, or name a shadow at the holder: `lattice seat mirrors --shadow NAME`",
         ),
         (Some(_), Some(false)) => {
             let why = seat.takeover.clone().unwrap_or_default();

@@ -14,21 +14,12 @@
 //! 3. [`client`]: the asking side. [`heartbeat`]: the loop that carries out the decisions.
 
 pub mod tracker;
-
 pub mod mode;
-
 pub mod nonces;
-
 pub mod rate;
-
 pub mod state;
-
 pub mod router;
-
 mod gate;
-
 mod refusal;
-
 pub mod client;
-
 pub mod heartbeat;

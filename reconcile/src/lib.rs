@@ -41,15 +41,15 @@
 //! assert!(matches!(outcome, Outcome::Equal { .. }));
 //! ```
 
-pub mod effect;
-pub mod index;
-pub mod initiator;
 pub mod limits;
-pub mod message;
-pub mod outcome;
-pub mod responder;
-pub mod sketch;
 pub mod view;
+pub mod sketch;
+pub mod index;
+pub mod message;
+pub mod effect;
+pub mod responder;
+pub mod initiator;
+pub mod outcome;
 
 pub use effect::{Effect, Event};
 pub use index::Index;

@@ -16,24 +16,21 @@
 //! 6. [`simulation`]: many nodes in one thread, with virtual time and every fault that a seed can think of.
 //! 7. [`compose`]: a lattice in containers. [`interrupt`], [`cli`]: how all of it is stopped, and what `lattice testnet` takes.
 
-pub mod client;
-pub mod cluster;
 pub mod deadline;
-pub mod disk;
+pub mod client;
+pub mod process;
 pub mod guard;
 pub mod lying_log;
-pub mod network;
-pub mod process;
+pub mod cluster;
 pub mod seat;
-
+pub mod network;
+pub mod disk;
 pub mod dataset;
 pub mod model;
 pub mod scenario;
-
+pub mod up;
+pub mod table;
 pub mod simulation;
-
-pub mod cli;
 pub mod compose;
 pub mod interrupt;
-pub mod table;
-pub mod up;
+pub mod cli;

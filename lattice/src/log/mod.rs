@@ -11,17 +11,17 @@
 //! 3. [`policy`]: whose signatures are enough. [`proof`]: one record is in the log, in one file.
 //! 4. [`witness`]: when to cosign. [`exchange`]: how nodes ask each other for it. [`evidence`]: two heads of one log that contradict each other.
 
-pub mod checkpoint;
+pub mod tile;
 pub mod edge;
-pub mod evidence;
-pub mod exchange;
-mod line;
+pub mod tree;
 pub mod note;
+pub mod checkpoint;
 pub mod policy;
 pub mod proof;
-pub mod tile;
-pub mod tree;
 pub mod witness;
+pub mod exchange;
+pub mod evidence;
+mod line;
 
 /// Records in a log. A proof has at most 63 hashes in all formats, and one of consistency can have one more than the tree
 /// has levels: between longer logs there would be proofs that nobody can send.

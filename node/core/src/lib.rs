@@ -14,14 +14,14 @@
 //! 6. [`resume`]: when a node that has started signs again.
 //! 7. [`seat`]: who holds the seat, who may vote for what, who takes over and when.
 
-pub mod admission;
-pub mod apply;
-pub mod blame;
-pub mod confirmed;
 pub mod frames;
-pub mod logs;
+pub mod blame;
+pub mod admission;
 pub mod parking;
+pub mod apply;
+pub mod logs;
+pub mod confirmed;
 pub mod peers;
-pub mod resume;
 pub mod schedule;
+pub mod resume;
 pub mod seat;

@@ -25,41 +25,23 @@ use http_fallback::router::Source;
 use tokio::sync::Semaphore;
 
 pub mod serve;
-
-mod lingering;
-
 mod slots;
-
+mod lingering;
 pub mod auth;
-
 pub mod entries;
-
 mod seat;
-
 pub mod commits;
-
 pub mod watch;
-
 pub mod facts;
-
 pub mod invitations;
-
 pub mod log;
-
 pub mod proofs;
-
 pub mod policy;
-
 mod dashboard;
-
 pub mod parameters;
-
 pub mod body;
-
 pub mod shown;
-
 pub mod problem;
-
 pub mod openapi;
 
 use auth::{ApiToken, Readers};

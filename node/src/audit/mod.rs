@@ -8,12 +8,12 @@
 //! 2. [`cosigning`]: our checkpoints before others' eyes, and [`asking`]: several at once. [`asked`]: others' before ours.
 //! 3. [`board`]: what is known of all. [`comparing`]: whether that is one history of each.
 
-pub mod asked;
+pub mod proofs;
+pub mod cosigning;
 pub mod asking;
+pub mod asked;
 pub mod board;
 pub mod comparing;
-pub mod cosigning;
-pub mod proofs;
 
 pub use board::Board;
 

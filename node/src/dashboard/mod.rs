@@ -10,15 +10,9 @@
 //! 3. [`files`]: the files, and what a browser may do with them.
 
 pub mod history;
-
 pub mod lanes;
-
 pub mod forks;
-
 pub mod recorder;
-
 pub mod shown;
-
 pub mod live;
-
 pub mod files;

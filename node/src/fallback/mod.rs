@@ -8,12 +8,9 @@
 //! 2. `serving`: what the routes show.
 
 mod beating;
-
-mod heal;
-
-mod serving;
-
 mod urls;
+mod heal;
+mod serving;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

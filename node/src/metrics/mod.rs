@@ -10,12 +10,9 @@
 //! rules of OpenMetrics.
 
 pub mod measured;
-
 mod facts;
-
 mod agreement;
 mod takeover;
-
 pub mod watching;
 
 use std::fmt;

@@ -10,24 +10,26 @@
 //! other nodes, `probing` looks at them. [`asking`] is how one node asks another; [`fetching`] answers mirrors at the
 //! holder, [`mirror`] is the other end of that, which `copies` begins and ends; [`admin`] takes orders;
 //! [`writing`] and `reading` are what a client's request goes through, wherever it comes in, and [`write_error`] why it fails.
+//! `watching` says how both sides do, `learning` brings terms that were missed, `abstaining` keeps a node out that forgot what
+//! it voted for; [`status`] and [`refusal`] are what is told of it.
 
-mod abstaining;
-pub mod admin;
-mod answering;
-pub mod asking;
-mod copies;
 pub mod driver;
 mod effects;
-pub mod fetching;
-mod learning;
-pub mod mirror;
+mod answering;
 mod probing;
-mod reading;
-pub mod refusal;
-pub mod status;
-mod watching;
-pub mod write_error;
+pub mod asking;
+pub mod fetching;
+pub mod mirror;
+mod copies;
+pub mod admin;
 pub mod writing;
+mod reading;
+pub mod write_error;
+mod watching;
+mod learning;
+mod abstaining;
+pub mod status;
+pub mod refusal;
 
 use std::sync::{Arc, Mutex};
 

@@ -8,7 +8,7 @@
 //! # Reading order
 //!
 //! 1. [`typed`]: the options of a source, and which source wins. [`address`]: what counts as an address.
-//!    [`heartbeat`]: the second road's.
+//!    [`heartbeat`], [`seat`], [`log`]: options that belong together. [`within`]: numbers that keep their bounds.
 //! 2. [`environment`] and [`mod@file`]: two sources; the command line is the third.
 //! 3. [`reload`]: what changes while a node runs. [`founding`]: the genesis as an operator writes it.
 
@@ -18,19 +18,14 @@ use std::path::PathBuf;
 use libp2p::Multiaddr;
 
 pub mod typed;
-
 pub mod address;
-
 pub mod heartbeat;
-pub mod log;
-pub mod reload;
 pub mod seat;
+pub mod log;
 pub mod within;
-
 pub mod environment;
-
 pub mod file;
-
+pub mod reload;
 pub mod founding;
 
 use address::{HttpListen, P2pListen};

@@ -1,14 +1,15 @@
 //! Keeping in step with peers: heads out and in, sessions started when the schedule says so.
 //!
 //! The schedule is [`node_core::schedule`]; [`session`] carries out the initiator's effects over a [`road`], [`serve`]
-//! answers the sessions of others. [`resuming`] asks after a start where our own chain ends.
+//! answers the sessions of others. `crossing` ends one of two that cross, `progress` is what is shown of a long one.
+//! [`resuming`] asks after a start where our own chain ends.
 
+pub mod session;
+pub mod road;
+pub mod serve;
 pub mod crossing;
 pub(crate) mod progress;
 pub mod resuming;
-pub mod road;
-pub mod serve;
-pub mod session;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -13,19 +13,19 @@
 //! 4. `repair`, `resuming`: a disk that changed what it holds, a start that asks where our chain ends. [`pace`]: figures.
 //! 5. [`seat`]: commits that are staged before they enter the state.
 
-mod answers;
-pub mod caught;
-mod checkpoint;
-mod evidence;
-mod group;
 pub mod job;
-pub mod pace;
-mod repair;
-mod resuming;
-pub mod seat;
+mod group;
 mod state;
 mod transaction;
+mod answers;
+mod evidence;
+mod checkpoint;
+pub mod caught;
 pub mod witness;
+mod repair;
+mod resuming;
+pub mod pace;
+pub mod seat;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -21,21 +21,21 @@
 //! 3. `node`: one node. `oracle`: what must hold. `trace`, `random`: what makes a run repeatable.
 
 pub mod command;
-mod faults;
-mod liar;
+mod search;
+mod run;
+mod setup;
+mod world;
 mod machine;
-mod message;
+mod faults;
 mod network;
+mod message;
+mod liar;
 mod node;
 mod oracle;
+mod trace;
 pub(crate) mod random;
 pub mod rule;
-mod run;
-mod search;
 pub mod seat;
-mod setup;
-mod trace;
-mod world;
 
 #[cfg(test)]
 mod tests;

@@ -8,18 +8,18 @@
 //! 4. [`controller`]: what a node does in the place that a certificate gives it: [`event`]s and orders in, [`effect`]s out.
 //! 5. [`health`]: how the other side looks. [`takeover`]: what would be lost if the holder died now.
 
-pub mod candidacy;
-mod candidate;
-pub mod controller;
-pub mod effect;
-pub mod event;
-pub mod health;
-mod holder;
-pub mod lease;
-pub mod named;
-pub mod own;
-pub mod refusal;
-mod standby;
-pub mod takeover;
 pub mod timing;
+pub mod named;
 pub mod voter;
+pub mod refusal;
+pub mod lease;
+pub mod candidacy;
+pub mod controller;
+pub mod event;
+pub mod effect;
+pub mod health;
+pub mod takeover;
+mod candidate;
+mod holder;
+pub mod own;
+mod standby;

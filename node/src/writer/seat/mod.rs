@@ -11,11 +11,11 @@
 //! 2. `log`: the seat's log within a transaction. `outbox`: what mirrors fetch. `mirroring`: the mirror's end of it.
 
 pub mod job;
-mod log;
-mod mirroring;
-pub mod outbox;
-mod staged;
 mod staging;
+mod staged;
+mod log;
+pub mod outbox;
+mod mirroring;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

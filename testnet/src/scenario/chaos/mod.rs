@@ -6,14 +6,14 @@
 //! The run is here. `plan`: what a seed stands for. `lattice`, `clock`: how it is done. `load`, `promises`: who writes, and
 //! what was acknowledged. `watch`: looks meanwhile. `settle`, `summary`: the end.
 
-mod clock;
-mod lattice;
-mod load;
 mod plan;
+mod lattice;
+mod clock;
+mod load;
 mod promises;
+mod watch;
 mod settle;
 mod summary;
-mod watch;
 
 use std::path::Path;
 use std::process::ExitCode;

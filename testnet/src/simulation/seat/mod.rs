@@ -14,25 +14,25 @@
 //!    wants, and what others ask. `mirror`, `holding`: both ends of copying. `forwarding`: a client's request on its way.
 //! 4. `oracle`, `history`: what must hold.
 
-mod answering;
-mod client;
-pub(super) mod command;
-mod disk;
-mod effects;
-mod faults;
-mod forwarding;
-mod history;
-mod holding;
-mod message;
-mod mirror;
-mod node;
-mod operators;
-mod oracle;
-pub mod rule;
 mod run;
 mod setup;
+pub mod rule;
+mod faults;
 mod world;
+mod message;
+mod client;
+mod node;
+mod disk;
 mod writer;
+mod effects;
+mod answering;
+mod mirror;
+mod holding;
+mod forwarding;
+mod oracle;
+mod history;
+pub(super) mod command;
+mod operators;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ import { h, keep, mark, s, say } from "./dom.js";
 import { hue, short, some } from "./format.js";
 import { rows } from "./model.js";
 
-const [WIDTH, HEIGHT] = [520, 360];
+const [WIDTH, HEIGHT] = [520, 384];
 const MIDDLE = [WIDTH / 2, HEIGHT / 2];
 
 /** Nodes around the middle; beyond it they are counted in words. */
@@ -15,7 +15,7 @@ export function places(number) {
   return Array.from({ length: number }, (_, index) => {
     const angle = -Math.PI / 2 + (2 * Math.PI * index) / Math.max(number, 1) + (number === 2 ? Math.PI / 2 : 0);
     const reach = number > 14 && index % 2 === 1 ? 0.68 : 1;
-    return [MIDDLE[0] + Math.cos(angle) * 196 * reach, MIDDLE[1] + Math.sin(angle) * 128 * reach];
+    return [MIDDLE[0] + Math.cos(angle) * 196 * reach, MIDDLE[1] + Math.sin(angle) * 122 * reach];
   });
 }
 
@@ -42,8 +42,9 @@ function draw(group, { at, name, root, same, road, part, isForked, isMirror }) {
   mark(group, "transform", `translate(${at[0].toFixed(1)} ${at[1].toFixed(1)})`);
   // Words stand outside, where no line passes.
   const isAbove = at[1] < MIDDLE[1] - 20;
-  mark(words, "dy", isAbove ? -40 : road === "own" ? 38 : 34);
-  mark(hash, "dy", isAbove ? -25 : road === "own" ? 53 : 49);
+  // Far enough apart for the larger letters of narrow screens.
+  mark(words, "dy", isAbove ? -43 : road === "own" ? 41 : 37);
+  mark(hash, "dy", isAbove ? -25 : road === "own" ? 58 : 54);
   mark(group, "data-same", same ? "yes" : same === false ? "no" : "unknown");
   mark(group, "data-road", road);
   mark(group, "data-forked", isForked);

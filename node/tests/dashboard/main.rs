@@ -4,6 +4,7 @@
 use std::fmt::Display;
 
 mod browser;
+mod loading;
 mod looks;
 mod modules;
 mod page;

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::page::{open, shown};
-use crate::world::{World, until};
+use crate::page::open;
+use crate::world::World;
 
 const UNITS: &str = include_str!("units.js");
 
@@ -18,20 +18,5 @@ async fn each_module_does_what_it_says_and_the_verifier_knows_all_known_answers(
     let bundles: Value = serde_json::from_str(BUNDLES).expect("JSON");
     assert!(bundles["cases"].as_array().is_some_and(|cases| cases.len() > 50));
     assert_eq!(browser.run(UNITS, vec![bundles]).await, json!([]));
-    browser.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_script_that_does_not_come_is_asked_for_again() {
-    // On a busy machine one lost connection left a page that said nothing for ever.
-    let Some(browser) = Browser::open().await else { return };
-    let world = World::of(1).await;
-    browser.command("Network.enable", json!({})).await;
-    browser.command("Network.setBlockedURLs", json!({ "urls": ["*/dashboard/lanes.js"] })).await;
-    browser.client.goto(&format!("{}/", world.url(0))).await.expect("the page");
-    let again = "return document.getElementById('link-words').textContent === 'loading again'";
-    until(&browser, "it loads again", again, vec![]).await;
-    browser.command("Network.setBlockedURLs", json!({ "urls": [] })).await;
-    shown(&browser).await;
     browser.close().await;
 }

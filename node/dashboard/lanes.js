@@ -1,7 +1,7 @@
 // A lane for each node: which root it had and since when; where one left ours, a branch, until what brought it back.
 
 import { h, keep, mark, s, say } from "./dom.js";
-import { clock, hue, short, span } from "./format.js";
+import { clock, hue, short, some, span } from "./format.js";
 
 const [WIDTH, ROW] = [1000, 30];
 
@@ -58,7 +58,10 @@ export function lanesPicture() {
     const current = model.now.status.state_root;
     mark(picture, "viewBox", `0 0 ${WIDTH} ${Math.max(1, lanes.length) * ROW}`);
     picture.style.setProperty("--rows", lanes.length);
-    keep(names, lanes, ({ node }) => node, () => h("li"), (item, lane) => say(item, `${lane.name ?? short(lane.node)}${lane.is_own ? " (this node)" : ""}`));
+    keep(names, lanes, ({ node }) => node, () => h("li"), (item, lane) => {
+      say(item, lane.name ?? short(lane.node));
+      mark(item, "data-own", lane.is_own);
+    });
     keep(bars, lanes.map((lane, index) => ({ lane, index, current, now, window })), ({ lane }) => lane.node, () => s("g"), drawLane);
     const rows = new Map(lanes.map((lane, index) => [lane.node, index]));
     const seen = model.forks.filter((fork) => rows.has(fork.node) && (fork.until_ms ?? now) > now - window);
@@ -69,7 +72,7 @@ export function lanesPicture() {
     });
     say(from, clock(now - window));
     say(to, clock(now));
-    const apart = seen.length === 0 ? "no fork" : `${seen.length} forks`;
+    const apart = seen.length === 0 ? "no fork" : some(seen.length, "fork", "forks");
     say(title, `Roots of ${lanes.length} nodes since ${clock(now - window)}: ${apart}`);
   };
   return { element, set };

@@ -89,7 +89,9 @@ export function network() {
     const rest = left > 0 ? `, ${left} more in the table` : "";
     const hidden = shown.filter((row) => row.isMirror).length;
     const mirrors = hidden > 0 ? `, ${some(hidden, "mirror states", "mirrors state")} none` : "";
-    const sentence = `${some(reached.length, "node", "nodes")} reached, ${same.length} with this root${mirrors}, ${shown.length - reached.length} of the members not reached${rest}.`;
+    const away = shown.length - reached.length;
+    const missing = away === 0 ? "no member is missing" : `${some(away, "member", "members")} not reached`;
+    const sentence = `${some(reached.length, "node", "nodes")} reached, ${same.length} with this root${mirrors}, ${missing}${rest}.`;
     say(title, `The network from here: ${sentence}`);
     say(words, `${sentence} What connects the others among themselves is not told to this node.`);
   };

@@ -52,29 +52,26 @@ impl Run<'_> {
         self.summary.longest_disagreement_ms = millis(watch.seen().apart.longest());
     }
 
-    /// All have one root, and nothing waits at the holder any more. What a mirror still has staged is told.
+    /// All have one root, and nothing is staged anywhere any more.
     async fn agree(&mut self, seat: &Seat, nodes: &[Node], watch: &Watch) -> Result<(), ScenarioError> {
         let agreed = deadline::until(self.patience(), async || {
             let (mut roots, mut staged, mut term) = (BTreeMap::new(), BTreeMap::new(), 0);
-            let mut waiting = 0;
             for (index, node) in nodes.iter().enumerate() {
                 let status = seat.admin(index).seat().await.map_err(|error| format!("{}: {error}", node.name()))?;
                 roots.entry(status.state_root).or_insert_with(Vec::new).push(node.name());
-                match status.role.as_str() {
-                    "holder" => waiting += status.staged,
-                    _ if status.staged > 0 => drop(staged.insert(node.name().to_owned(), status.staged)),
-                    _ => {}
+                if status.staged > 0 {
+                    staged.insert(node.name(), status.staged);
                 }
                 term = term.max(status.term);
             }
             watch.seen().apart.look(Instant::now(), roots.len() == 1);
-            match (roots.len(), waiting) {
-                (1, 0) => Ok((roots.into_keys().next(), term, staged)),
-                _ => Err(format!("roots {roots:?}, {waiting} commits wait at the holder")),
+            match roots.len() {
+                1 if staged.is_empty() => Ok((roots.into_keys().next(), term)),
+                _ => Err(format!("roots {roots:?}, staged commits {staged:?}")),
             }
         });
-        let agreed = agreed.await.map_err(|late| ScenarioError::Late { what: "the roots differ", late });
-        (self.summary.root, self.summary.term, self.summary.left_staged) = agreed?;
+        let what = "the roots differ, or commits stay staged";
+        (self.summary.root, self.summary.term) = agreed.await.map_err(|late| ScenarioError::Late { what, late })?;
         self.summary.roots_equal = true;
         self.progress.say(format!("all have one root in term {}", self.summary.term));
         Ok(())

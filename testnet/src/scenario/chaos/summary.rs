@@ -37,8 +37,6 @@ pub(super) struct Summary {
     pub(super) root: Option<String>,
     /// The last term.
     pub(super) term: u64,
-    /// Commits that nodes other than the holder still had staged at the end: told, but no loss, since all roots are equal.
-    pub(super) left_staged: BTreeMap<String, u64>,
     /// Longest time between two looks at which all nodes under no fault had one root. Clients write most of that time:
     /// it is never below some seconds.
     pub(super) longest_disagreement_ms: u64,
@@ -137,9 +135,6 @@ impl fmt::Display for Summary {
         writeln!(f, "longest disagreement of nodes under no fault {apart:.1} s, longest seat outage {outage:.1} s")?;
         if let (Some(root), Some(healed)) = (&self.root, self.seconds_to_heal) {
             writeln!(f, "roots equal {healed:.1} s after the last fault, in term {}: {root}", self.term)?;
-        }
-        for (node, staged) in &self.left_staged {
-            writeln!(f, "{node} still has {staged} commits staged")?;
         }
         for difference in &self.differences {
             writeln!(f, "DIFFERENT {difference}")?;

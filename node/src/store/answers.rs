@@ -72,3 +72,36 @@ impl Reader {
         Ok(SeatNames { names, upto, log_size })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lattice::ids::LatticeId;
+    use lattice::keys::NodeKeys;
+
+    use super::*;
+    use crate::store::open::{Synchronous, open};
+
+    fn named(name: &str) -> KeptName {
+        KeptName { name: name.to_owned(), request_hash: [1; 32], answer: vec![1] }
+    }
+
+    #[tokio::test]
+    async fn as_many_answers_are_kept_as_the_bound_says_and_the_oldest_goes_first() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let key = NodeKeys::from_seed([1; 32]).log_key();
+        let path = dir.path().join("state.db");
+        let mut opened = open(&path, LatticeId::ZERO, key, Synchronous::Normal, |_| {}).await.expect("opens");
+        let connection = &mut opened.writer;
+        for name in ["oldest", "old"] {
+            keep(&mut *connection, &named(name), true).await.expect("kept");
+        }
+        // As many rows lie between as a day's scripts make.
+        let between = sqlx::query("UPDATE answers SET id = ? WHERE name = 'old'").bind(ANSWERS_MAX);
+        between.execute(&mut *connection).await.expect("SQL");
+        keep(&mut *connection, &named("new"), true).await.expect("kept");
+        assert_eq!(of_name(&mut *connection, "oldest").await.expect("readable").map(|kept| kept.name), None);
+        for name in ["old", "new"] {
+            assert!(of_name(&mut *connection, name).await.expect("readable").is_some(), "{name}");
+        }
+    }
+}

@@ -13,7 +13,7 @@ use crate::writer::job::IdempotencyKey;
 
 /// Commits, and bytes of values, that may be staged: some seconds of the fastest writer. Further writes are refused
 /// until the shadow has caught up.
-const STAGED_COMMITS_MAX: usize = 4096;
+pub(super) const STAGED_COMMITS_MAX: usize = 4096;
 const STAGED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Term, and number there.
@@ -153,5 +153,48 @@ impl Staged {
         let staged = self.commits.get(self.keys.get(key)?.last()?)?;
         let (op_index, op) = staged.commit.live_ops().find(|(_, op)| op.key() == key)?;
         Some(op.value().is_some().then(|| EntryTag { commit: staged.commit.id(), op_index }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lattice::clock::Timestamp;
+    use lattice::commit::Draft;
+    use lattice::ids::LatticeId;
+    use lattice::keys::NodeKeys;
+    use lattice::limits::VALUE_BYTES_MAX;
+    use lattice::op::Op;
+
+    use super::*;
+
+    fn staged(seq: u64, ops: Vec<Op>) -> StagedCommit {
+        let draft =
+            Draft { lattice: LatticeId::ZERO, term: 1, seq, prev: CommitId::ZERO, time: Timestamp::from_millis(seq) };
+        let commit = draft.sign(&NodeKeys::from_seed([1; 32]).author, ops);
+        let genesis = lattice::genesis::Genesis::founded_by("t", "0", &NodeKeys::from_seed([1; 32]), vec![0; 38]);
+        StagedCommit::new(commit.verify_for(&genesis, LatticeId::ZERO).expect("signed"), None)
+    }
+
+    #[test]
+    fn long_values_fill_it_before_many_commits_do_and_there_is_room_once_they_leave() {
+        let value = vec![7; VALUE_BYTES_MAX];
+        let ops = || (0..3).map(|n| Op::put(&format!("green/{n}"), &value).expect("within limits")).collect();
+        let mut all = Staged::default();
+        let full = (1..).find(|seq| {
+            all.insert(staged(*seq, ops()));
+            all.is_full()
+        });
+        let full = full.expect("full");
+        let (most, bytes) = (STAGED_BYTES_MAX / (3 * VALUE_BYTES_MAX) + 1, all.bytes);
+        assert_eq!((full, all.len()), (most as u64, most));
+        assert!(
+            bytes < STAGED_BYTES_MAX + lattice::limits::COMMIT_BYTES_MAX,
+            "by one commit too many at most: {bytes}"
+        );
+        // Its place taken by another commit, a commit counts no more.
+        all.insert(staged(full, vec![Op::put("green/0", b"v").expect("small")]));
+        assert!(!all.is_full());
+        (1..=full).for_each(|seq| drop(all.take((1, seq))));
+        assert_eq!((all.len(), all.bytes, all.keys.len(), all.ids.len()), (0, 0, 0, 0));
     }
 }

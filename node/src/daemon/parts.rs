@@ -185,6 +185,7 @@ impl Parts {
             sync: sync.clone(),
             timing,
             serving: watch::channel(Serving::default()).1,
+            asked: Seat::asked_places(),
             carrier: Arc::default(),
             dir,
         };

@@ -57,7 +57,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const REQUEST_STREAMS_MAX: usize = 8;
 
 /// The same for the seat: writes that clients made elsewhere are forwarded one by one.
-const SEAT_STREAMS_MAX: usize = 64;
+pub(crate) const SEAT_STREAMS_MAX: usize = 64;
 
 /// How often Kademlia looks for peers it does not know.
 const FIND_PEERS_INTERVAL: Duration = Duration::from_secs(60);

@@ -19,6 +19,7 @@ mod relaying;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub(crate) use behaviour::SEAT_STREAMS_MAX;
 use lattice::head::Head;
 use lattice::ids::AuthorId;
 use lattice::membership::Membership;

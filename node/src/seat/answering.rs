@@ -10,10 +10,11 @@ use node_core::seat::event::Event;
 use node_core::seat::named::NamedBody;
 use node_core::seat::timing::BootMs;
 use node_core::seat::voter::{LeaseRequest, LeaseState, Ticket};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Seat;
-use super::driver::{ANSWERS_MAX, Driver};
+use super::driver::Driver;
 use super::refusal::{Refused, refused};
 use crate::net::{Command, Request};
 use node_core::seat::refusal::Refusal;
@@ -24,9 +25,6 @@ impl Driver {
         let Some(from) = request.author else {
             return self.reply(request, &refused(Refused::NoMember, None));
         };
-        if self.tasks.len() > ANSWERS_MAX {
-            return self.reply(request, &refused(Refused::Busy, None));
-        }
         let question = match SeatRequest::decode(&request.bytes) {
             Ok(question) => question,
             Err(error) => {
@@ -38,8 +36,11 @@ impl Driver {
             // they acknowledged.
             return;
         }
+        let Some(place) = self.places.take(&question) else {
+            return self.reply(request, &refused(Refused::Busy, None));
+        };
         match question {
-            SeatRequest::Vote { body, carrier } => self.answer_vote(request, from, &body, carrier),
+            SeatRequest::Vote { body, carrier } => self.answer_vote(request, place, from, &body, carrier),
             SeatRequest::Renew { body, ticket, carrier } => {
                 self.answer_renewal(request, from, body, ticket, carrier);
             }
@@ -70,7 +71,7 @@ impl Driver {
             SeatRequest::Probe { carrier } => {
                 self.learn_of(from, carrier.as_deref());
                 let seat = self.seat.clone();
-                self.later(request, async move { seat.probed() });
+                self.later(request, place, async move { seat.probed() });
             }
             SeatRequest::Fetch { term, position, is_bare, wait_ms } => {
                 let staged_seq = if position.staged.0 == term { position.staged.1 } else { 0 };
@@ -79,28 +80,28 @@ impl Driver {
                 }
                 let seat = self.seat.clone();
                 let wait = Duration::from_millis(wait_ms);
-                self.later(request, async move { seat.fetch(from, term, position, is_bare, wait).await });
+                self.later(request, place, async move { seat.fetch(from, term, position, is_bare, wait).await });
             }
             SeatRequest::Write(write) => {
                 let seat = self.seat.clone();
-                self.later(request, async move { seat.take_forwarded(*write).await });
+                self.later(request, place, async move { seat.take_forwarded(*write).await });
             }
             SeatRequest::Read { key } => {
                 let seat = self.seat.clone();
-                self.later(request, async move { seat.take_read(&key).await });
+                self.later(request, place, async move { seat.take_read(&key).await });
             }
             SeatRequest::Await { author, term, seq, wait_ms } => {
                 let seat = self.seat.clone();
                 let wait = Duration::from_millis(wait_ms);
-                self.later(request, async move { seat.await_commit(author, term, seq, wait).await });
+                self.later(request, place, async move { seat.await_commit(author, term, seq, wait).await });
             }
             SeatRequest::Names { term, after } => {
                 let seat = self.seat.clone();
-                self.later(request, async move { seat.names_for(from, term, after).await });
+                self.later(request, place, async move { seat.names_for(from, term, after).await });
             }
             SeatRequest::Terms { after } => {
                 let seat = self.seat.clone();
-                self.later(request, async move { seat.terms_after(after).await });
+                self.later(request, place, async move { seat.terms_after(after).await });
             }
         }
     }
@@ -112,11 +113,17 @@ impl Driver {
         LeaseState { rest_ms, ..state }
     }
 
-    /// Answers from a task.
-    fn later(&self, request: Request, answer: impl Future<Output = SeatAnswer> + Send + 'static) {
+    /// Answers from a task, which has this place until then.
+    fn later(
+        &self,
+        request: Request,
+        place: OwnedSemaphorePermit,
+        answer: impl Future<Output = SeatAnswer> + Send + 'static,
+    ) {
         let net = self.seat.net.clone();
         self.tasks.spawn(async move {
             let bytes = answer.await.encode();
+            drop(place);
             let Request { protocol, channel, .. } = request;
             net.command(Command::Respond { protocol, channel, bytes }).await;
         });
@@ -126,7 +133,14 @@ impl Driver {
         self.reply(request, &refused(Refused::Voter(refusal), self.seat.carrier()));
     }
 
-    fn answer_vote(&mut self, request: Request, from: AuthorId, body: &[u8], carrier: Option<Vec<u8>>) {
+    fn answer_vote(
+        &mut self,
+        request: Request,
+        place: OwnedSemaphorePermit,
+        from: AuthorId,
+        body: &[u8],
+        carrier: Option<Vec<u8>>,
+    ) {
         let body = match Body::decode(body) {
             Ok(body) => NamedBody::from(body),
             Err(error) => return self.reply(request, &refused(Refused::Garbled(error.to_string()), None)),
@@ -143,7 +157,7 @@ impl Driver {
             Err(refusal) => self.refuse(request, refusal),
             Ok(pending) => {
                 let seat = self.seat.clone();
-                self.later(request, async move {
+                self.later(request, place, async move {
                     match seat.store_ballot(pending).await {
                         Some(persisted) => match persisted.vote() {
                             Some(body) => SeatAnswer::Voted(body.body().vote(&seat.identity.keys.author)),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lattice::ids::AuthorId;
 use lattice::seat::message::{SeatAnswer, SeatRequest};
+use tokio::time::Instant;
 
 use super::Seat;
 use crate::net::Protocol;
@@ -53,5 +54,24 @@ impl Seat {
         let ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         let bytes = answer.map_err(|_| NoAnswer::Late { node, ms })?.map_err(|why| NoAnswer::Lost { node, why })?;
         SeatAnswer::decode(&bytes).map_err(|error| NoAnswer::Garbled { node, why: error.to_string() })
+    }
+
+    /// Asks what a client waits for; it waits for a place first.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`].
+    pub(super) async fn ask_for_client(
+        &self,
+        node: AuthorId,
+        request: &SeatRequest,
+        within: Duration,
+    ) -> Result<SeatAnswer, NoAnswer> {
+        let until = Instant::now() + within;
+        let ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        let late = NoAnswer::Late { node, ms };
+        // The semaphore is never closed.
+        let Ok(Ok(_place)) = tokio::time::timeout_at(until, self.asked.acquire()).await else { return Err(late) };
+        self.ask(node, request, until.saturating_duration_since(Instant::now())).await
     }
 }

@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use super::abstaining::Abstention;
 use super::copies::Mirroring;
 use super::mirror::Progress;
+use super::places::Places;
 use super::status::{Outlook, SeatStatus};
 use super::watching::Watch;
 use super::{Seat, Serving};
@@ -42,9 +43,6 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// Events and orders waiting for the driver. Beyond it those who tell wait.
 const TOLD_MAX: usize = 1024;
-
-/// Questions of other nodes answered at once; beyond it they are told to come again.
-pub(super) const ANSWERS_MAX: usize = 256;
 
 /// What the driver is told by its own tasks, and by operators.
 pub enum Told {
@@ -100,6 +98,7 @@ pub struct Driver {
     pub(super) controller: Controller,
     pub(super) told: mpsc::Sender<Told>,
     pub(super) tasks: TaskTracker,
+    pub(super) places: Places,
     pub(super) serving: watch::Sender<Serving>,
     pub(super) hidden: watch::Sender<bool>,
     /// What an operator wants: the policy, and the command to run when the seat moves.
@@ -182,6 +181,7 @@ impl Driver {
             controller,
             told,
             tasks: TaskTracker::new(),
+            places: Places::new(),
             serving,
             hidden,
             wanted,

@@ -18,6 +18,7 @@ mod effects;
 mod answering;
 mod probing;
 pub mod asking;
+mod places;
 pub mod fetching;
 pub mod mirror;
 mod copies;
@@ -37,7 +38,7 @@ use lattice::ids::AuthorId;
 use lattice::seat::{Body, Term};
 use libp2p::PeerId;
 use node_core::seat::timing::{BootMs, Timing};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::clock::boot_ms;
 use crate::net::NetHandle;
@@ -62,6 +63,8 @@ pub struct Seat {
     pub timing: Timing,
     /// What the driver lets this node do.
     pub serving: watch::Receiver<Serving>,
+    /// Places for questions that clients cause, on their way to other nodes.
+    pub asked: Arc<Semaphore>,
     /// The commit that carries the highest certificate, for those who may not know it.
     pub carrier: Arc<Mutex<Option<Vec<u8>>>>,
     /// Where the data directory is: its disk is looked at.
@@ -93,6 +96,11 @@ impl Serving {
 }
 
 impl Seat {
+    /// As many places for questions that clients cause as a node has.
+    pub fn asked_places() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(places::CLIENTS_ASKED_MAX))
+    }
+
     /// This node's author.
     pub fn own(&self) -> AuthorId {
         self.identity.keys.author.id()

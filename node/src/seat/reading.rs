@@ -34,7 +34,7 @@ impl Seat {
         }
         let request = SeatRequest::Read { key: key.as_str().to_owned() };
         let answered = tokio::select! {
-            answered = self.ask(body.holder, &request, TRY_TIMEOUT) => answered,
+            answered = self.ask_for_client(body.holder, &request, TRY_TIMEOUT) => answered,
             () = self.term_after(body.term) => {
                 return Err(SeatWriteError::NoHolder("the seat moved to another node meanwhile".to_owned()));
             }

@@ -155,7 +155,7 @@ impl Seat {
             }
             let wait_ms = u64::try_from(QUORUM_WAIT.as_millis()).unwrap_or_default();
             let request = SeatRequest::Await { author, term, seq, wait_ms };
-            let asked = waiting.iter().map(|voter| self.ask(*voter, &request, QUORUM_WAIT * 2));
+            let asked = waiting.iter().map(|voter| self.ask_for_client(*voter, &request, QUORUM_WAIT * 2));
             let answers = futures::future::join_all(asked).await;
             let has = |answer: &Result<SeatAnswer, _>| matches!(answer, Ok(SeatAnswer::Done));
             have += answers.iter().filter(|answer| has(answer)).count();
@@ -188,7 +188,7 @@ impl Seat {
         let request = SeatRequest::Write(Box::new(forwarded));
         let within = TRY_TIMEOUT.min(until.saturating_duration_since(Instant::now()));
         let answered = tokio::select! {
-            answered = self.ask(body.holder, &request, within) => answered,
+            answered = self.ask_for_client(body.holder, &request, within) => answered,
             // The holder that was asked may be gone for good.
             () = self.term_after(body.term) => {
                 return Err(SeatWriteError::NoHolder("the seat moved to another node meanwhile".to_owned()));

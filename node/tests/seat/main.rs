@@ -1,6 +1,7 @@
 //! The seat between real processes: killed, paused, cut off and damaged nodes, a hidden shadow, conditions, quarantine.
 
 mod conditions;
+mod crowded;
 mod cuts;
 mod hidden;
 mod losing;

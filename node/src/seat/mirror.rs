@@ -191,18 +191,20 @@ impl Mirror {
     async fn seed(&self) -> Result<(), Failed> {
         self.tell(Progress::Seeding).await;
         self.reconcile().await?;
+        // The sessions bring commits without the clients' names for them. A copy of the log that is long enough lets this
+        // node stand: whatever is in it has its name by then.
+        let (names, upto, _) = self.fetch_names(0).await?;
+        self.keep_names(names).await?;
         while !self.copy_log().await? {}
         self.reconcile().await?;
-        // The sessions brought commits without the clients' names for them.
-        let (names, of_names) = self.fetch_names().await?;
+        let (names, _, of_names) = self.fetch_names(upto).await?;
         let target = self.fetch(false, Duration::ZERO).await?.log_size.max(of_names);
         while self.seat.writer.published().seat.log_size < target {
             self.follow(Fidelity::Joined).await?;
         }
         let here = self.seat.writer.published().seat;
         if self.is_twin_of_log(&here).await? {
-            let (reply, kept) = oneshot::channel();
-            self.ask_writer(SeatJob::EndSeed { names, reply }, kept).await?.map_err(Failed::Store)?;
+            self.keep_names(names).await?;
             tracing::info!(records = here.log_size, holder = %self.body.holder.short(), "seeded: this node mirrors the holder");
             Ok(())
         } else {
@@ -233,16 +235,22 @@ impl Mirror {
         Ok(false)
     }
 
-    /// The holder's answers to named writes, and the size of the log by which all of those are in the state.
-    async fn fetch_names(&self) -> Result<(Vec<KeptName>, u64), Failed> {
-        let (mut all, mut after) = (Vec::new(), 0);
+    async fn keep_names(&self, names: Vec<KeptName>) -> Result<(), Failed> {
+        let (reply, kept) = oneshot::channel();
+        self.ask_writer(SeatJob::EndSeed { names, reply }, kept).await?.map_err(Failed::Store)
+    }
+
+    /// The holder's answers to named writes behind a row, the last row, and the size of the log by which all of those are in
+    /// the state.
+    async fn fetch_names(&self, mut after: u64) -> Result<(Vec<KeptName>, u64, u64), Failed> {
+        let mut all = Vec::new();
         loop {
             let request = SeatRequest::Names { term: self.body.term, after };
             let SeatAnswer::Names { names, upto, log_size } = self.ask_holder(&request).await? else {
                 return Err(self.no_answer());
             };
             if upto == after {
-                return Ok((all, log_size));
+                return Ok((all, upto, log_size));
             }
             all.extend(names);
             after = upto;

@@ -57,7 +57,7 @@ pub enum CannotStand {
         term: u64,
     },
     /// It lacks what the old term handed on (V7).
-    #[error("the copy here lacks commits that term {term} began with")]
+    #[error("the copy here lacks commits or records that term {term} began with")]
     LacksOpening {
         /// The highest term known here.
         term: u64,
@@ -90,6 +90,10 @@ pub fn takeover(
     let before = certified.ok_or(CannotStand::NoSeat)?;
     if before.shadow != Some(me) {
         return Err(CannotStand::NotShadow { term: before.term });
+    }
+    // Whose copy was never made has no names of clients' writes, and would begin the seat's log anew below what was signed.
+    if position.log_size < before.log_size {
+        return Err(CannotStand::LacksOpening { term: before.term });
     }
     let mut mirrors = before.spares.iter().copied().chain([before.holder]);
     let change = Change { shadow: mirrors.next(), spares: mirrors.collect(), voters: before.voters.clone() };

@@ -138,7 +138,7 @@ impl World {
             move |place: &(u64, u64)| disk.staged.contains_key(place) || disk.applied.contains_key(place)
         };
         let position = self.machines[shadow].disk().position(body.term);
-        let is_in_term = position.is_some_and(|position| position.holds_opening_cut);
+        let is_in_term = position.is_some_and(|at| at.holds_opening_cut && at.log_size >= body.log_size);
         if !is_in_term || !self.oracle.promised().all(held(shadow)) {
             return Ok(());
         }

@@ -68,6 +68,10 @@ fn v7_whoever_lacks_what_its_term_began_with_does_not_stand() {
     let lacking = Position { holds_opening_cut: false, ..position() };
     let refused = takeover(name(2), Some(&term(&[])), &lacking, heading());
     assert_eq!(refused, Err(CannotStand::LacksOpening { term: 4 }));
+    // It had all commits by gossip, and none of their names: a write that was sent again counted as another.
+    let opened = NamedBody::from(Body { log_size: 901, ..term(&[]).body().clone() });
+    let refused = takeover(name(2), Some(&opened), &position(), heading());
+    assert_eq!(refused, Err(CannotStand::LacksOpening { term: 4 }), "one record short");
     let elsewhere = Position { term: 3, ..position() };
     let refused = takeover(name(2), Some(&term(&[])), &elsewhere, heading());
     assert_eq!(

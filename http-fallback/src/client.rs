@@ -117,6 +117,22 @@ impl Client {
         read(send(request).await?, bytes_max).await
     }
 
+    /// Asks for what some nodes let only those read who show the node's read token, at most so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`].
+    pub async fn get_for_auditor(
+        &self,
+        url: &str,
+        path: &str,
+        token: &str,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, NoAnswer> {
+        let request = self.at(url)?.get(joined(url, path)).timeout(MESSAGE_TIMEOUT);
+        read(send(request.header(header::AUTHORIZATION, format!("Bearer {token}"))).await?, bytes_max).await
+    }
+
     /// Sends a message of a session; the credentials are for `POST` to [`RECONCILE_PATH`] with this body.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use lattice::transfer::{Part, Parts};
 
 use crate::liar::Liar;
-use crate::program::Ended;
+use crate::program::{Ended, ended, lattice as lattice_program};
 use crate::stage::Stage;
 
 async fn deep(stage: &Stage, url: &str) -> Ended {
@@ -125,6 +125,22 @@ async fn tiles_that_are_not_those_of_the_records_are_found() {
     liar.lies(|asked, body| (asked != "/tile/0/000").then_some(body));
     let audited = stage.audit_at(&liar.url, &["--deep"]).await;
     assert_eq!((audited.code, audited.alarms()), (1, vec!["tiles".to_owned()]), "{audited:?}");
+}
+
+/// The token was shown for the state alone: of a node that lets nobody read without one, no entry could be looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_of_a_node_that_wants_a_token_from_its_readers_is_read() {
+    let mut stage = filled().await;
+    stage.node.stop().await;
+    stage.node.launch_mut().options = ["--checkpoint-ms", "100", "--api-token-read"].map(str::to_owned).to_vec();
+    stage.node.start().await.expect("started");
+    stage.put("k/40", "last").await;
+    let audited = deep(&stage, &stage.url()).await;
+    assert_eq!((audited.code, audited.alarms()), (0, vec![]), "{audited:?}");
+    assert_eq!(audited.json()["deep"][0]["entries"], 41, "{audited:?}");
+    let (token, url) = (stage.named("read.token"), stage.url());
+    let shown = ended(lattice_program(&["policy", "show", "--token-file", &token, "--url", &url]), b"").await;
+    assert!(shown.stdout.contains("\nlog "), "the policy too: {shown:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,7 @@ const ATTEMPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads all of a node's state and rebuilds it.
 pub(super) async fn rebuild(fetch: &Fetch, url: &str, log: &str, token: &ApiToken) -> Result<Rebuilt, End> {
-    let genesis = genesis(fetch, url, log).await?;
+    let genesis = genesis(fetch, url, log, token).await?;
     let bar = entries_bar("verifying entries");
     let mut reading = Reading { rebuilt: Rebuilt::of(genesis), after: None, verifying: VecDeque::new() };
     let mut failed = 0;
@@ -56,8 +56,8 @@ pub(super) async fn rebuild(fetch: &Fetch, url: &str, log: &str, token: &ApiToke
     }
 }
 
-async fn genesis(fetch: &Fetch, url: &str, log: &str) -> Result<Arc<Genesis>, End> {
-    let bytes = fetch.nodes().get(url, "/api/v1/genesis", GENESIS_BYTES_MAX).await;
+async fn genesis(fetch: &Fetch, url: &str, log: &str, token: &ApiToken) -> Result<Arc<Genesis>, End> {
+    let bytes = fetch.nodes().get_for_auditor(url, "/api/v1/genesis", token.expose(), GENESIS_BYTES_MAX).await;
     let bytes = bytes.map_err(|error| End::CouldNot(format!("the founding document does not come: {error}")))?;
     let wrong = |why: String| End::Found(Finding::new(Kind::State, url, why));
     let genesis = Genesis::decode(&bytes).map_err(|error| wrong(format!("the founding document: {error}")))?;

@@ -8,6 +8,7 @@ mod gone;
 mod hearsay;
 mod lasting;
 mod liar;
+mod others;
 mod proving;
 mod seated;
 mod stage;

@@ -10,7 +10,16 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// A bar over entries: how many, their rate, the time left.
 pub(crate) fn entries_bar(doing: &str) -> ProgressBar {
-    let template = format!("{doing} {{wide_bar}} {{pos}}/{{len}} entries, {{rate}}/s, {{eta}} left");
+    bar(doing, "entries")
+}
+
+/// A bar over the records of a log.
+pub(crate) fn records_bar(doing: &str) -> ProgressBar {
+    bar(doing, "records")
+}
+
+fn bar(doing: &str, of: &str) -> ProgressBar {
+    let template = format!("{doing} {{wide_bar}} {{pos}}/{{len}} {of}, {{rate}}/s, {{eta}} left");
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
         // Writing into a line of text does not fail.

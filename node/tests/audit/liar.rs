@@ -22,6 +22,8 @@ pub(crate) struct Liar {
 struct Shared {
     behind: Arc<Mutex<String>>,
     lie: Arc<Mutex<Lie>>,
+    /// How paths begin that are never answered.
+    silent: Arc<Mutex<Option<&'static str>>>,
     http: reqwest::Client,
 }
 
@@ -36,7 +38,12 @@ impl Liar {
     pub(crate) async fn before(url: String) -> Self {
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().expect("a client");
         let honest: Lie = Box::new(|_, body| Some(body));
-        let shared = Shared { behind: Arc::new(Mutex::new(url)), lie: Arc::new(Mutex::new(honest)), http };
+        let shared = Shared {
+            behind: Arc::new(Mutex::new(url)),
+            lie: Arc::new(Mutex::new(honest)),
+            silent: Arc::default(),
+            http,
+        };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         let router = Router::new().fallback(pass).with_state(shared.clone());
@@ -49,6 +56,11 @@ impl Liar {
         *self.shared.lie.lock().expect("unpoisoned") = Box::new(lie);
     }
 
+    /// Never answers questions for paths that begin so, from now on.
+    pub(crate) fn is_silent_at(&self, beginning: Option<&'static str>) {
+        *self.shared.silent.lock().expect("unpoisoned") = beginning;
+    }
+
     /// Passes on what another node says from now on.
     pub(crate) fn stands_before(&self, url: String) {
         *self.shared.behind.lock().expect("unpoisoned") = url;
@@ -57,6 +69,10 @@ impl Liar {
 
 async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     let path = request.uri().path_and_query().expect("a path").to_string();
+    let silent = *shared.silent.lock().expect("unpoisoned");
+    if silent.is_some_and(|beginning| path.starts_with(beginning)) {
+        return std::future::pending().await;
+    }
     let url = format!("{}{path}", shared.behind.lock().expect("unpoisoned"));
     let question = shared.http.get(url);
     let question = match request.headers().get("authorization") {

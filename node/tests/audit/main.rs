@@ -10,6 +10,7 @@ mod lasting;
 mod liar;
 mod others;
 mod proving;
+mod resuming;
 mod seated;
 mod stage;
 

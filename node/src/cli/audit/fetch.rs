@@ -10,10 +10,11 @@ use lattice::log::checkpoint::SignedCheckpoint;
 use lattice::log::note::NOTE_BYTES_MAX;
 use lattice::log::tile::{BUNDLE_BYTES_MAX, BundleId, TILE_HASHES, Tile, TileId, decode_bundle};
 use lattice::log::tree::{PROOF_HASHES_MAX, TileSet};
+use lattice::log::witness::Seen;
 use lattice::merkle::Digest;
 use serde::de::DeserializeOwned;
 
-use super::growth::Asked;
+use super::growth::{self, Asked, Growth};
 use crate::api::log::{Checkpoints, ForksView};
 use crate::api::proofs::ConsistencyView;
 
@@ -74,8 +75,32 @@ impl Fetch {
         serde_json::from_slice(&bytes).map_err(|error| NoAnswer::Unreadable(error.to_string()))
     }
 
+    /// Whether the log that is shown at a URL grew from the one tree to the other.
+    pub(super) async fn growth(&self, url: &str, old: &Seen, new: &Seen) -> Growth {
+        if old.size == 0 {
+            // All logs grow from nothing.
+            return Growth::Proven;
+        }
+        let asked = self.consistency(url, old.size, new.size).await;
+        if growth::is_proven(old, new, &asked).is_ok() {
+            return Growth::Proven;
+        }
+        growth::judge(old, new, &asked, &self.tiles_for(url, old, new).await)
+    }
+
+    /// A proof that it did: the one that the node gives, or one made of its tiles. `None` if neither holds.
+    pub(super) async fn proof(&self, url: &str, old: &Seen, new: &Seen) -> Option<Vec<Digest>> {
+        let asked = self.consistency(url, old.size, new.size).await;
+        if growth::is_proven(old, new, &asked).is_ok() {
+            return asked.ok();
+        }
+        let tiles = self.tiles_for(url, old, new).await.ok()?;
+        let beginning = growth::beginning(old, new, &tiles).ok()?;
+        (beginning.root == old.root).then_some(beginning.proof)
+    }
+
     /// The node's proof that its log only grew.
-    pub(super) async fn consistency(&self, url: &str, old: u64, new: u64) -> Asked {
+    async fn consistency(&self, url: &str, old: u64, new: u64) -> Asked {
         let path = format!("/api/v1/proof/consistency/{old}/{new}");
         let bytes = self.nodes.get(url, &path, CONSISTENCY_BYTES_MAX).await.map_err(|error| error.to_string())?;
         let view: ConsistencyView = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
@@ -83,8 +108,9 @@ impl Fetch {
         view.proof.iter().map(hash).collect::<Option<_>>().ok_or_else(|| "a line of it is no hash".to_owned())
     }
 
-    /// Tiles of a node's log.
-    pub(super) async fn tiles(&self, url: &str, ids: Vec<TileId>) -> Result<TileSet, String> {
+    /// The tiles of a node's log that tell how the new tree begins.
+    async fn tiles_for(&self, url: &str, old: &Seen, new: &Seen) -> Result<TileSet, String> {
+        let ids = growth::tiles_for(old, new).map_err(|error| error.to_string())?;
         let tile = async |id: TileId| self.tile(url, id).await.map_err(|error| error.to_string());
         Ok(try_join_all(ids.into_iter().map(tile)).await?.into_iter().collect())
     }

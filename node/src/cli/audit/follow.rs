@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::deep::{self, DeepView};
 use super::finding::{Finding, Kind, Standing, Weighed};
+use super::forks;
 use super::gauges::Gauges;
 use super::look::{Auditor, Look};
 use super::notify::{Listeners, Notice, Notifier};
@@ -77,6 +78,7 @@ impl Follow {
     async fn once(mut self, notifier: &Notifier) -> Result<ExitCode, Failure> {
         let mut look = self.settled().await;
         let reports = self.deepen(&mut look, &mut BTreeSet::from_iter(self.auditor.urls.clone())).await;
+        look.weighed.keep(self.auditor.unsaved().into_iter().collect());
         for alarm in &look.weighed.alarms {
             notifier.tell(&notice("alarm", &look, alarm));
         }
@@ -105,13 +107,15 @@ impl Follow {
 
     /// Reads records and entries of those of the `unread` nodes whose log was accepted; what was read whole is unread no
     /// more.
-    async fn deepen(&self, look: &mut Look, unread: &mut BTreeSet<String>) -> Vec<DeepView> {
+    async fn deepen(&mut self, look: &mut Look, unread: &mut BTreeSet<String>) -> Vec<DeepView> {
         let Some(token) = &self.deep else { return Vec::new() };
         let mut reports = Vec::new();
         for node in look.nodes.iter().filter(|node| unread.contains(&node.url)).cloned().collect::<Vec<_>>() {
             if let Some(accepted) = &node.accepted {
-                let (report, found) = deep::audit(&self.auditor.fetch, &node.url, accepted, token.as_ref()).await;
+                let Auditor { fetch, known, policy, .. } = &mut self.auditor;
+                let (report, found) = deep::audit(fetch, known, &node.url, accepted, token.as_ref()).await;
                 look.weighed.alarms.extend(found);
+                look.weighed.keep(forks::standing(known, policy));
                 if report.could_not.is_none() {
                     unread.remove(&node.url);
                 }
@@ -179,7 +183,7 @@ impl Follow {
 
     /// Reads those nodes in depth that were not read yet, and says which still are not. What was found so far goes with
     /// each look: it does not pass while this runs.
-    async fn read_on(&self, look: &mut Look, course: &mut Course) -> Result<(), Failure> {
+    async fn read_on(&mut self, look: &mut Look, course: &mut Course) -> Result<(), Failure> {
         if !course.unread.is_empty() && course.read_at.is_none_or(|at| at.elapsed() >= READ_AGAIN) {
             let before = look.weighed.alarms.len();
             let reports = self.deepen(look, &mut course.unread).await;

@@ -87,7 +87,7 @@ pub(super) fn judge(old: &Seen, new: &Seen, asked: &Asked, tiles: &Result<TileSe
 }
 
 /// How the new tree begins, by tiles that lead to its root.
-fn beginning(old: &Seen, new: &Seen, tiles: &TileSet) -> Result<Beginning, String> {
+pub(super) fn beginning(old: &Seen, new: &Seen, tiles: &TileSet) -> Result<Beginning, String> {
     let made = || Ok((tree::root(old.size, tiles)?, tree::consistency(old.size, new.size, tiles)?));
     let (root, proof) = made().map_err(|error: NoProof| error.to_string())?;
     let judged = tree::verify_consistency(old.size, new.size, &root, &new.root, &proof);

@@ -131,7 +131,7 @@ impl Auditor {
                 Step::Grows if proofs == PROOFS_MAX => {}
                 Step::Grows => {
                     proofs += 1;
-                    match self.growth(shown_at, &new, &seen(&shown)).await {
+                    match self.fetch.growth(shown_at, &new, &seen(&shown)).await {
                         Growth::Proven | Growth::ProvenByTiles { .. } => drop(agreed.insert(place)),
                         Growth::Forked(beginning) => {
                             found.extend(forks::prove(&mut self.known, url, signed, &shown, Some(beginning), log));

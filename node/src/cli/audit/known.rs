@@ -11,6 +11,7 @@ use lattice::log::policy::Policy;
 use lattice::log::witness::Seen;
 use serde::{Deserialize, Serialize};
 
+use super::deep::bookmark::{Bookmark, BookmarkView};
 use super::standstill::Standstill;
 use crate::cli::exit::{Failure, usage};
 use crate::cli::policy;
@@ -35,6 +36,8 @@ pub(super) struct Known {
     forks: BTreeMap<String, Forked>,
     /// Whether logs go on with their states.
     standstill: Standstill,
+    /// How far the records of a node were read, by its URL, where they were not read to the end.
+    bookmarks: BTreeMap<String, Bookmark>,
 }
 
 /// Proof against a log, and where it was found.
@@ -77,6 +80,8 @@ struct FileView {
     forks: Vec<ForkView>,
     #[serde(default, skip_serializing_if = "Standstill::is_empty")]
     standstill: Standstill,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    bookmarks: Vec<BookmarkView>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -109,6 +114,7 @@ impl Known {
             shown: BTreeMap::new(),
             forks: BTreeMap::new(),
             standstill: Standstill::default(),
+            bookmarks: BTreeMap::new(),
         };
         let Some(file) = known.file.clone().filter(|file| file.exists()) else { return Ok(known) };
         let bytes = policy::read_at_most(&file, STATE_BYTES_MAX)?;
@@ -143,6 +149,15 @@ impl Known {
             judged.map_err(|error| bad(&format!("{error} (log {})", evidence.origin())))?;
             self.keep_fork(&url, evidence);
         }
+        for (at, view) in view.bookmarks.into_iter().enumerate() {
+            let bad = |why: &dyn std::fmt::Display| format!("entry {} of \"bookmarks\": {why}", at + 1);
+            let url = view.url.clone();
+            let bookmark = Bookmark::of(view).map_err(|why| bad(&why))?;
+            let origin = bookmark.signed().checkpoint().origin().to_owned();
+            let judged = held_by_any(policy, &origin, |key| bookmark.signed().verify(key));
+            judged.map_err(|error| bad(&format!("{error} (log {origin})")))?;
+            self.bookmarks.insert(url, bookmark);
+        }
         (self.shown, self.standstill) = (view.shown, view.standstill);
         Ok(())
     }
@@ -162,6 +177,7 @@ impl Known {
             shown: self.shown.clone(),
             forks: self.forks.values().map(fork).collect(),
             standstill: self.standstill.clone(),
+            bookmarks: self.bookmarks.iter().map(|(url, bookmark)| bookmark.view(url)).collect(),
         };
         let mut text = crate::cli::text::as_json(&view);
         text.push('\n');
@@ -203,6 +219,21 @@ impl Known {
     pub(super) fn keep_fork(&mut self, url: &str, evidence: ForkEvidence) {
         let fork = || Forked { url: url.to_owned(), evidence: evidence.clone() };
         self.forks.entry(evidence.origin().to_owned()).or_insert_with(fork);
+    }
+
+    /// How far the records of the node at this URL were read, if not to the end.
+    pub(super) fn bookmark(&self, url: &str) -> Option<&Bookmark> {
+        self.bookmarks.get(url)
+    }
+
+    /// Keeps how far they were read.
+    pub(super) fn keep_bookmark(&mut self, url: &str, bookmark: Bookmark) {
+        self.bookmarks.insert(url.to_owned(), bookmark);
+    }
+
+    /// They were read to the end.
+    pub(super) fn forget_bookmark(&mut self, url: &str) {
+        self.bookmarks.remove(url);
     }
 
     /// Logs with two histories, by name.

@@ -127,7 +127,7 @@ impl Auditor {
     }
 
     /// Writes down what was seen. An auditor that can't goes on looking: nobody else would raise an alarm.
-    fn unsaved(&self) -> Option<Finding> {
+    pub(super) fn unsaved(&self) -> Option<Finding> {
         let not = self.known.save().err()?;
         let file = self.known.file().map_or_else(String::new, |file| file.display().to_string());
         let sentence = format!("the auditor itself can't remember what it saw: {not}; the next run will not know it");
@@ -202,7 +202,7 @@ impl Auditor {
         let growth = match growth::step(Some(&old), &new) {
             Step::Same => return None,
             Step::First => Growth::Proven,
-            Step::Grows => self.growth(url, &old, &new).await,
+            Step::Grows => self.fetch.growth(url, &old, &new).await,
             Step::Shrinks => return Some(rollback(url, &old, &new)),
             Step::Forks => return forks::prove(&mut self.known, url, &last, &signed, None, log),
         };
@@ -229,23 +229,6 @@ impl Auditor {
         };
         self.known.remember(signed, crate::clock::now_ms());
         finding
-    }
-
-    /// Whether a log that is shown at a URL grew from the one checkpoint to the other.
-    pub(super) async fn growth(&self, url: &str, old: &Seen, new: &Seen) -> Growth {
-        if old.size == 0 {
-            // All logs grow from nothing.
-            return Growth::Proven;
-        }
-        let asked = self.fetch.consistency(url, old.size, new.size).await;
-        if growth::is_proven(old, new, &asked).is_ok() {
-            return Growth::Proven;
-        }
-        let tiles = match growth::tiles_for(old, new) {
-            Ok(ids) => self.fetch.tiles(url, ids).await,
-            Err(error) => Err(error.to_string()),
-        };
-        growth::judge(old, new, &asked, &tiles)
     }
 }
 

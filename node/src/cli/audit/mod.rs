@@ -6,7 +6,7 @@
 //! 2. [`known`]: what is remembered. [`fetch`], [`look`]: one look at all nodes. [`hearsay`]: what they hold of others.
 //!    [`forks`]: evidence against logs. [`standstill`]: whether a log goes on with its state. [`follow`]: one look after the
 //!    other, [`said`] in words.
-//! 3. [`deep`]: every record and every entry of a node. [`database`]: every row of a stopped one.
+//! 3. [`deep`]: every record and every entry of a node, and how far it came. [`database`]: every row of a stopped one.
 //! 4. [`notify`], [`gauges`]: whom it is told.
 
 pub(super) mod database;
@@ -57,7 +57,16 @@ the checkpoints that it knows of. An alarm is one word and a sentence:
   tiles        (--deep) tiles are not the records'      unsaved      --state can't be written: a trouble of the auditor
 
 --deep reads every record and, with --token-file, every entry with its commit, once of each node: at the start, or when it
-first answers. With --db it reads a stopped node's directory: every row that a hash or a signature binds. What nothing binds,
+first answers. Cut short (Ctrl-C, SIGKILL, a node that went away), the next run with the same --state goes on behind the
+records that were hashed, and says at which; entries are read from the first again, and what was read to the end is read
+anew by the next --deep. How far it came is written down each second: the tree's edge there, the checkpoint that the log
+signed over it, and the proof that the one begins with the other. The next run checks signature and proof (a file that was
+damaged or altered is refused), and that the checkpoint of now begins with the one of then (one that contradicts it is a
+fork). What --state is trusted for: that the records below the edge were read and in order, and which tiles were not. Whoever
+can write the file can have records skipped, so keep it where no node can; a run without it trusts nothing. Bytes that are
+altered on a node behind the auditor's back, with the tree left as it is, are found by the next reading from the first on.
+
+With --db it reads a stopped node's directory: every row that a hash or a signature binds. What nothing binds,
 and no audit can find:
   rows of witnessed, forks, equivocations, quarantine, invitations, answers, staged, deposed and ballot that are gone, and
   of chains of which no commit is stored (other nodes may still tell of them);
@@ -91,7 +100,8 @@ pub(super) struct Args {
     /// Seconds between two looks
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     every: u64,
-    /// Remembers here, between runs, which checkpoints were seen; evidence is written beside it. One auditor at a time
+    /// Remembers here, between runs, which checkpoints were seen and how far --deep came; evidence is written beside it.
+    /// One auditor at a time
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// Seconds for which cosignatures may be missing, and for which heads may contradict each other

@@ -1,5 +1,6 @@
 //! What an audit of running nodes says, in words and in JSON.
 
+use lattice::bundle::time;
 use serde_json::{Value, json};
 
 use super::deep::DeepView;
@@ -55,9 +56,16 @@ fn node_in_words(node: &NodeView) -> Vec<String> {
 
 pub(super) fn deep_words(report: &DeepView) -> String {
     let mut text = format!("{}: {} hashed again", visible(&report.url), counted(report.records, "record", "records"));
+    if let (Some(records), Some(ms)) = (report.went_on_at, report.went_on_from_ms) {
+        let first = counted(records, "record", "records");
+        text.push_str(&format!(" (the first {first} before {}, this went on behind them)", time(ms)));
+    }
     if let Some(root) = &report.state_root {
         let (entries, commits) = (grouped(report.entries), counted(report.commits, "commit", "commits"));
         text.push_str(&format!(", {entries} entries of {commits} verified, state {}", visible(root)));
+    }
+    if let Some(why) = &report.began_anew {
+        text.push_str(&format!("; from the first on, since {}", visible(why)));
     }
     if let Some(why) = &report.could_not {
         text.push_str(&format!("; could not go on: {}", visible(why)));

@@ -4,6 +4,7 @@
 use futures::StreamExt;
 use futures::future::join_all;
 use http_fallback::client::NoAnswer;
+use indicatif::ProgressBar;
 use lattice::ids::StateRoot;
 use lattice::log::checkpoint::{SignedCheckpoint, origin};
 use lattice::log::edge::Edge;
@@ -12,7 +13,10 @@ use lattice::merkle::leaf_hash;
 use lattice::record::{Event, Record};
 
 use super::super::fetch::Fetch;
-use crate::terminal::entries_bar;
+use super::super::known::seen;
+use super::bookmark::{Bookmark, Keeper, WrongTiles, seen_at};
+use crate::cli::text::grouped;
+use crate::terminal::records_bar;
 
 /// Bundles asked for at once: they hide the way there and back, and hold at most 128 MiB.
 const BUNDLES_AT_ONCE: usize = 8;
@@ -63,8 +67,11 @@ pub(super) struct Records {
     edge: Edge,
     /// Tiles that the records give, to be compared with those that are served.
     given: Vec<Tile>,
-    /// What is wrong with the first tile that is not as it should be, and how many are not.
-    wrong: Option<(String, u64)>,
+    wrong: Option<WrongTiles>,
+    /// The edge behind the first record of the last bundle: where a later run can go on.
+    mark: Edge,
+    /// Records under the bookmark that was kept last.
+    marked: u64,
 }
 
 impl Records {
@@ -76,7 +83,16 @@ impl Records {
             edge: Edge::default(),
             given: Vec::new(),
             wrong: None,
+            mark: Edge::default(),
+            marked: 0,
         }
+    }
+
+    /// Those behind a bookmark, of the log that this is the name of.
+    pub(super) fn behind(bookmark: &Bookmark, url: &str, name: &str) -> Self {
+        let edge = bookmark.edge().clone();
+        let (wrong, marked) = (bookmark.wrong().cloned(), edge.size());
+        Self { wrong, mark: edge.clone(), edge, marked, ..Self::of(url, name) }
     }
 
     /// How many were read.
@@ -91,21 +107,22 @@ impl Records {
 
     /// What is wrong with the tiles that are served, if anything.
     pub(super) fn wrong_tiles(&self) -> Option<String> {
-        let (first, count) = self.wrong.as_ref()?;
+        let WrongTiles { first, count } = self.wrong.as_ref()?;
         let more = if *count > 1 { format!("; and {} more", count - 1) } else { String::new() };
         Some(format!("{first}{more}: proofs made of them don't hold; the node's disk is damaged, or it lies"))
     }
 
     /// Reads on up to a checkpoint that the log signed; gives which of the wanted states the records read now tell of.
+    /// How far it came is kept while it does.
     pub(super) async fn read(
         &mut self,
         fetch: &Fetch,
         signed: &SignedCheckpoint,
         wanted: &[State],
+        keeper: &mut Keeper<'_>,
     ) -> Result<Vec<StateRoot>, Trouble> {
         let (size, root) = (signed.checkpoint().size(), *signed.checkpoint().root());
-        let bar = entries_bar("hashing records");
-        bar.set_length(size);
+        let bar = self.bar(size);
         let width = TILE_HASHES as u64;
         let bundles = (self.size() / width..size.div_ceil(width))
             .filter_map(|index| BundleId::new(index, (size - index * width).min(width) as u16));
@@ -117,16 +134,16 @@ impl Records {
             })
             .buffered(BUNDLES_AT_ONCE);
         let mut told = Vec::new();
-        while let Some(records) = bundles.next().await {
-            let records = records.map_err(Trouble::NoAnswer)?;
-            // Of a bundle that was read in part before, the rest is new; the root covers both.
-            let known = (self.edge.size() % width) as usize;
-            for bytes in records.iter().skip(known) {
-                let index = self.edge.size();
-                let followed = self.chain.follow(bytes).and_then(|record| told_of(&record, wanted));
-                told.extend(followed.map_err(|why| Trouble::Wrong(format!("record {index}: {why}")))?);
-                self.given.extend(self.edge.append(leaf_hash(bytes)));
-            }
+        loop {
+            let records = tokio::select! {
+                records = bundles.next() => records,
+                () = keeper.due() => {
+                    self.keep(fetch, signed, keeper).await?;
+                    continue;
+                }
+            };
+            let Some(records) = records else { break };
+            self.take(&records.map_err(Trouble::NoAnswer)?, wanted, &mut told)?;
             if self.given.len() >= TILES_AT_ONCE {
                 self.compare(fetch).await?;
             }
@@ -146,6 +163,65 @@ impl Records {
         Ok(told)
     }
 
+    fn bar(&self, size: u64) -> ProgressBar {
+        let bar = match self.size() {
+            0 => records_bar("hashing records"),
+            from => records_bar(&format!("hashing records, on from {}", grouped(from))),
+        };
+        bar.set_length(size);
+        bar.with_position(self.size())
+    }
+
+    /// Takes a bundle. Of one that was read in part before, the rest is new; the root covers both.
+    fn take(&mut self, records: &[Vec<u8>], wanted: &[State], told: &mut Vec<StateRoot>) -> Result<(), Trouble> {
+        let width = TILE_HASHES as u64;
+        let known = (self.edge.size() % width) as usize;
+        let wrong = |index: u64, why: String| Trouble::Wrong(format!("record {index}: {why}"));
+        if self.chain.last().is_none()
+            && let Some(last) = known.checked_sub(1).and_then(|last| records.get(last))
+        {
+            let taken_up = self.take_up(last).and_then(|record| told_of(&record, wanted));
+            told.extend(taken_up.map_err(|why| wrong(self.edge.size() - 1, why))?);
+        }
+        for bytes in records.iter().skip(known) {
+            let index = self.edge.size();
+            let followed = self.chain.follow(bytes).and_then(|record| told_of(&record, wanted));
+            told.extend(followed.map_err(|why| wrong(index, why))?);
+            self.given.extend(self.edge.append(leaf_hash(bytes)));
+            if index.is_multiple_of(width) {
+                self.mark = self.edge.clone();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the last record under a bookmark, read again, for what it says of the state.
+    fn take_up(&mut self, bytes: &[u8]) -> Result<Record, String> {
+        if self.edge.partial(0).last() != Some(&leaf_hash(bytes)) {
+            return Err("it is another than the one that was read before, and that the log signed".to_owned());
+        }
+        let record = Record::decode(bytes).map_err(|error| error.to_string())?;
+        self.chain.take_up(&record);
+        Ok(record)
+    }
+
+    /// Keeps how far it came, if that is farther than before. Without a proof that the log signed this much, nothing is
+    /// kept: the next run reads more.
+    async fn keep(&mut self, fetch: &Fetch, signed: &SignedCheckpoint, keeper: &mut Keeper<'_>) -> Result<(), Trouble> {
+        if self.mark.size() <= self.marked.max(1) || self.mark.size() >= signed.checkpoint().size() {
+            return Ok(());
+        }
+        // Tiles below the mark are not compared again.
+        self.compare(fetch).await?;
+        let Some(proof) = fetch.proof(&self.url, &seen_at(&self.mark), &seen(signed)).await else { return Ok(()) };
+        let (mark, wrong) = (self.mark.clone(), self.wrong.clone());
+        if let Ok(bookmark) = Bookmark::new(signed.clone(), mark, proof, wrong, crate::clock::now_ms()) {
+            self.marked = self.mark.size();
+            keeper.keep(bookmark);
+        }
+        Ok(())
+    }
+
     /// Compares the tiles that are served with those that the records give.
     async fn compare(&mut self, fetch: &Fetch) -> Result<(), Trouble> {
         let given = std::mem::take(&mut self.given);
@@ -160,8 +236,8 @@ impl Records {
                 Err(NoAnswer::Declined { .. }) if !is_full => continue,
                 Err(error @ (NoAnswer::Declined { .. } | NoAnswer::Unreadable(_))) => format!("is not given: {error}"),
             };
-            let first = || (format!("tile {} {wrong}", tile.id()), 0);
-            self.wrong.get_or_insert_with(first).1 += 1;
+            let first = || WrongTiles { first: format!("tile {} {wrong}", tile.id()), count: 0 };
+            self.wrong.get_or_insert_with(first).count += 1;
         }
         Ok(())
     }
@@ -251,6 +327,11 @@ impl RecordChain {
         }
         self.last = Some(State::after(record));
         Ok(())
+    }
+
+    /// Takes a record whose own place in the log was judged before: only what it says of the state is taken from it.
+    pub(super) fn take_up(&mut self, record: &Record) {
+        self.last = Some(State::after(record));
     }
 
     /// State after the last record.

@@ -21,7 +21,7 @@ use super::Subject;
 use super::flaws::{Broken, Flaws};
 use super::packed::{Bytes, Packed, Rows};
 use crate::store::{OWN_LOG, SEAT_LOG};
-use crate::terminal::entries_bar;
+use crate::terminal::records_bar;
 use own::OwnLog;
 use seat::SeatLog;
 pub(super) use signed::lines;
@@ -73,7 +73,7 @@ pub(super) async fn log(
     let names = name::read(connection, subject, flaws).await?;
     let (has_rows, checkpoint) = signed::checkpoint(connection, subject, &names.own, policy, flaws).await?;
     let total = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM records").fetch_one(&mut *connection).await;
-    let bar = entries_bar("reading records");
+    let bar = records_bar("reading records");
     bar.set_length(total.map_err(Broken::of("records"))?.unsigned_abs());
     let mut own = OwnLog::of(&names.own, checkpoint);
     let mut seat = names.has_seat.then(|| SeatLog::of(subject));

@@ -4,6 +4,7 @@
 //! [`rebuild`] bring a directory back to life and prove that what is stored agrees with the stored root.
 
 pub(crate) mod answers;
+pub mod checkpoints;
 pub mod log;
 pub mod open;
 pub mod read;

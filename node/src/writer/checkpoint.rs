@@ -9,7 +9,7 @@ use node_core::apply::{EntryRow, Tree};
 
 use super::Identity;
 use super::state::State;
-use crate::store::{OWN_LOG, StoreError, log, write};
+use crate::store::{OWN_LOG, StoreError, checkpoints, log, write};
 
 /// Bytes of a checkpoint's last record from which on a short one is written behind it: proofs show that record whole.
 const SHOWN_RECORD_BYTES: usize = 512;
@@ -80,7 +80,7 @@ impl State {
             log::append_record(&mut self.connection, OWN_LOG, edge, last.clone(), last_entry).await?;
         }
         let signed = SignedCheckpoint::sign(&self.origin, edge.size(), edge.root(), &identity.keys.log);
-        log::write_checkpoint(&mut self.connection, &signed).await?;
+        checkpoints::write_checkpoint(&mut self.connection, &signed).await?;
         Ok((signed, last))
     }
 
@@ -94,7 +94,7 @@ impl State {
             is_changed |= signed.add(line, &witness).is_ok_and(|is_new| is_new);
         }
         if is_changed {
-            log::write_checkpoint(&mut self.connection, &signed).await?;
+            checkpoints::write_checkpoint(&mut self.connection, &signed).await?;
             self.checkpointed = Some(Arc::new(Checkpointed { signed, state: last.state.clone() }));
         }
         Ok(is_changed)
@@ -102,7 +102,7 @@ impl State {
 
     /// The checkpoint stored before this start, which the stored log must not contradict.
     pub(super) async fn take_up_checkpoint(&mut self, identity: &Identity) -> Result<(), StoreError> {
-        let Some(signed) = log::stored_checkpoint(&mut self.connection).await? else { return Ok(()) };
+        let Some(signed) = checkpoints::stored_checkpoint(&mut self.connection).await? else { return Ok(()) };
         let head = signed.checkpoint();
         if head.origin() != self.origin.as_str() {
             // Of the name that the log had before.

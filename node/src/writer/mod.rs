@@ -8,9 +8,10 @@
 //!
 //! 1. [`job`]: what can be asked. The task is here; `group`: what goes into one transaction.
 //! 2. `state`, `transaction`: the last durable state, and how the next one comes about. `answers`: what is remembered of
-//!    requests. `evidence`: what speaks against others.
+//!    requests. `equivocations`: what speaks against others.
 //! 3. `checkpoint`, [`caught`], [`witness`]: the log, signed, proven at, and compared for others.
-//! 4. `repair`, `resuming`: a disk that changed what it holds, a start that asks where our chain ends. [`pace`]: figures.
+//! 4. `repair`, `resuming`, `renaming`: a disk that changed what it holds, a start that asks where our chain ends, a log that
+//!    goes on under another name. [`pace`]: figures.
 //! 5. [`seat`]: commits that are staged before they enter the state.
 
 pub mod job;
@@ -18,12 +19,13 @@ mod group;
 mod state;
 mod transaction;
 mod answers;
-mod evidence;
+mod equivocations;
 mod checkpoint;
 pub mod caught;
 pub mod witness;
 mod repair;
 mod resuming;
+mod renaming;
 pub mod pace;
 pub mod seat;
 

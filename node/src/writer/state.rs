@@ -30,7 +30,7 @@ use super::job::{WriteError, Written};
 use super::seat::{Copying, Part, Seat, SeatPublished};
 use super::transaction::{Batch, Next};
 use crate::home::Start;
-use crate::store::log::{Forks, WitnessedLogs};
+use crate::store::checkpoints::{Forks, WitnessedLogs};
 use crate::store::open::Opened;
 use crate::store::{OWN_LOG, StoreError, log, write};
 

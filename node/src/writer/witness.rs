@@ -1,5 +1,4 @@
-//! This node as a witness of others' logs: compared and stored in one step, answered only then. And the end of a name:
-//! what happens when others hold more of our own log than we do.
+//! This node as a witness of others' logs: compared and stored in one step, answered only then.
 
 use std::sync::Arc;
 
@@ -7,14 +6,12 @@ use lattice::log::checkpoint::origin;
 use lattice::log::evidence::{Contradiction, ForkEvidence};
 use lattice::log::exchange::Response;
 use lattice::log::witness::{AddCheckpoint, Seen, Verdict, judge};
-use lattice::record::{Event, Record};
-use node_core::apply::EntryRow;
 use node_core::logs::{Room, first_of, log_of, room_for};
 use node_core::resume::Doubt;
 
 use super::Identity;
 use super::state::State;
-use crate::store::{OWN_LOG, StoreError, log, write};
+use crate::store::{StoreError, checkpoints};
 
 /// What became of a request to cosign.
 pub struct Witnessed {
@@ -35,8 +32,8 @@ impl Witnessed {
 impl State {
     /// What was kept of others' logs before this start.
     pub(super) async fn take_up_witnessed(&mut self) -> Result<(), StoreError> {
-        self.witnessed = Arc::new(log::witnessed(&mut self.connection).await?);
-        self.forks = Arc::new(log::forks(&mut self.connection).await?);
+        self.witnessed = Arc::new(checkpoints::witnessed(&mut self.connection).await?);
+        self.forks = Arc::new(checkpoints::forks(&mut self.connection).await?);
         Ok(())
     }
 
@@ -70,10 +67,10 @@ impl State {
                 if is_stored {
                     // Other lines are whatever the asker put there.
                     let bare = request.checkpoint.bare(&key).map_err(StoreError::damaged)?;
-                    log::write_witnessed(&mut self.connection, &bare).await?;
+                    checkpoints::write_witnessed(&mut self.connection, &bare).await?;
                     Arc::make_mut(&mut self.witnessed).insert(name.to_owned(), Arc::new(bare));
                     if let Room::InsteadOf(oldest) = room {
-                        log::forget_witnessed(&mut self.connection, &oldest).await?;
+                        checkpoints::forget_witnessed(&mut self.connection, &oldest).await?;
                         Arc::make_mut(&mut self.witnessed).remove(&oldest);
                     }
                 }
@@ -106,48 +103,9 @@ impl State {
         if self.forks.keys().any(|origin| first_of(origin) == first_of(evidence.origin())) {
             return Ok(None);
         }
-        log::write_fork(&mut self.connection, &evidence, now_ms).await?;
+        checkpoints::write_fork(&mut self.connection, &evidence, now_ms).await?;
         Arc::make_mut(&mut self.forks).insert(evidence.origin().to_owned(), evidence.clone());
         Ok(Some(evidence))
-    }
-
-    /// Lets the own log go on under a new name, since more of it was signed than this node has, up to this size and root
-    /// at least; tells that it did.
-    pub(super) async fn rename_log(
-        &mut self,
-        identity: &Identity,
-        size: u64,
-        root: [u8; 32],
-        now_ms: u64,
-    ) -> Result<bool, StoreError> {
-        self.expect_certain()?;
-        let new = origin(&identity.lattice, &identity.keys.author.id(), now_ms);
-        let event = Event::Renamed { origin: self.origin.to_string(), size, root };
-        let (root, entries) = (self.tree.root(), self.tree.len());
-        let record = Record { time_ms: now_ms, before: root, after: root, entries, event };
-        let last_entry = EntryRow(self.next.entry.0 - 1);
-        let mut edge = self.edge.clone();
-        write::begin(&mut self.connection).await?;
-        let written = async {
-            log::append_record(&mut self.connection, OWN_LOG, &mut edge, record.encode(), last_entry).await?;
-            log::rename(&mut self.connection, &new).await?;
-            write::commit(&mut self.connection).await
-        };
-        if let Err(error) = written.await {
-            write::roll_back(&mut self.connection).await;
-            if !self.took_place(edge.size()).await? {
-                return Err(error);
-            }
-        }
-        tracing::error!(
-            old = %self.origin, %new, size,
-            "this node signed more of its log than it has: its database is an older copy. The log goes on under a new name \
-             that names the old one, so that it never contradicts what was signed; auditors need the new policy (`lattice \
-             policy show`)"
-        );
-        (self.edge, self.origin, self.checkpointed) = (edge, new, None);
-        self.may_sign = true;
-        Ok(true)
     }
 }
 

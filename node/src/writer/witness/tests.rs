@@ -49,7 +49,7 @@ async fn a_member_s_oldest_log_gives_way_and_is_never_cosigned_again() {
         let granted = state.witness(&identity, &request, 1).await.expect("it answers");
         assert_eq!((granted.response.status, granted.is_stored), (200, true), "{:?}", granted.response);
     }
-    for witnessed in [&*state.witnessed, &log::witnessed(&mut state.connection).await.expect("readable")] {
+    for witnessed in [&*state.witnessed, &checkpoints::witnessed(&mut state.connection).await.expect("readable")] {
         let first = signed(&identity, 5, 1);
         assert_eq!(witnessed.len(), LOGS_EACH_MAX);
         assert!(!witnessed.contains_key(first.checkpoint().origin()));
@@ -92,7 +92,7 @@ async fn lines_of_strangers_are_not_kept() {
     sent.add(bare.cosign(1, &name, &stranger.log), &key.expect("a key")).expect("it holds");
     let granted = state.witness(&identity, &asked(sent), 1).await.expect("it answers");
     assert_eq!(granted.response.status, 200);
-    let stored = log::witnessed(&mut state.connection).await.expect("readable");
+    let stored = checkpoints::witnessed(&mut state.connection).await.expect("readable");
     assert_eq!((&*state.witnessed[bare.checkpoint().origin()], &stored), (&bare, &*state.witnessed));
     state.close().await;
 }

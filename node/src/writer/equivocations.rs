@@ -1,12 +1,11 @@
-//! What speaks against others, or against this node's own disk: forked chains, and entries that should have been here.
+//! What speaks against other authors: two commits at one place of a chain, found, looked up and kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lattice::commit::{Header, SignedHeader, VerifiedCommit};
+use lattice::commit::{SignedHeader, VerifiedCommit};
 use lattice::equivocation::Equivocation;
 use lattice::ids::AuthorId;
-use node_core::apply::Plan;
 
 use super::state::State;
 use crate::store::{StoreError, write};
@@ -17,29 +16,6 @@ impl State {
             .fetch_all(&mut self.connection)
             .await?;
         stored.iter().map(|bytes| Equivocation::decode(bytes).map_err(StoreError::damaged)).collect()
-    }
-
-    /// Operations that win although our frontier says that their effect is in: the state had lost them. Keys that a
-    /// cut emptied may be filled by older commits, and a forked chain has two commits for one number: neither counts.
-    pub(super) async fn count_damage(&mut self, plan: &Plan<'_>, evidence: &[Equivocation]) -> Result<u64, StoreError> {
-        let forked = |author: &AuthorId| {
-            self.equivocations.iter().chain(evidence).any(|pair| pair.first.header().author == *author)
-        };
-        let is_covered =
-            |header: &Header| self.frontier.covers(&header.author, header.term, header.seq) && !forked(&header.author);
-        let covered: BTreeSet<_> =
-            plan.commits.iter().filter(|write| is_covered(write.commit.header())).map(|write| write.row).collect();
-        let mut damaged = 0;
-        for write in plan.entries.iter().filter(|write| covered.contains(&write.commit)) {
-            let emptied = self.membership.has_cuts()
-                && write::is_quarantined(&mut self.connection, write.op.key().as_str()).await?;
-            let is_counted = self.dropped.remove(&write.op.key().hash());
-            damaged += u64::from(!emptied && !is_counted);
-        }
-        if damaged > 0 {
-            tracing::error!(damaged, "divergence: entries came that this state should have held; healed");
-        }
-        Ok(damaged)
     }
 
     /// Pairs of commits at one place of a chain; only places known to be taken are looked up.

@@ -11,6 +11,7 @@ use super::Audit;
 use super::proofs::NoProof;
 use crate::net::Command;
 use crate::writer::job::Job;
+use crate::writer::witness::is_cosigned_by;
 
 /// Bytes of a request or answer about logs.
 pub const WITNESS_BYTES_MAX: usize = EXCHANGE_BYTES_MAX;
@@ -89,6 +90,10 @@ impl Audit {
         let heard = self.board.take(signed, &key, &cosigners);
         let witnessed = published.witnessed.get(signed.checkpoint().origin());
         let known = witnessed.and_then(|held| ForkEvidence::of_contradiction(held, signed, &key));
+        let size = witnessed.map_or(0, |held| held.checkpoint().size());
+        if signed.checkpoint().size() > size && is_cosigned_by(&self.service.inner.identity, signed) {
+            self.writer().send(Job::Recall { signed: Box::new(signed.clone()) }).await;
+        }
         match heard.or(known) {
             Some(Ok(evidence)) => self.keep_fork(evidence).await,
             Some(Err(no)) => self.tell_unproven(signed.checkpoint().origin(), &no),

@@ -106,6 +106,11 @@ pub enum Job {
         /// The checkpoint, which the own key signed.
         held: Box<SignedCheckpoint>,
     },
+    /// A checkpoint that bears this node's own cosignature was heard of: what it cosigned is not to be forgotten.
+    Recall {
+        /// The checkpoint.
+        signed: Box<SignedCheckpoint>,
+    },
     /// Cosign another's checkpoint, if it grew from the last one.
     Witness {
         /// The request.

@@ -266,6 +266,10 @@ impl Writer {
                 };
                 self.publish_after(renamed);
             }
+            Job::Recall { signed } => {
+                let recalled = self.state.recall(&self.identity, &signed).await;
+                self.publish_after(recalled);
+            }
             Job::Witness { request, reply } => {
                 let witnessed = self.state.witness(&self.identity, &request, now_ms()).await;
                 // A refusal changes nothing, and costs nobody anything.

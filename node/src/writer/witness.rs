@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use lattice::log::checkpoint::origin;
+use lattice::log::checkpoint::{SignedCheckpoint, origin};
 use lattice::log::evidence::{Contradiction, ForkEvidence};
 use lattice::log::exchange::Response;
+use lattice::log::note::{KeyKind, VerifierKey};
 use lattice::log::witness::{AddCheckpoint, Seen, Verdict, judge};
 use node_core::logs::{Room, first_of, log_of, room_for};
 use node_core::resume::Doubt;
@@ -27,6 +28,13 @@ impl Witnessed {
     fn refused(response: Response, fork: Option<Contradiction>) -> Self {
         Self { response, is_stored: matches!(fork, Some(Ok(_))), fork }
     }
+}
+
+/// Whether a checkpoint bears a line that only this node's key makes.
+pub(crate) fn is_cosigned_by(identity: &Identity, signed: &SignedCheckpoint) -> bool {
+    let name = origin(&identity.lattice, &identity.keys.author.id(), 1);
+    let own = VerifierKey::new(name, KeyKind::Cosigner, identity.keys.log_key().0);
+    own.is_ok_and(|own| matches!(signed.cosigned_by(&own), Ok(Some(_))))
 }
 
 impl State {
@@ -67,12 +75,7 @@ impl State {
                 if is_stored {
                     // Other lines are whatever the asker put there.
                     let bare = request.checkpoint.bare(&key).map_err(StoreError::damaged)?;
-                    checkpoints::write_witnessed(&mut self.connection, &bare).await?;
-                    Arc::make_mut(&mut self.witnessed).insert(name.to_owned(), Arc::new(bare));
-                    if let Room::InsteadOf(oldest) = room {
-                        checkpoints::forget_witnessed(&mut self.connection, &oldest).await?;
-                        Arc::make_mut(&mut self.witnessed).remove(&oldest);
-                    }
+                    self.remember(bare, room).await?;
                 }
                 Ok(Witnessed { response: Response { status: 200, body: format!("{line}\n") }, fork: None, is_stored })
             }
@@ -91,6 +94,37 @@ impl State {
                 Ok(Witnessed::refused(Response { status: why.status(), body: why.body() }, fork))
             }
         }
+    }
+
+    /// Takes back into memory what bears this node's own cosignature and is more of its log than is held; tells whether
+    /// it did. What is cosigned is stored first, so the memory is of before: that of a backup, or lost.
+    pub(super) async fn recall(&mut self, identity: &Identity, signed: &SignedCheckpoint) -> Result<bool, StoreError> {
+        let name = signed.checkpoint().origin();
+        let Some((_, key)) = log_of(&self.membership, &identity.lattice, name) else { return Ok(false) };
+        let held = self.witnessed.get(name).map_or(0, |held| held.checkpoint().size());
+        let room = room_for(self.witnessed.keys().map(String::as_str), name);
+        if signed.checkpoint().size() <= held || room == Room::None || !is_cosigned_by(identity, signed) {
+            return Ok(false);
+        }
+        let Ok(bare) = signed.bare(&key) else { return Ok(false) };
+        tracing::warn!(
+            log = name,
+            held,
+            recalled = bare.checkpoint().size(),
+            "this node had forgotten what it cosigned"
+        );
+        self.remember(bare, room).await?;
+        Ok(true)
+    }
+
+    async fn remember(&mut self, bare: SignedCheckpoint, room: Room) -> Result<(), StoreError> {
+        checkpoints::write_witnessed(&mut self.connection, &bare).await?;
+        Arc::make_mut(&mut self.witnessed).insert(bare.checkpoint().origin().to_owned(), Arc::new(bare));
+        if let Room::InsteadOf(oldest) = room {
+            checkpoints::forget_witnessed(&mut self.connection, &oldest).await?;
+            Arc::make_mut(&mut self.witnessed).remove(&oldest);
+        }
+        Ok(())
     }
 
     /// Keeps the first evidence against the logs of each member, who is a liar by one as much as by ten; gives it back if it

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use ed25519_dalek::Signer as _;
 use lattice::genesis::Genesis;
 use lattice::keys::NodeKeys;
-use lattice::log::checkpoint::SignedCheckpoint;
-use lattice::log::note::{KeyKind, VerifierKey};
 use node_core::logs::LOGS_EACH_MAX;
 
 use super::*;
@@ -77,6 +75,38 @@ async fn who_may_have_forgotten_what_it_cosigned_cosigns_nothing() {
         assert_eq!(answered.response.status, status, "{is_catching_up} {doubt:?}");
         state.witnessed = Arc::default();
     }
+    state.close().await;
+}
+
+/// It never learnt what it had cosigned, though it stood under its own signature in front of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_bears_its_own_line_comes_back_to_a_witness_that_forgot() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (identity, mut state) = alone(dir.path()).await;
+    let name = origin(&identity.lattice, &identity.keys.author.id(), 1);
+    let cosigned = |size, root, by: &NodeKeys| {
+        let mut checkpoint = signed(&identity, size, root);
+        let key = VerifierKey::new(name.clone(), KeyKind::Cosigner, by.log_key().0).expect("a key");
+        checkpoint.add(checkpoint.cosign(1, &name, &by.log), &key).expect("it holds");
+        checkpoint
+    };
+    let other = NodeKeys::from_seed([9; 32]);
+    for (what, shown, expected, held) in [
+        ("none's", signed(&identity, 5, 1), false, None),
+        ("another's, by this node's name", cosigned(5, 1, &other), false, None),
+        ("its own", cosigned(5, 1, &identity.keys), true, Some(5)),
+        ("less", cosigned(4, 1, &identity.keys), false, Some(5)),
+        ("more", cosigned(7, 1, &identity.keys), true, Some(7)),
+    ] {
+        assert_eq!(state.recall(&identity, &shown).await, Ok(expected), "{what}");
+        let size = |held: &Arc<SignedCheckpoint>| held.checkpoint().size();
+        assert_eq!(state.witnessed.values().map(size).next(), held, "{what}");
+    }
+    let stored = checkpoints::witnessed(&mut state.connection).await.expect("readable");
+    assert_eq!(*state.witnessed, stored);
+    // From there on, and not from nothing, it cosigns.
+    let forked = state.witness(&identity, &asked(signed(&identity, 6, 9)), 1).await.expect("it answers");
+    assert_eq!((forked.response.status, forked.response.body.as_str()), (409, "7\n"));
     state.close().await;
 }
 

@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+use super::course::{Course, speaks_against_nodes};
 use super::deep::{self, DeepView};
 use super::finding::{Finding, Kind, Standing, Weighed};
 use super::forks;
@@ -283,11 +284,6 @@ impl Follow {
     }
 }
 
-/// Whether a finding says something of the nodes, and not of this auditor.
-fn speaks_against_nodes(finding: &Finding) -> bool {
-    finding.kind != Kind::Unsaved
-}
-
 /// What a single look comes to.
 fn exit_code(look: &Look, reports: &[DeepView]) -> u8 {
     let Weighed { alarms, pending } = &look.weighed;
@@ -301,58 +297,6 @@ fn exit_code(look: &Look, reports: &[DeepView]) -> u8 {
         3
     } else {
         0
-    }
-}
-
-/// What has come of following so far.
-struct Course {
-    /// Whether there was an alarm about the nodes.
-    raised: bool,
-    /// Nodes that have not answered yet.
-    unheard: BTreeSet<String>,
-    /// Nodes that are to be read in depth.
-    unread: BTreeSet<String>,
-    /// Those of which that was said.
-    said_unread: BTreeSet<String>,
-    /// What was found in depth.
-    found: Vec<Finding>,
-    /// When a node was last read in part.
-    read_at: Option<Instant>,
-    /// Whether what was seen last is written down.
-    is_saved: bool,
-}
-
-impl Course {
-    fn of(urls: &[String], is_deep: bool) -> Self {
-        let all = BTreeSet::from_iter(urls.iter().cloned());
-        Self {
-            raised: false,
-            unread: if is_deep { all.clone() } else { BTreeSet::new() },
-            unheard: all,
-            said_unread: BTreeSet::new(),
-            found: Vec::new(),
-            read_at: None,
-            is_saved: true,
-        }
-    }
-
-    fn saw(&mut self, look: &Look) {
-        for node in look.nodes.iter().filter(|node| node.answered) {
-            self.unheard.remove(&node.url);
-        }
-        self.is_saved = look.weighed.alarms.iter().all(speaks_against_nodes);
-    }
-
-    /// As a single look has it, over all looks.
-    fn exit_code(&self) -> u8 {
-        let could_tell = self.unheard.is_empty() && self.unread.is_empty() && self.is_saved;
-        if self.raised {
-            1
-        } else if could_tell {
-            0
-        } else {
-            3
-        }
     }
 }
 

@@ -5,10 +5,11 @@
 //! 1. [`finding`]: what can be found, and when it is an alarm. [`growth`], [`story`]: the judgements, pure.
 //! 2. [`known`]: what is remembered. [`fetch`], [`look`]: one look at all nodes. [`hearsay`]: what they hold of others.
 //!    [`forks`]: evidence against logs. [`standstill`]: whether a log goes on with its state. [`follow`]: one look after the
-//!    other, [`said`] in words.
+//!    other, its [`course`], and all [`said`] in words.
 //! 3. [`deep`]: every record and every entry of a node, and how far it came. [`database`]: every row of a stopped one.
 //! 4. [`notify`], [`gauges`]: whom it is told.
 
+mod course;
 pub(super) mod database;
 mod deep;
 mod fetch;

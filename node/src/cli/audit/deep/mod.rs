@@ -1,6 +1,7 @@
 //! A deep audit of a running node: every record of its log, and every entry of its state, hashed again.
 
 pub(in crate::cli::audit) mod bookmark;
+mod chain;
 mod rebuilt;
 mod records;
 mod state;
@@ -20,9 +21,10 @@ use super::known::{Known, seen};
 use super::look::Accepted;
 use crate::api::auth::ApiToken;
 use bookmark::Keeper;
+pub(super) use chain::RecordChain;
+use chain::State;
 use rebuilt::Rebuilt;
-pub(super) use records::RecordChain;
-use records::{Records, State, Trouble};
+use records::{Records, Trouble};
 
 /// Checkpoints that are waited for until the log is signed up to the state that was read. A node signs one a second
 /// unless told otherwise, and one that signs every hour can't be judged so.

@@ -1,20 +1,21 @@
-//! All records of a log: hashed up to each checkpoint's root, each beginning where the one before ended, and the tiles that
-//! are served compared with those that they give.
+//! All records of a log: hashed up to each checkpoint's root, and the tiles that are served compared with those that they
+//! give.
 
 use futures::StreamExt;
 use futures::future::join_all;
 use http_fallback::client::NoAnswer;
 use indicatif::ProgressBar;
 use lattice::ids::StateRoot;
-use lattice::log::checkpoint::{SignedCheckpoint, origin};
+use lattice::log::checkpoint::SignedCheckpoint;
 use lattice::log::edge::Edge;
 use lattice::log::tile::{BundleId, TILE_HASHES, Tile};
 use lattice::merkle::leaf_hash;
-use lattice::record::{Event, Record};
+use lattice::record::Record;
 
 use super::super::fetch::Fetch;
 use super::super::known::seen;
 use super::bookmark::{Bookmark, Keeper, WrongTiles, seen_at};
+use super::chain::{RecordChain, State};
 use crate::cli::text::grouped;
 use crate::terminal::records_bar;
 
@@ -27,19 +28,6 @@ const TILES_AT_ONCE: usize = 8;
 /// Attempts for one bundle or tile that did not come through.
 const ATTEMPTS: u32 = 5;
 const ATTEMPT_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// A state as a record or a head tells it: the root, and how many entries it is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli::audit) struct State {
-    pub(in crate::cli::audit) root: StateRoot,
-    pub(in crate::cli::audit) entries: u64,
-}
-
-impl State {
-    fn after(record: &Record) -> Self {
-        Self { root: record.after, entries: record.entries }
-    }
-}
 
 /// Which of the wanted states a record tells of. The root binds the count, so that of one root only one count is true.
 fn told_of(record: &Record, wanted: &[State]) -> Result<Option<StateRoot>, String> {
@@ -265,123 +253,12 @@ async fn bundle(fetch: &Fetch, url: &str, id: BundleId) -> Result<Vec<Vec<u8>>, 
     }
 }
 
-/// What a record must be, after the one before it. Pure.
-pub(in crate::cli::audit) struct RecordChain {
-    /// The name of the log.
-    name: String,
-    /// State after the last record, and its entries.
-    last: Option<State>,
-}
-
-impl RecordChain {
-    /// The chain of the log of this name.
-    pub(in crate::cli::audit) fn of(name: &str) -> Self {
-        Self { name: name.to_owned(), last: None }
-    }
-
-    /// Takes the next record.
-    ///
-    /// # Errors
-    ///
-    /// Why it can't follow, in words.
-    pub(in crate::cli::audit) fn follow(&mut self, bytes: &[u8]) -> Result<Record, String> {
-        let record = Record::decode(bytes).map_err(|error| error.to_string())?;
-        self.link(&record)?;
-        Ok(record)
-    }
-
-    /// Takes the next record, decoded.
-    ///
-    /// # Errors
-    ///
-    /// Why it can't follow, in words.
-    pub(in crate::cli::audit) fn link(&mut self, record: &Record) -> Result<(), String> {
-        match (self.last, &record.event) {
-            (None, Event::Opened { lattice, author }) => {
-                let first = origin(lattice, author, 1);
-                let rest = self.name.strip_prefix(first.as_str());
-                if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-                    return Err("it opens another log than the one whose name the checkpoint bears".to_owned());
-                }
-                // A node with a fresh key may begin with the state of a backup; its entries bear their authors' signatures.
-                if record.before != record.after {
-                    return Err("it opens the log, and nothing in it changes the state".to_owned());
-                }
-            }
-            (Some(_), Event::Opened { .. }) => return Err("it opens a log that is there".to_owned()),
-            (None, _) => return Err("a log begins with a record of whose it is, and this one is another".to_owned()),
-            (Some(State { root: last, .. }), _) if last != record.before => {
-                return Err(format!(
-                    // Whole: two that differ in a byte at their end would look the same.
-                    "it begins at state {}, and the record before ends at {last}",
-                    record.before
-                ));
-            }
-            (Some(last), event) if !event.may_change_state() && State::after(record) != last => {
-                return Err(format!(
-                    "it tells of state {} with {} entries, and nothing in it changes the {} entries of {}",
-                    record.after, record.entries, last.entries, last.root
-                ));
-            }
-            (Some(_), _) => {}
-        }
-        self.last = Some(State::after(record));
-        Ok(())
-    }
-
-    /// Takes a record whose own place in the log was judged before: only what it says of the state is taken from it.
-    pub(super) fn take_up(&mut self, record: &Record) {
-        self.last = Some(State::after(record));
-    }
-
-    /// State after the last record.
-    pub(in crate::cli::audit) const fn last(&self) -> Option<State> {
-        self.last
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use lattice::ids::{AuthorId, LatticeId};
+    use lattice::record::Event;
 
     use super::*;
 
-    #[test]
-    fn records_begin_with_whose_log_it_is_and_follow_each_other() {
-        let (lattice, author) = (LatticeId([1; 32]), AuthorId([2; 32]));
-        let root = |of: u8| StateRoot([of; 32]);
-        let counted = |before, after, entries, event| {
-            Record { time_ms: 1, before: root(before), after: root(after), entries, event }.encode()
-        };
-        let record = |before, after: u8, event| counted(before, after, u64::from(after), event);
-        let opened = || record(0, 0, Event::Opened { lattice, author });
-        let mode = || Event::Mode { mode: "http".to_owned(), reason: "why".to_owned() };
-        let applied = |before, after| record(before, after, Event::Applied { commits: vec![] });
-        let name = origin(&lattice, &author, 3).to_string();
-        for (name, records, expected) in [
-            (&name, vec![opened(), applied(0, 1), record(1, 1, Event::Stated), applied(1, 2)], Ok(())),
-            (&name, vec![applied(0, 1)], Err("begins with a record of whose it is")),
-            (&name.replace("02", "03"), vec![opened()], Err("opens another log")),
-            (&name, vec![opened(), applied(0, 1), applied(0, 2)], Err("the record before ends at")),
-            (&name, vec![b"no record".to_vec()], Err("")),
-            (&name, vec![opened(), applied(0, 1), record(1, 0, Event::Damaged { dropped: 1 })], Ok(())),
-            // What changes nothing was once let past with another state behind it: a key could be dropped so.
-            (&name, vec![opened(), applied(0, 2), record(2, 1, mode())], Err("nothing in it changes")),
-            (&name, vec![opened(), applied(0, 2), record(2, 1, Event::Stated)], Err("nothing in it changes")),
-            (&name, vec![opened(), applied(0, 2), counted(2, 2, 1, mode())], Err("nothing in it changes")),
-            (&name, vec![record(1, 1, Event::Opened { lattice, author })], Ok(())),
-            (&name, vec![record(0, 1, Event::Opened { lattice, author })], Err("nothing in it changes")),
-            (&name, vec![opened(), opened()], Err("opens a log that is there")),
-        ] {
-            let mut chain = RecordChain::of(name);
-            let followed = records.iter().try_for_each(|bytes| chain.follow(bytes).map(drop));
-            match (followed, expected) {
-                (Ok(()), Ok(())) => {}
-                (Err(why), Err(words)) => assert!(why.contains(words), "{why}"),
-                (other, expected) => panic!("{other:?} instead of {expected:?}"),
-            }
-        }
-    }
     #[test]
     fn a_record_that_counts_another_number_of_entries_than_its_state_has_is_wrong() {
         let record = |entries| {

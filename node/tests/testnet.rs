@@ -90,6 +90,22 @@ async fn chaos_of_a_seed_heals_and_loses_nothing() {
     assert_eq!(left_in(dir.path()), Vec::<PathBuf>::new(), "directories are removed");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_of_nodes_under_load_is_calm_until_one_forks_and_proves_it() {
+    for (lie, expected) in [(&["--honest"][..], None), (&[], Some("fork"))] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let arguments = [&["testnet", "run", "audit", "--nodes", "3", "--json"], lie].concat();
+        let output = lattice(dir.path(), &arguments).output().await.expect("it runs");
+        let (json, progress) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{json}\n{progress}");
+        let summary: serde_json::Value = serde_json::from_str(&json).expect("one JSON summary");
+        assert_eq!((summary["ok"].as_bool(), summary["alarm"].as_str()), (Some(true), expected), "{json}");
+        assert_eq!(summary["evidence_holds"].as_bool(), expected.map(|_| true), "{json}");
+        assert!(summary["calm_looks"].as_u64() > Some(0) && summary["written"].as_u64() > Some(0), "{json}");
+        assert_eq!(left_in(dir.path()), Vec::<PathBuf>::new(), "directories are removed");
+    }
+}
+
 /// `testnet up`, once its nodes agree, and their processes.
 async fn up(dir: &Path) -> (Child, Vec<u32>) {
     let mut command = lattice(dir, &["testnet", "up", "--nodes", "3"]);

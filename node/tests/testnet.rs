@@ -94,7 +94,7 @@ async fn chaos_of_a_seed_heals_and_loses_nothing() {
 async fn an_auditor_of_nodes_under_load_is_calm_until_one_forks_and_proves_it() {
     for (lie, expected) in [(&["--honest"][..], None), (&[], Some("fork"))] {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let arguments = [&["testnet", "run", "audit", "--nodes", "3", "--json"], lie].concat();
+        let arguments = [&["testnet", "run", "audit", "--nodes", "3", "--within", "120", "--json"], lie].concat();
         let output = lattice(dir.path(), &arguments).output().await.expect("it runs");
         let (json, progress) = (text(&output.stdout), text(&output.stderr));
         assert_eq!(output.status.code(), Some(0), "{json}\n{progress}");

@@ -25,9 +25,6 @@ use crate::process::{Node, Signal, send};
 const CALM_LOOKS: usize = 10;
 const CALM_LOOKS_ALONE: usize = 20;
 
-/// A lie must be found within this time.
-const CAUGHT_WITHIN: Duration = Duration::from_secs(10);
-
 /// Between two commits at each node: a hundred a second on five nodes.
 const LOAD: Pace = Pace { pause: Duration::from_millis(50), writes_min: 1 };
 
@@ -43,6 +40,9 @@ pub struct Options {
     /// Print one JSON summary on standard output.
     #[arg(long)]
     json: bool,
+    /// Seconds within which a lie must be caught.
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    within: u64,
     /// Seconds to wait for each step.
     #[arg(long, value_name = "S", default_value_t = 120)]
     timeout: u64,
@@ -201,7 +201,7 @@ impl Run<'_> {
     /// Waits for the alarm; gives the file with the evidence.
     async fn alarm(&mut self, auditor: &mut Auditor, began: Instant) -> Result<PathBuf, ScenarioError> {
         loop {
-            let event = auditor.next(CAUGHT_WITHIN.saturating_sub(began.elapsed())).await?;
+            let event = auditor.next(Duration::from_secs(self.options.within).saturating_sub(began.elapsed())).await?;
             let word = event["word"].as_str().unwrap_or_default();
             if event["event"] != "alarm" {
                 continue;

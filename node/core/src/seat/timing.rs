@@ -91,3 +91,43 @@ impl Default for Timing {
         Self::LAN
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seat::health::BAD_IN_ROW;
+
+    #[test]
+    fn the_intervals_of_each_preset_go_together() {
+        for (name, at) in [("lan", Timing::LAN), ("wan", Timing::WAN)] {
+            let relations = [
+                ("a lease outlives two renewals that are lost", 3 * at.renew_ms < at.usable_ms()),
+                ("a holder may use almost all of it, and never all", at.usable_ms() > at.lease_ms * 9 / 10),
+                ("and less than a voter keeps to it", at.usable_ms() < at.lease_ms),
+                (
+                    "a silent node is suspected while its lease still runs",
+                    u64::from(BAD_IN_ROW) * at.probe_ms < at.lease_ms,
+                ),
+                ("voters are asked again before their lease has run out", at.ask_ms < at.lease_ms),
+                ("a candidacy outlives voters that rest", at.stand_ms > at.lease_ms + 2 * at.ask_ms),
+                ("whoever lets go waits for longer than a lease", at.yield_ms > at.lease_ms),
+                ("a shadow that starts again is not replaced", at.shadow_gone_ms > at.stand_ms),
+                ("a drain ends before the shadow counts as gone", at.drain_ms < at.shadow_gone_ms),
+                ("takeovers that follow each other are seldom", at.cool_down_ms > at.stand_ms + at.lease_ms),
+            ];
+            for (relation, holds) in relations {
+                assert!(holds, "{name}: {relation}: {at:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_preset_for_slow_networks_is_more_patient_in_all() {
+        let all = |at: Timing| {
+            let Timing { lease_ms, renew_ms, drift_per_mille: _, probe_ms, ask_ms, .. } = at;
+            let Timing { stand_ms, yield_ms, drain_ms, shadow_gone_ms, cool_down_ms, .. } = at;
+            [lease_ms, renew_ms, probe_ms, ask_ms, stand_ms, yield_ms, drain_ms, shadow_gone_ms, cool_down_ms]
+        };
+        assert!(all(Timing::LAN).into_iter().zip(all(Timing::WAN)).all(|(lan, wan)| lan < wan));
+    }
+}

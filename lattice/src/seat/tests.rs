@@ -168,7 +168,7 @@ fn operators_settle_a_term_by_more_than_half() {
 fn bodies_keep_their_rules() {
     let world = world();
     type Break = fn(&mut Body);
-    let breaks: [(&str, Break); 9] = [
+    let breaks: [(&str, Break); 13] = [
         ("term 0", |b| b.term = 0),
         ("the holder as its own shadow", |b| b.shadow = Some(b.holder)),
         ("the shadow as a spare", |b| b.spares = b.shadow.into_iter().collect()),
@@ -178,13 +178,33 @@ fn bodies_keep_their_rules() {
         ("a first term that cuts", |b| b.cut = 1),
         ("electors before the first", |b| b.electors = b.voters.clone()),
         ("a reason of two lines", |b| b.reason = "a\nb".to_owned()),
+        ("a reason of 257 bytes", |b| b.reason = "r".repeat(257)),
+        ("nine spares", |b| b.spares = authors(&[2, 3, 4, 5, 6, 7, 8, 9, 10])),
+        ("sixteen voters", |b| b.voters = authors(&(0..16).collect::<Vec<_>>())),
+        ("sixteen electors", |b| {
+            (b.term, b.follows, b.electors) = (2, Some(b.hash()), authors(&(0..16).collect::<Vec<_>>()));
+        }),
     ];
     for (what, breaks) in breaks {
         let mut body = world.first();
         breaks(&mut body);
         assert!(Body::decode(&body.encode()).is_err(), "{what}");
     }
-    assert_eq!(Body::decode(&world.first().encode()), Ok(world.first()));
+    let spares = authors(&[2, 3, 4, 5, 6, 7, 8, 9]);
+    let all = authors(&(0..15).collect::<Vec<_>>());
+    let first = world.first();
+    let largest = Body {
+        term: 2,
+        follows: Some(first.hash()),
+        electors: all.clone(),
+        voters: all,
+        spares,
+        reason: "r".repeat(256),
+        ..first.clone()
+    };
+    for body in [first, largest] {
+        assert_eq!(Body::decode(&body.encode()), Ok(body));
+    }
 }
 
 #[test]

@@ -163,3 +163,41 @@ fn that_fit(records: Vec<Recent>) -> Vec<Recent> {
 fn staged_commit(commit: Carried) -> BatchStaged {
     BatchStaged { commit: commit.bytes.to_vec(), name: commit.name.map(|name| name.as_str().to_owned()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use lattice::ids::CommitId;
+
+    use super::*;
+    use crate::writer::job::IdempotencyKey;
+
+    fn record(named: usize, is_effect: bool) -> Recent {
+        let commit = |seq| Carried {
+            id: CommitId([1; 32]),
+            place: (1, seq),
+            bytes: vec![0; 8].into(),
+            name: IdempotencyKey::new("name"),
+        };
+        Recent { record: vec![0; 8].into(), commits: (1..=named as u64).map(commit).collect(), is_effect }
+    }
+
+    /// How many of these records, each with so many named commits, go into one answer.
+    fn fit(records: &[(usize, bool)]) -> usize {
+        that_fit(records.iter().map(|(named, is_effect)| record(*named, *is_effect)).collect()).len()
+    }
+
+    #[test]
+    fn an_answer_has_as_many_records_and_named_commits_as_a_message_may_and_the_rest_comes_next() {
+        assert_eq!(
+            fit(&[(0, false); 2 * BATCH_ITEMS_MAX]),
+            BATCH_ITEMS_MAX - 1,
+            "one that belongs to the last has room"
+        );
+        assert_eq!(fit(&[(1_024, false); 6]), BATCH_ITEMS_MAX / 1_024);
+        assert_eq!(fit(&[(BATCH_ITEMS_MAX, false), (1, false)]), 1);
+        // Two that one transaction made are never parted: a mirror makes both at once.
+        let mut parted = vec![(0, false); BATCH_ITEMS_MAX - 1];
+        parted.extend([(0, true), (0, false)]);
+        assert_eq!(fit(&parted), BATCH_ITEMS_MAX);
+    }
+}

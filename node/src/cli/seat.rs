@@ -14,7 +14,9 @@ use super::exit::{Failure, usage};
 use super::target::Directory;
 use super::text;
 use crate::api::problem::ProblemView;
-use crate::seat::admin::{Approved, Quarantined, SOCKET};
+use crate::seat::admin::SOCKET;
+use crate::seat::quarantine::Quarantined;
+use crate::seat::settling::Approved;
 use crate::seat::status::SeatStatus;
 use crate::view::SeatTermView;
 

@@ -6,6 +6,7 @@ mod cuts;
 mod hidden;
 mod losing;
 mod moving;
+mod operators;
 mod orders;
 mod quarantine;
 mod restored;

@@ -13,14 +13,14 @@ fn text(output: &Output) -> String {
 }
 
 /// Runs an order that is taken; gives what it says.
-async fn ordered(node: &Node, order: &[&str]) -> String {
+pub(crate) async fn ordered(node: &Node, order: &[&str]) -> String {
     let output = node.output(order).await.expect("it runs");
     assert!(output.status.success(), "{order:?}: {}", text(&output));
     text(&output)
 }
 
 /// Runs an order that is refused; gives the reason.
-async fn refused(node: &Node, order: &[&str]) -> String {
+pub(crate) async fn refused(node: &Node, order: &[&str]) -> String {
     let output = node.output(order).await.expect("it runs");
     assert!(!output.status.success(), "{order:?}: {}", text(&output));
     text(&output)

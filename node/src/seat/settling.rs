@@ -1,0 +1,186 @@
+//! What operators settle over the voters' heads: a term is drafted, signed by one after the other, and written once enough have.
+
+use axum::Json;
+use axum::extract::State;
+use lattice::log::note::Note;
+use lattice::membership::Change;
+use lattice::seat::{Approvals, Body, Certificate, NotWarranted, Term, Warrant};
+use serde::{Deserialize, Serialize};
+
+use super::admin::{Admin, Admins};
+use crate::api::problem::{Kind, Problem};
+use crate::clock::now_ms;
+
+/// A seat to be created, or a term to be settled by operators. Nodes are author keys or names of members.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Settlement {
+    /// Who holds it.
+    pub holder: String,
+    /// Its shadow; none for a seat without.
+    pub shadow: Option<String>,
+    /// Further mirrors.
+    #[serde(default)]
+    pub spares: Vec<String>,
+    /// Who votes; if empty, those who did before.
+    #[serde(default)]
+    pub voters: Vec<String>,
+    /// The last number of the old holder's chain that counts; by default all that this node knows of.
+    pub cut: Option<u64>,
+    /// Why, for people.
+    pub reason: Option<String>,
+}
+
+/// What operators sign, and how far it has come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Approved {
+    /// The signed note.
+    pub note: String,
+    /// Operators who signed.
+    pub approvals: usize,
+    /// Operators who must.
+    pub needed: usize,
+    /// Whether the certificate was written into the state.
+    pub is_settled: bool,
+}
+
+/// Signed notes of operators over one body.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Notes {
+    /// The notes.
+    pub notes: Vec<String>,
+}
+
+/// Drafts the next term, or the first, signs it as an operator, and writes it if that is enough.
+pub(super) async fn settle(State(admin): Admins, Json(typed): Json<Settlement>) -> Result<Json<Approved>, Problem> {
+    let body = admin.drafted(&typed)?;
+    admin.approved(&body, None).await.map(Json)
+}
+
+/// Adds this operator's signature to a note of another.
+pub(super) async fn approve(
+    State(admin): Admins,
+    Json(Notes { notes }): Json<Notes>,
+) -> Result<Json<Approved>, Problem> {
+    let (body, approvals) = joined(&notes)?;
+    admin.expect_next(&body)?;
+    admin.approved(&body, Some(approvals)).await.map(Json)
+}
+
+/// Writes the certificate that these notes make.
+pub(super) async fn promote(
+    State(admin): Admins,
+    Json(Notes { notes }): Json<Notes>,
+) -> Result<Json<Approved>, Problem> {
+    let (body, approvals) = joined(&notes)?;
+    admin.expect_next(&body)?;
+    admin.settled(&body, approvals).await.map(Json)
+}
+
+/// The body that these notes are about, and their signatures together.
+fn joined(notes: &[String]) -> Result<(Body, Approvals), Problem> {
+    let bad = |detail: String| Problem::new(Kind::Unprocessable, detail);
+    let mut all: Option<(Body, Approvals)> = None;
+    for text in notes {
+        let note = Note::parse(text.as_bytes()).map_err(|error| bad(error.to_string()))?;
+        let body = Approvals::body_of(&note).map_err(|error| bad(error.to_string()))?;
+        let approvals = Approvals::from_note(&body, &note)
+            .ok_or_else(|| bad("the words of the note are not its body's".to_owned()))?;
+        all = match all {
+            None => Some((body, approvals)),
+            Some((first, joined)) if first == body => Some((first, joined.joined(&approvals))),
+            Some(_) => return Err(bad("the notes are about different terms".to_owned())),
+        };
+    }
+    all.ok_or_else(|| bad("give at least one note".to_owned()))
+}
+
+impl Admin {
+    /// Whether a note is about the next term here. One that was signed before the seat moved by itself would depose, and cut,
+    /// a holder of whom its operators did not know.
+    fn expect_next(&self, body: &Body) -> Result<(), Problem> {
+        let genesis = &self.seat.identity.genesis;
+        if body.lattice != self.seat.identity.lattice {
+            return Err(Problem::new(Kind::Unprocessable, NotWarranted::OtherLattice.to_string()));
+        }
+        if genesis.seat() != Some(body.seat.as_str()) {
+            return Err(Problem::new(Kind::Unprocessable, NotWarranted::NoSuchSeat(body.seat.clone()).to_string()));
+        }
+        let published = self.seat.writer.published();
+        let seats = published.membership.seats();
+        let current = seats.current();
+        if seats.knows(&body.hash()) || body.follows == current.map(|term| term.hash) {
+            return Ok(());
+        }
+        let last = current.map_or(0, |term| term.certificate.body.term);
+        let detail = format!(
+            "the note is about term {}, and does not go on from term {last}, the last one settled as far as this node knows: \
+             draft the next term anew",
+            body.term
+        );
+        Err(Problem::new(Kind::Conflict, detail))
+    }
+
+    /// The term after the highest one, or the first.
+    fn drafted(&self, typed: &Settlement) -> Result<Body, Problem> {
+        let many = |names: &[String]| names.iter().map(|name| self.member(name)).collect::<Result<Vec<_>, _>>();
+        let seat = self.seat.identity.genesis.seat();
+        let seat = seat.ok_or_else(|| Problem::new(Kind::Conflict, "the genesis of this lattice names no seat"))?;
+        let before = self.seat.current();
+        let published = self.seat.writer.published();
+        let mut voters = many(&typed.voters)?;
+        voters.sort_unstable();
+        if let (true, Some(before)) = (voters.is_empty(), &before) {
+            voters.clone_from(&before.certificate.body.voters);
+        }
+        let known_cut = |before: &Term| {
+            let body = &before.certificate.body;
+            let in_state = published.frontier.chain(&body.holder, body.term).seq();
+            let (of_term, staged) = published.seat.last;
+            if of_term == body.term { staged.max(in_state) } else { in_state }
+        };
+        let body = Body {
+            lattice: self.seat.identity.lattice,
+            seat: seat.to_owned(),
+            term: before.as_ref().map_or(0, |before| before.certificate.body.term) + 1,
+            holder: self.member(&typed.holder)?,
+            shadow: typed.shadow.as_deref().map(|shadow| self.member(shadow)).transpose()?,
+            spares: many(&typed.spares)?,
+            voters,
+            electors: before.as_ref().map(|before| before.certificate.body.voters.clone()).unwrap_or_default(),
+            follows: before.as_ref().map(|before| before.hash),
+            cut: before.as_ref().map_or(0, |before| typed.cut.unwrap_or_else(|| known_cut(before))),
+            log_size: before.as_ref().map_or(0, |_| published.seat.log_size),
+            log_root: before.as_ref().map_or([0; 32], |_| published.seat.log_root),
+            time_ms: now_ms(),
+            reason: typed.reason.clone().unwrap_or_else(|| "settled by operators".to_owned()),
+        };
+        body.check().map_err(|error| Problem::new(Kind::Unprocessable, error.to_string()))?;
+        Ok(body)
+    }
+
+    /// Signs a body as an operator, and writes the certificate if enough have.
+    async fn approved(&self, body: &Body, others: Option<Approvals>) -> Result<Approved, Problem> {
+        let identity = &self.seat.identity;
+        if !identity.genesis.admins.contains(&identity.keys.author.id()) {
+            let detail = "this node is no operator: its key is not among the admins of the genesis";
+            return Err(Problem::new(Kind::Forbidden, detail));
+        }
+        let own = Approvals::by(body, &identity.keys, now_ms() / 1000);
+        let approvals = others.map_or(own.clone(), |others| others.joined(&own));
+        self.settled(body, approvals).await
+    }
+
+    async fn settled(&self, body: &Body, approvals: Approvals) -> Result<Approved, Problem> {
+        let genesis = &self.seat.identity.genesis;
+        let note = approvals.to_note(body).map_err(|error| Problem::new(Kind::Unprocessable, error.to_string()))?;
+        let (signed, needed) =
+            (approvals.by_admins(genesis, body).len(), lattice::seat::majority(genesis.admins.len()));
+        let is_settled = signed >= needed;
+        if is_settled {
+            let certificate = Certificate { body: body.clone(), warrant: Warrant::Operators(approvals) };
+            let op = Change::Certify(Box::new(certificate)).to_op()?;
+            self.service.write(vec![op], None).await?;
+        }
+        Ok(Approved { note: note.to_string(), approvals: signed, needed, is_settled })
+    }
+}

@@ -34,6 +34,8 @@ fn main() -> anyhow::Result<()> {
     {
         return large::open_and_tell(std::path::Path::new(dir));
     }
+    let (small, arguments): (Vec<_>, Vec<_>) = arguments.into_iter().partition(|argument| argument == "--small");
+    let is_small = !small.is_empty();
     if let Some(unknown) = arguments.iter().find(|argument| !SECTIONS.contains(&argument.as_str())) {
         anyhow::bail!("unknown section {unknown:?}; sections are {SECTIONS:?}, none given means all");
     }
@@ -60,7 +62,7 @@ fn main() -> anyhow::Result<()> {
         runtime.block_on(audit::measure(&probes))?;
     }
     if wanted("seat") {
-        runtime.block_on(seat::measure(&probes))?;
+        runtime.block_on(seat::measure(&probes, is_small))?;
     }
     Ok(())
 }

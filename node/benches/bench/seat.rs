@@ -105,7 +105,11 @@ impl Lattice {
         }
         let took = started.elapsed();
         let equal = async {
-            while self.nodes.iter().any(|node| node.service.status().state_root != self.nodes[0].service.status().state_root) {
+            while self
+                .nodes
+                .iter()
+                .any(|node| node.service.status().state_root != self.nodes[0].service.status().state_root)
+            {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };

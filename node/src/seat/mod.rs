@@ -7,9 +7,10 @@
 //! ```
 //!
 //! The decisions are [`node_core::seat`]; [`driver`] runs them, `effects` carries out what they want, `answering` answers
-//! other nodes, `probing` looks at them. [`asking`] is how one node asks another; [`fetching`] answers mirrors at the
-//! holder, [`mirror`] is the other end of that, which `copies` begins and ends; [`admin`] takes orders, [`settling`] what operators
-//! settle, [`quarantine`] what becomes of commits beyond a cut; [`writing`] and `reading` are what a client's request goes through, wherever it comes in, and [`write_error`] why it fails.
+//! other nodes, `probing` looks at them. [`asking`] is how one node asks another, `places` how many ask and are answered at
+//! once; [`fetching`] answers mirrors at the holder, [`mirror`] is the other end of that, which `copies` begins and ends.
+//! [`admin`] takes orders, [`settling`] what operators settle, [`quarantine`] what becomes of commits beyond a cut.
+//! [`writing`] and `reading` are what a client's request goes through, wherever it comes in, and [`write_error`] why it fails.
 //! `watching` says how both sides do, `learning` brings terms that were missed, `abstaining` keeps a node out that forgot what
 //! it voted for; [`status`] and [`refusal`] are what is told of it.
 

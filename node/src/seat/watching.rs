@@ -16,7 +16,8 @@ const GRACE_LEASES: u64 = 2;
 /// What is known of the node on the other side.
 #[derive(Default)]
 pub(super) struct Watch {
-    monitor: Option<(AuthorId, Monitor)>,
+    /// Whom it watches, since which term: what failed while the seat moved says nothing of the new term.
+    monitor: Option<(AuthorId, u64, Monitor)>,
     own: Option<Monitor>,
     probed_at: Option<BootMs>,
     told_at: Option<BootMs>,
@@ -29,8 +30,8 @@ impl Driver {
     pub(super) fn probe(&mut self) {
         let now = boot_ms();
         let other = self.other_side();
-        if self.watch.monitor.as_ref().map(|(node, _)| *node) != other {
-            self.watch.monitor = other.map(|node| (node, Monitor::new(now, &self.seat.timing)));
+        if self.watch.monitor.as_ref().map(|(node, term, _)| (*node, *term)) != other {
+            self.watch.monitor = other.map(|(node, term)| (node, term, Monitor::new(now, &self.seat.timing)));
             self.watch.first_answer = None;
         }
         let is_due = self.watch.probed_at.is_none_or(|at| now.since_ms(at) >= self.seat.timing.probe_ms);
@@ -41,7 +42,7 @@ impl Driver {
         let own = self.watch.own.get_or_insert_with(|| Monitor::new(now, &self.seat.timing));
         own.answered(now, self.seat.own_probe());
         self.queue.push_back(Event::OwnHealth(own.read(now)));
-        let Some((node, monitor)) = self.watch.monitor.as_mut() else { return };
+        let Some((node, _, monitor)) = self.watch.monitor.as_mut() else { return };
         let node = *node;
         monitor.connected(now, self.seat.is_connected(&node));
         let health = monitor.read(now);
@@ -72,18 +73,21 @@ impl Driver {
         }
     }
 
-    /// The holder watches its shadow, the shadow its holder.
-    fn other_side(&self) -> Option<AuthorId> {
+    /// The holder watches its shadow, the shadow its holder; with the term.
+    fn other_side(&self) -> Option<(AuthorId, u64)> {
         let body = self.certified.as_ref()?;
-        match self.controller.role().0 {
+        let other = match self.controller.role().0 {
             Role::Holder => body.shadow,
             Role::Shadow => Some(body.holder),
             Role::Spare | Role::Voter | Role::Outsider => None,
-        }
+        };
+        other.map(|node| (node, body.term))
     }
 
     pub(super) fn probed(&mut self, node: AuthorId, probe: Option<Probe>) {
-        let Some((_, monitor)) = self.watch.monitor.as_mut().filter(|(watched, _)| *watched == node) else { return };
+        let Some((_, _, monitor)) = self.watch.monitor.as_mut().filter(|(watched, ..)| *watched == node) else {
+            return;
+        };
         match probe {
             Some(probe) => {
                 let now = boot_ms();

@@ -145,9 +145,12 @@ impl Monitor {
         self.last = Some(probe);
     }
 
-    /// A probe was answered by an error, or ended in one. Silence is no error.
+    /// A probe was answered by an error, or ended in one. Silence is no error, nor is what fails before the first answer:
+    /// the node has to be found first.
     pub fn failed(&mut self) {
-        self.outcome(false);
+        if self.last.is_some() {
+            self.outcome(false);
+        }
     }
 
     fn outcome(&mut self, is_good: bool) {

@@ -85,6 +85,14 @@ fn a_log_that_stands_still_counts_only_while_commits_wait() {
 }
 
 #[test]
+fn what_failed_until_the_node_was_found_is_not_held_against_it() {
+    let mut monitor = Monitor::new(BootMs(0), &Timing::LAN);
+    (0..ERRORS_BAD).for_each(|_| monitor.failed());
+    monitor.answered(BootMs(1_000), probe());
+    assert!((0..5).all(|_| !monitor.read(BootMs(1_000)).is_suspect()));
+}
+
+#[test]
 fn errors_count_from_half_on_and_a_lost_connection_at_once_by_its_own_row() {
     let (mut monitor, now) = steady();
     for _ in 0..ERRORS_BAD - 1 {

@@ -106,10 +106,11 @@ async fn a_term_is_settled_once_more_than_half_of_the_operators_have_signed_and_
     }
     let two = operators.refuse(1, "promote", &[&second, &again]).await;
     assert!(two.contains("2 of 3 operators"), "{two}");
+    // Asked before one of them hides.
+    let seat = Seat::of(&operators.nodes).await.expect("admin sockets");
     let settled = ["seat", "promote", "--approve", text(&second), "--approve", text(&third)];
     let shown = ordered(&operators.nodes[2], &settled).await;
     assert!(shown.contains("settled: 3 of 3 operators"), "{shown}");
-    let seat = Seat::of(&operators.nodes).await.expect("admin sockets");
     let standing = seat.steady(&operators.nodes, SOON).await.expect("it is served");
     assert_eq!((standing.term, standing.holder, standing.shadow), (1, 0, Some(1)));
     let history = ordered(&operators.nodes[2], &["seat", "history", "--verify"]).await;

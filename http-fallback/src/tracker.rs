@@ -18,7 +18,7 @@
 //!     tracker.answered(now_ms, &url, &summary(1), &summary(2), Mode::P2p).expect("a mismatch");
 //! }
 //! assert_eq!(tracker.next_session(60_000).as_deref(), Some("http://peer:4800"));
-//! tracker.ended(60_100, "http://peer:4800", Ended::Well { is_fruitful: true }, 7);
+//! tracker.ended(60_100, "http://peer:4800", Ended::Well { root: StateRoot([2; 32]), is_fruitful: true }, 7);
 //! assert_eq!(tracker.peer("http://peer:4800").map(|peer| peer.count), Some(0));
 //! ```
 
@@ -44,8 +44,9 @@ pub const BACKOFF_FIRST_BEATS: u64 = 1;
 /// See [`BACKOFF_FIRST_BEATS`].
 pub const BACKOFF_LAST_BEATS: u64 = 32;
 
-/// Sessions in a row that end well and move nothing, though the peer says that its root is another, until its word is
-/// no longer believed. One may have met a peer that had healed itself a moment before.
+/// Sessions in a row that move nothing and end at one and the same root, though the peer says in between that its root is
+/// another, until its word is no longer believed. A state never comes back to a root that it has left, so two are proof;
+/// at different roots they are none, for under writes gossip may bring everything before the session does.
 pub const FRUITLESS_SESSIONS: u32 = 2;
 
 /// Sessions in a row after which more was to come and nothing had changed, until there is a pause before the next.
@@ -87,8 +88,8 @@ pub struct Summary {
 /// What a mismatch means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The frontiers are equal and the roots are not, or sessions find nothing to move: damage, a bug or a lie. An
-    /// alarm.
+    /// The frontiers are equal and the roots are not, or sessions find the peer at our root again and again: damage, a
+    /// bug or a lie. An alarm.
     Divergence,
     /// One side has commits that the other lacks. A figure.
     Lag,
@@ -115,6 +116,8 @@ pub struct Mismatch {
     pub is_due: bool,
     /// Whether it is the one of its row to raise the alarm at: divergence, for as many beats as make a peer due.
     pub is_alarm: bool,
+    /// Whether sessions find the peer at our root, which is what makes it a divergence though the frontiers may differ.
+    pub is_contradicted: bool,
 }
 
 /// How a session ended, as far as the tracker cares.
@@ -122,6 +125,8 @@ pub struct Mismatch {
 pub enum Ended {
     /// Equal roots.
     Well {
+        /// The root.
+        root: StateRoot,
         /// Whether it changed either state.
         is_fruitful: bool,
     },
@@ -144,7 +149,7 @@ impl Ended {
     pub fn of(outcome: &Outcome, stats: &Stats) -> Self {
         let is_fruitful = stats.has_changed_anything();
         match outcome {
-            Outcome::Equal { .. } => Self::Well { is_fruitful },
+            Outcome::Equal { root, .. } => Self::Well { root: *root, is_fruitful },
             Outcome::Explained { rest: Rest::NewWrites, .. } => Self::Overtaken { is_fruitful },
             Outcome::Explained { rest: Rest::Waiting { .. } | Rest::Budget, .. } | Outcome::Busy => {
                 Self::Unfinished { is_fruitful }
@@ -202,10 +207,32 @@ pub struct Peer {
     due_since_ms: Option<u64>,
     failures: u32,
     not_before_ms: u64,
+    /// Where the last session that ended well found both; `None` after an equal root.
+    met: Option<Met>,
     fruitless: u32,
     unfinished: u32,
     /// Whether the alarm was raised in this row of mismatches.
     is_alarmed: bool,
+}
+
+/// A root at which a session found both, and what the peer has said since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Met {
+    root: StateRoot,
+    /// Whether the peer has said another root since, while ours was still this one.
+    is_left: bool,
+    /// Whether a beat was on its way then: its answer may be older than the session.
+    is_answer_old: bool,
+}
+
+impl Met {
+    /// The peer said another root. Gives whether ours is still the one at which both were.
+    fn note_other(&mut self, ours: StateRoot) -> bool {
+        let is_here = self.root == ours;
+        self.is_left |= is_here && !self.is_answer_old;
+        self.is_answer_old = false;
+        is_here
+    }
 }
 
 impl Peer {
@@ -276,11 +303,12 @@ impl Tracker {
         (peer.root, peer.answered_ms) = (Some(theirs.root), Some(now_ms));
         if ours.root == theirs.root {
             peer.start_over();
-            (peer.kind, peer.fruitless, peer.unfinished) = (None, 0, 0);
+            (peer.kind, peer.met, peer.fruitless, peer.unfinished) = (None, None, 0, 0);
             return None;
         }
-        let is_disbelieved = peer.fruitless >= FRUITLESS_SESSIONS;
-        let kind = if ours.frontier == theirs.frontier || is_disbelieved { Kind::Divergence } else { Kind::Lag };
+        let is_where_met = peer.met.as_mut().is_some_and(|met| met.note_other(ours.root));
+        let is_contradicted = is_where_met && peer.fruitless >= FRUITLESS_SESSIONS;
+        let kind = if ours.frontier == theirs.frontier || is_contradicted { Kind::Divergence } else { Kind::Lag };
         let is_lasting = kind == Kind::Divergence && (peer.kind == Some(kind) || mismatches < 2);
         (peer.count, peer.kind) = (peer.count.saturating_add(1), Some(kind));
         let is_alarm = is_lasting && peer.count >= mismatches && !peer.is_alarmed;
@@ -290,13 +318,16 @@ impl Tracker {
         if is_due {
             peer.due_since_ms.get_or_insert(now_ms);
         }
-        Some(Mismatch { count: peer.count, kind, is_due, is_alarm })
+        Some(Mismatch { count: peer.count, kind, is_due, is_alarm, is_contradicted })
     }
 
     /// A peer gave no answer, or none that says anything of this lattice. That proves nothing, so the count stays.
     pub fn silent(&mut self, url: &str) {
         if let Some(peer) = self.peers.get_mut(url) {
             peer.is_asked = false;
+            if let Some(met) = &mut peer.met {
+                met.is_answer_old = false;
+            }
         }
     }
 
@@ -327,8 +358,8 @@ impl Tracker {
         self.running.take_if(|running| running == url);
         let Some(peer) = self.peers.get_mut(url) else { return };
         match ended {
-            Ended::Well { is_fruitful } => {
-                peer.fruitless = if is_fruitful { 0 } else { peer.fruitless.saturating_add(1) };
+            Ended::Well { root, is_fruitful } => {
+                peer.note_met(root, is_fruitful);
                 if peer.fruitless < FRUITLESS_SESSIONS {
                     peer.start_over();
                 } else {
@@ -369,6 +400,18 @@ impl Peer {
     /// The row of mismatches is over.
     fn start_over(&mut self) {
         (self.count, self.is_alarmed, self.failures, self.due_since_ms) = (0, false, 0, None);
+    }
+
+    /// A session found both at this root. That it moved nothing speaks against the peer only if both were here before,
+    /// and the peer said since that it was not.
+    fn note_met(&mut self, root: StateRoot, is_fruitful: bool) {
+        let before = self.met.filter(|met| met.root == root);
+        self.fruitless = match before {
+            _ if is_fruitful => 0,
+            Some(met) => self.fruitless.saturating_add(u32::from(met.is_left)),
+            None => 1,
+        };
+        self.met = Some(Met { root, is_left: false, is_answer_old: self.is_asked });
     }
 
     /// A session left something to the next. Of those that change nothing only some follow each other at once.

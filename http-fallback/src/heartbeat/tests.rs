@@ -130,7 +130,7 @@ fn step(event: Event) -> Option<(&'static str, u64)> {
 #[tokio::test]
 async fn the_third_mismatch_heals_and_the_next_beat_is_equal() {
     let url = peer(StateRoot([2; 32]), 5).await;
-    let (mut told, stop) = beat(&url, 1, Some(Ended::Well { is_fruitful: true }));
+    let (mut told, stop) = beat(&url, 1, Some(Ended::Well { root: StateRoot([1; 32]), is_fruitful: true }));
     for expected in [("mismatch", 1), ("mismatch", 2), ("mismatch", 3), ("started", 0), ("finished", 1), ("equal", 0)] {
         assert_eq!(next(&mut told, step).await, expected);
     }
@@ -140,7 +140,7 @@ async fn the_third_mismatch_heals_and_the_next_beat_is_equal() {
 #[tokio::test]
 async fn without_a_lattice_peer_the_mode_becomes_http() {
     let url = peer(StateRoot([1; 32]), 5).await;
-    let (mut told, stop) = beat(&url, 0, Some(Ended::Well { is_fruitful: true }));
+    let (mut told, stop) = beat(&url, 0, Some(Ended::Well { root: StateRoot([1; 32]), is_fruitful: true }));
     let change = next(&mut told, |event| if let Event::Mode(change) = event { Some(change) } else { None }).await;
     assert_eq!(change.mode, Mode::Http);
     stop.cancel();

@@ -31,8 +31,8 @@ enum Step {
 }
 use Step::{Ends, Later, Says, Silent, Starts};
 
-const WELL: Ended = Ended::Well { is_fruitful: true };
-const FRUITLESS: Ended = Ended::Well { is_fruitful: false };
+const WELL: Ended = Ended::Well { root: OURS.root, is_fruitful: true };
+const FRUITLESS: Ended = Ended::Well { root: OURS.root, is_fruitful: false };
 
 fn tracker() -> Tracker {
     let mut tracker = Tracker::new(Config { interval_ms: 1_000, ..Config::default() });
@@ -238,11 +238,41 @@ fn a_peer_that_lies_about_its_root_costs_ever_less_and_is_called_a_divergence() 
     tell("a liar", Mode::Http, &steps);
 
     let mut tracker = tracker();
-    for now_ms in [1, 2] {
+    let kinds = [1, 2, 3].map(|now_ms| {
+        let mismatch = tracker.answered(now_ms, A, &OURS, &OTHER, Mode::P2p).expect("another root");
         tracker.ended(now_ms, A, FRUITLESS, 0);
+        (mismatch.kind, mismatch.is_contradicted)
+    });
+    assert_eq!(kinds, [(Kind::Lag, false), (Kind::Lag, false), (Kind::Divergence, true)]);
+    let moved_on = Summary { root: StateRoot([9; 32]), ..OURS };
+    let mismatch = tracker.answered(4, A, &moved_on, &OTHER, Mode::P2p).expect("another root");
+    assert_eq!(mismatch.kind, Kind::Lag, "the sessions say nothing of the state that we have now");
+}
+
+#[test]
+fn sessions_to_which_gossip_leaves_nothing_speak_against_nobody_while_writes_go_on() {
+    // Each beat finds a write that is not here yet. Gossip brings it before the session does, which moves nothing.
+    let mut tracker = tracker();
+    for write in 1..100u8 {
+        let now_ms = u64::from(write) * 100_000;
+        let (ours, theirs) = (summary(write, write), summary(write + 1, write + 1));
+        let mismatch = tracker.answered(now_ms, A, &ours, &theirs, Mode::Http).expect("another root");
+        assert_eq!((mismatch.kind, mismatch.count, mismatch.is_due), (Kind::Lag, 1, true), "{write}: {mismatch:?}");
+        assert_eq!(tracker.next_session(now_ms).as_deref(), Some(A));
+        tracker.ended(now_ms, A, Ended::Well { root: theirs.root, is_fruitful: false }, 0);
     }
-    let mismatch = tracker.answered(3, A, &OURS, &OTHER, Mode::P2p).expect("another root");
-    assert_eq!(mismatch.kind, Kind::Divergence);
+}
+
+#[test]
+fn an_answer_that_may_be_older_than_a_session_is_no_word_against_it() {
+    let mut tracker = tracker();
+    for beat in 1..10u64 {
+        let now_ms = beat * 100_000;
+        assert!(tracker.due(now_ms, 0).contains(&A.to_owned()));
+        tracker.ended(now_ms + 1, A, FRUITLESS, 0);
+        let mismatch = tracker.answered(now_ms + 2, A, &OURS, &OTHER, Mode::P2p).expect("another root");
+        assert_eq!(mismatch.kind, Kind::Lag, "{beat}");
+    }
 }
 
 #[test]

@@ -120,7 +120,12 @@ impl Fallback {
     fn tell_mismatch(&self, url: String, mismatch: &Mismatch, roots: Roots) {
         let (Mismatch { count, kind, .. }, Roots { ours, theirs }) = (*mismatch, roots);
         if mismatch.is_alarm {
-            self.sync.alarm(&url, roots, None, "equal frontiers, or nothing to move, and other roots");
+            let why = if mismatch.is_contradicted {
+                "the peer says another root, and sessions find it at ours each time"
+            } else {
+                "equal frontiers and other roots"
+            };
+            self.sync.alarm(&url, roots, None, why);
         }
         let text = format!("divergence {url} {count} {ours} {theirs}");
         let fields = [

@@ -75,7 +75,7 @@ impl Fallback {
         if healed.ended == Ended::Badly && pulled.root == Some(healed.root) {
             // Nothing was left to push, so it does not matter that the peer takes no sessions.
             let is_fruitful = pulled.applied > 0;
-            return Healed { ended: Ended::Well { is_fruitful }, outcome: "full", ..healed };
+            return Healed { ended: Ended::Well { root: healed.root, is_fruitful }, outcome: "full", ..healed };
         }
         healed
     }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::client::Client;
 use crate::deadline;
 use crate::guard;
+use crate::seat::Admin;
 
 use launch::read_run_file;
 pub use launch::{Launch, RunFile, lasting_port};
@@ -158,16 +159,18 @@ impl Node {
         })
     }
 
-    /// Starts the process and waits until it listens and calls itself ready.
+    /// Starts the process and waits until it listens and calls itself ready, or mirrors the seat.
     ///
     /// # Errors
     /// If it ends or is not ready in time; the error shows the end of its log.
     pub async fn start(&mut self) -> Result<Reached, StartError> {
         let reached = self.listen().await?;
-        let client = reached.client.clone();
-        self.await_from_child(async || match client.ready().await {
-            Ok(ready) => ready,
-            Err(error) => Err(error.to_string()),
+        let (client, admin) = (reached.client.clone(), Admin::of(self.dir()).ok());
+        self.await_from_child(async || match (client.ready().await, &admin) {
+            (Ok(ready), _) => ready,
+            // A mirror of the seat serves no API.
+            (Err(_), Some(admin)) if is_mirror(admin).await => Ok(()),
+            (Err(error), _) => Err(error.to_string()),
         })
         .await?;
         Ok(reached)
@@ -295,6 +298,11 @@ impl Node {
             send(pid, signal);
         }
     }
+}
+
+/// Whether a node mirrors the seat, and so is hidden.
+async fn is_mirror(admin: &Admin) -> bool {
+    admin.seat().await.is_ok_and(|seat| matches!(seat.role.as_str(), "shadow" | "spare"))
 }
 
 fn verb<'a>(arguments: &[&'a str]) -> &'a str {

@@ -290,6 +290,11 @@ impl PeerBook {
         }
     }
 
+    /// Whether a peer that proved the lattice takes part in gossip, as far as is known.
+    pub fn is_subscribed(&self, name: &PeerName) -> bool {
+        self.peers.get(name).is_some_and(|peer| peer.proved.is_some() && peer.unsubscribed_since_ms.is_none())
+    }
+
     /// The membership changed.
     pub fn set_membership(&mut self, membership: Arc<Membership>) {
         let active = membership.members().filter(|member| membership.is_active(&member.author));

@@ -1,6 +1,7 @@
 //! Which node a command means: by its directory, or by the URL of its API.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -8,6 +9,7 @@ use serde::Deserialize;
 use super::client::ClientError;
 use super::exit::Failure;
 use crate::api::auth::ApiToken;
+use crate::seat::admin::SOCKET;
 
 /// Name of the file that a running node keeps in its directory.
 pub const RUN_FILE: &str = "run.json";
@@ -91,6 +93,13 @@ impl Target {
     /// What to do if the node does not answer, in words.
     pub fn advice(&self) -> String {
         match (&self.url, self.directory.path()) {
+            // A hidden mirror of the seat serves no API.
+            (None, Ok(dir)) if UnixStream::connect(dir.join(SOCKET)).is_ok() => {
+                format!(
+                    "a node runs there; if it mirrors the seat it serves no API: `lattice seat status --dir {}`",
+                    dir.display()
+                )
+            }
             (None, Ok(dir)) => format!("start it with `lattice run --dir {}`", dir.display()),
             (Some(_), _) | (None, Err(_)) => "check the URL and that the node runs".to_owned(),
         }

@@ -150,12 +150,14 @@ impl Sync {
 
     fn presence(&self, schedule: &mut Schedule, present: &mut BTreeSet<PeerName>) {
         let book = self.net.view().book;
-        // A mirror of the seat answers nobody: asked for what is missing here, it would be asked for ever.
+        // A mirror of the seat answers nobody: asked for what is missing here, it would be asked for ever. One that gossips does
+        // not know that it is one: it lost its database, and a founder has nobody then whom it could ask.
         let published = self.writer.published();
         let term = published.membership.seats().current();
         let is_hidden =
             |author: &AuthorId| term.is_some_and(|term| term.certificate.body.mirrors().any(|mirror| mirror == author));
-        let answers = |name: &&PeerName| book.author(name).is_some_and(|author| !is_hidden(&author));
+        let answers =
+            |name: &&PeerName| book.author(name).is_some_and(|author| !is_hidden(&author) || book.is_subscribed(name));
         let now: BTreeSet<_> = book.peers().map(|(name, _)| name).filter(answers).cloned().collect();
         for peer in now.difference(present) {
             tracing::info!(peer = %shown(peer), "peer proved the lattice");

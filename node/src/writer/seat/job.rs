@@ -121,6 +121,20 @@ pub enum MirrorError {
     Store(#[from] StoreError),
 }
 
+/// Why a ballot is not on disk, and nothing may be said of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BallotError {
+    /// A later one came first: this node does nothing for the earlier any more.
+    #[error("this node is bound in term {term} already")]
+    Overtaken {
+        /// The term of the one that is stored.
+        term: u64,
+    },
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// One request of the seat's task.
 pub enum SeatJob {
     /// Stage a write of the seat.
@@ -180,12 +194,12 @@ pub enum SeatJob {
         /// Tells when that is done.
         reply: oneshot::Sender<Result<(), StoreError>>,
     },
-    /// Store what this node is about to vote or stand for.
+    /// Store what this node is about to vote or stand for, unless something later is stored.
     Vote {
         /// Its stored form.
         ballot: Vec<u8>,
         /// Tells when it is durable.
-        reply: oneshot::Sender<Result<(), StoreError>>,
+        reply: oneshot::Sender<Result<(), BallotError>>,
     },
     /// Forget a commit in quarantine.
     Drop {

@@ -9,6 +9,7 @@
 //!
 //! 1. `job`: what the seat's task asks. `staging`: from the signature to the state; `staged`: what is on that way.
 //! 2. `log`: the seat's log within a transaction. `outbox`: what mirrors fetch. `mirroring`: the mirror's end of it.
+//! 3. `voting`: the ballot.
 
 pub mod job;
 mod staging;
@@ -16,13 +17,14 @@ mod staged;
 mod log;
 pub mod outbox;
 mod mirroring;
+mod voting;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lattice::log::edge::Edge;
 use lattice::merkle::Digest;
 
-pub use job::{Condition, EntryTag, Fidelity, MirrorBatch, MirrorError, Mirrored, SeatJob, Staging};
+pub use job::{BallotError, Condition, EntryTag, Fidelity, MirrorBatch, MirrorError, Mirrored, SeatJob, Staging};
 pub(super) use log::Copying;
 pub use outbox::Outbox;
 pub(super) use staged::Staged;

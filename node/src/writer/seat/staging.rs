@@ -70,8 +70,7 @@ impl Writer {
                 let _ = reply.send(ended);
             }
             SeatJob::Vote { ballot, reply } => {
-                let signature = self.identity.keys.author.sign(BALLOT_DOMAIN, &ballot);
-                let _ = reply.send(table::write_ballot(&mut self.state.connection, &ballot, &signature).await);
+                let _ = reply.send(self.vote(&ballot).await);
             }
             SeatJob::Drop { commit, reply } => {
                 let _ = reply.send(table::drop_deposed(&mut self.state.connection, commit).await);

@@ -466,4 +466,5 @@ async fn without_a_shadow_a_write_is_in_the_state_when_it_is_answered() {
     holder.stop().await;
 }
 
+mod failing;
 mod leaving;

@@ -26,13 +26,13 @@ pub(crate) async fn staged(
     rows.iter().map(read).collect()
 }
 
-/// Stages commits. One that is staged at its place already stays.
+/// Stages commits. That another one has the place of one of them is an error.
 pub(crate) async fn stage(
     connection: &mut SqliteConnection,
     commits: &[(&VerifiedCommit, Option<&IdempotencyKey>)],
 ) -> Result<(), StoreError> {
     for (commit, name) in commits {
-        sqlx::query("INSERT OR IGNORE INTO staged (term, seq, id, bytes, name) VALUES (?, ?, ?, ?, ?)")
+        sqlx::query("INSERT INTO staged (term, seq, id, bytes, name) VALUES (?, ?, ?, ?, ?)")
             .bind(commit.header().term as i64)
             .bind(commit.header().seq as i64)
             .bind(commit.id().0.to_vec())
@@ -44,9 +44,9 @@ pub(crate) async fn stage(
     Ok(())
 }
 
-/// Whether a commit is staged at this place.
-pub(crate) async fn is_staged(connection: &mut SqliteConnection, (term, seq): (u64, u64)) -> Result<bool, StoreError> {
-    let found = sqlx::query("SELECT 1 FROM staged WHERE term = ? AND seq = ?").bind(term as i64).bind(seq as i64);
+/// Whether this commit is staged.
+pub(crate) async fn is_staged(connection: &mut SqliteConnection, id: CommitId) -> Result<bool, StoreError> {
+    let found = sqlx::query("SELECT 1 FROM staged WHERE id = ?").bind(id.0.to_vec());
     Ok(found.fetch_optional(connection).await?.is_some())
 }
 

@@ -117,7 +117,7 @@ pub(super) struct State {
     /// Keys whose entries were dropped as damaged, and counted; they are not counted again when they come back.
     pub(super) dropped: BTreeSet<KeyHash>,
     /// Whether the last transaction may or may not be on disk.
-    is_uncertain: bool,
+    pub(super) is_uncertain: bool,
     /// Whether this node lost its database and must not sign before it knows what it signed.
     pub(super) is_catching_up: bool,
     /// What speaks for an older copy, until that is settled.

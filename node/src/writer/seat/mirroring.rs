@@ -8,6 +8,7 @@ use lattice::record::{Event, Record};
 use lattice::seat::message::KeptName;
 use node_core::apply::EntryRow;
 
+use super::certainty::Trace;
 use super::job::{Fidelity, MirrorBatch, MirrorError, Mirrored};
 use super::staged::StagedCommit;
 use super::staging::answer;
@@ -211,9 +212,15 @@ impl State {
             table::unstage(&mut self.connection, &ids).await?;
             write::commit(&mut self.connection).await
         };
-        if let Err(error) = written.await {
-            write::roll_back(&mut self.connection).await;
-            return Err(error);
+        // Names that were kept already are known the next time: that none of them shows whether they are harms nobody.
+        let written = written.await;
+        match ids.last() {
+            Some(last) => self.end(written, Trace::Unstaged(*last)).await?,
+            None if written.is_err() => {
+                write::roll_back(&mut self.connection).await;
+                return written;
+            }
+            None => {}
         }
         for place in places {
             let Some(taken) = self.seat.staged.take(place) else { continue };
@@ -233,6 +240,7 @@ impl State {
     async fn append_to_seat_log(&mut self, records: &[Vec<u8>]) -> Result<(), StoreError> {
         self.expect_certain()?;
         let mut edge = self.seat.edge.clone().unwrap_or_default();
+        let size = edge.size();
         let last_entry = EntryRow(self.next.entry.0 - 1);
         write::begin(&mut self.connection).await?;
         let written = async {
@@ -241,12 +249,8 @@ impl State {
             }
             write::commit(&mut self.connection).await
         };
-        if let Err(error) = written.await {
-            write::roll_back(&mut self.connection).await;
-            if write::stored_log_size(&mut self.connection, SEAT_LOG).await? != edge.size() {
-                return Err(error);
-            }
-        }
+        let (written, size) = (written.await, size + records.len() as u64);
+        self.end(written, Trace::LogSize(size)).await?;
         self.seat.edge = Some(edge);
         Ok(())
     }
@@ -262,22 +266,17 @@ impl State {
         if kept == edge.size() {
             return Ok(());
         }
+        self.expect_certain()?;
         write::begin(&mut self.connection).await?;
+        let mut edge = Edge::default();
         let cut = async {
-            let edge = table::cut_log(&mut self.connection, kept).await?;
-            write::commit(&mut self.connection).await?;
-            Ok::<_, StoreError>(edge)
+            edge = table::cut_log(&mut self.connection, kept).await?;
+            write::commit(&mut self.connection).await
         };
-        match cut.await {
-            Ok(edge) => {
-                self.seat.edge = Some(edge);
-                Ok(())
-            }
-            Err(error) => {
-                write::roll_back(&mut self.connection).await;
-                Err(error)
-            }
-        }
+        let cut = cut.await;
+        self.end(cut, Trace::LogSize(kept)).await?;
+        self.seat.edge = Some(edge);
+        Ok(())
     }
 
     /// Takes up what is staged, and where the seat's log goes on, from before this start.
@@ -301,9 +300,5 @@ impl State {
             self.seat.staged.insert(staged);
         }
         Ok(())
-    }
-
-    pub(super) async fn is_staged(&mut self, place: (u64, u64)) -> Result<bool, StoreError> {
-        table::is_staged(&mut self.connection, place).await
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! 1. `job`: what the seat's task asks. `staging`: from the signature to the state; `staged`: what is on that way.
 //! 2. `log`: the seat's log within a transaction. `outbox`: what mirrors fetch. `mirroring`: the mirror's end of it.
-//! 3. `voting`: the ballot.
+//! 3. `certainty`: what becomes of a transaction that reports an error. `voting`: the ballot.
 
 pub mod job;
 mod staging;
@@ -17,6 +17,7 @@ mod staged;
 mod log;
 pub mod outbox;
 mod mirroring;
+mod certainty;
 mod voting;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -7,6 +7,7 @@ use lattice::ids::{AuthorId, CommitId};
 use lattice::log::edge::Edge;
 use lattice::op::{Key, Op};
 
+use super::certainty::Trace;
 use super::job::{Condition, EntryTag, SeatJob, Staging};
 use super::outbox::Recent;
 use super::staged::StagedCommit;
@@ -303,33 +304,27 @@ impl State {
         let staged = &self.seat.staged;
         let rows: Vec<_> = gathered.iter().filter_map(|(place, _)| staged.at(*place)).collect();
         let rows: Vec<_> = rows.iter().map(|staged| (&staged.commit, staged.name.as_ref())).collect();
+        let Some(last) = rows.last().map(|(commit, _)| commit.id()) else { return Ok(()) };
+        self.expect_certain()?;
         write::begin(&mut self.connection).await?;
         let written = async {
             table::stage(&mut self.connection, &rows).await?;
             write::commit(&mut self.connection).await
         };
-        if let Err(error) = written.await {
-            write::roll_back(&mut self.connection).await;
-            // Whether a failed COMMIT took place is read back: a number must never be given to two commits.
-            let last = gathered.last().map_or((0, 0), |(place, _)| *place);
-            if !self.is_staged(last).await? {
-                return Err(error);
-            }
-        }
-        Ok(())
+        let written = written.await;
+        self.end(written, Trace::Staged(last)).await
     }
 
     async fn depose(&mut self, ids: &BTreeSet<CommitId>) -> Result<(), StoreError> {
+        let Some(last) = ids.last() else { return Ok(()) };
+        self.expect_certain()?;
         write::begin(&mut self.connection).await?;
         let written = async {
             table::depose(&mut self.connection, ids).await?;
             write::commit(&mut self.connection).await
         };
-        if let Err(error) = written.await {
-            write::roll_back(&mut self.connection).await;
-            return Err(error);
-        }
-        Ok(())
+        let written = written.await;
+        self.end(written, Trace::Unstaged(*last)).await
     }
 
     /// What everybody may see of the seat.

@@ -1,8 +1,18 @@
 //! Disks that fail, and what must hold all the same.
 
 use node_core::seat::voter::{Act, Ballot};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use super::*;
+use crate::store::StoreError;
+
+/// Does something to a node's database behind its back.
+async fn behind_its_back(dir: &TempDir, sql: &'static str) {
+    let url = format!("sqlite://{}", dir.path().join("state.db").display());
+    let mut connection = SqliteConnection::connect(&url).await.expect("opens");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("SQL");
+    connection.close().await.expect("closes");
+}
 
 fn ballot(act: Act, term: u64, reason: &str) -> Vec<u8> {
     let body = Body { term, reason: reason.to_owned(), ..takeover(&first(Some(1)), 0, &SeatPublished::default()) };
@@ -35,4 +45,47 @@ async fn a_ballot_that_comes_after_a_later_one_is_not_stored_and_not_given() {
     let voter = start(dir.path(), 2).await;
     assert_eq!(voter.reader.ballot(&own).await, Ok(Some(next)));
     voter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_is_not_given_twice_when_nobody_knows_whether_its_first_commit_is_durable() {
+    let (dir, holder, _b, shadow) = pair().await;
+    behind_its_back(&dir, "ALTER TABLE staged RENAME TO away").await;
+    let (write, staged) = staging("green/k", Condition::Always, None, true);
+    holder.stage(write).await;
+    assert!(matches!(staged.await.expect("an answer"), Err(WriteError::Store(_))));
+    behind_its_back(&dir, "ALTER TABLE away RENAME TO staged").await;
+    let (next, refused) = staging("green/l", Condition::Always, None, true);
+    holder.stage(next).await;
+    assert_eq!(refused.await.expect("an answer"), Err(WriteError::Store(StoreError::Uncertain)));
+    holder.stop().await;
+    let holder = start(dir.path(), 0).await;
+    let (next, staged) = staging("green/l", Condition::Always, None, true);
+    holder.stage(next).await;
+    assert_eq!(staged.await.expect("an answer").expect("a restart knows").seq, 1);
+    holder.stop().await;
+    shadow.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_nobody_knows_the_size_of_is_not_gone_on_with() {
+    let (_a, holder, dir, shadow) = pair().await;
+    let record =
+        holder.handle.with_outbox(|outbox| outbox.records_from(0, usize::MAX)).expect("kept")[0].record.to_vec();
+    let append = || MirrorBatch {
+        from: 1,
+        records: vec![Mirrored { record: record.clone(), commits: Vec::new() }],
+        staged: Vec::new(),
+        fidelity: Fidelity::Log,
+    };
+    let mirror = |batch| shadow.ask(|reply| Job::Seat(SeatJob::Mirror { batch: Box::new(batch), reply }));
+    behind_its_back(&dir, "ALTER TABLE records RENAME TO away").await;
+    assert!(matches!(mirror(append()).await, Err(MirrorError::Store(StoreError::Sqlite(_)))));
+    behind_its_back(&dir, "ALTER TABLE away RENAME TO records").await;
+    assert_eq!(mirror(append()).await, Err(MirrorError::Store(StoreError::Uncertain)));
+    let (term, size, root) = (1, 0, [0; 32]);
+    let cut = shadow.ask(|reply| Job::Seat(SeatJob::Copy { term, size, root, reply })).await;
+    assert_eq!(cut, Err(StoreError::Uncertain));
+    holder.stop().await;
+    shadow.stop().await;
 }

@@ -76,6 +76,11 @@ impl Outbox {
         }
     }
 
+    /// The commit at this place lost it.
+    pub fn deposed(&mut self, place: (u64, u64)) {
+        self.staged.retain(|commit| commit.place != place);
+    }
+
     /// Records in the seat's log up to the last one kept.
     pub fn size(&self) -> u64 {
         self.first + self.recent.len() as u64

@@ -36,7 +36,7 @@ impl Writer {
             SeatJob::Serve { term, reply } => {
                 self.finish(group).await;
                 let served = self.serve(group, term).await;
-                self.publish_after(Ok(false));
+                self.publish_after(served.as_ref().map(|_| false).map_err(Clone::clone));
                 let _ = reply.send(served);
             }
             SeatJob::Copy { term, size, root, reply } => {
@@ -158,14 +158,25 @@ impl Writer {
         if self.state.seat.part != Part::Holder(term) {
             self.begin_log_of(term).await?;
         }
-        self.state.seat.is_held = false;
+        // Nothing goes on top of what the term began with before that is in the state.
+        self.state.seat.is_held = true;
         self.settle_older(term).await?;
-        let older: BTreeSet<u64> = self.state.seat.staged.iter().map(|((term, _), _)| term).collect();
-        for older in older.into_iter().filter(|older| *older < term) {
+        for older in self.staged_before(term) {
             self.release(group, (older, u64::MAX)).await;
+            self.finish(group).await;
+            if self.state.seat.staged.iter().any(|((staged, _), _)| staged == older) {
+                // The transaction said why; nothing that succeeded has followed it.
+                let trouble = self.publisher.borrow().trouble.clone();
+                return Err(trouble.unwrap_or_else(|| StoreError::Sqlite(format!("term {older} is not in the state"))));
+            }
         }
-        self.finish(group).await;
+        self.state.seat.is_held = false;
         Ok(self.state.seat_published())
+    }
+
+    /// The terms before this one of which commits are staged.
+    fn staged_before(&self, term: u64) -> BTreeSet<u64> {
+        self.state.seat.staged.iter().map(|((staged, _), _)| staged).filter(|staged| *staged < term).collect()
     }
 
     /// Lets every record go to the seat's log from here on, and states there what came into the state beside it.
@@ -212,6 +223,7 @@ impl Writer {
         self.state.depose(&ids).await?;
         tracing::warn!(commits = beyond.len(), "what was written here beyond the cut of its term is in quarantine");
         for place in beyond {
+            self.state.seat.with_outbox(|outbox| outbox.deposed(place));
             let waiting = self.state.seat.staged.take(place).map(|taken| taken.waiting).unwrap_or_default();
             waiting.into_iter().for_each(|reply| reply.finish(Err(WriteError::Deposed)));
         }

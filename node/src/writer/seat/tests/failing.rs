@@ -24,6 +24,10 @@ impl Local {
         let ballot = ballot.to_vec();
         self.ask(|reply| Job::Seat(SeatJob::Vote { ballot, reply })).await
     }
+
+    async fn try_serve(&self, term: u64) -> Result<SeatPublished, StoreError> {
+        self.ask(|reply| Job::Seat(SeatJob::Serve { term, reply })).await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,6 +49,53 @@ async fn a_ballot_that_comes_after_a_later_one_is_not_stored_and_not_given() {
     let voter = start(dir.path(), 2).await;
     assert_eq!(voter.reader.ballot(&own).await, Ok(Some(next)));
     voter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_term_is_not_served_before_what_it_began_with_is_in_the_state() {
+    let (_a, holder, dir, shadow) = pair().await;
+    let (write, staged) = staging("green/acknowledged", Condition::Always, None, true);
+    holder.stage(write).await;
+    staged.await.expect("an answer").expect("staged");
+    let position = shadow.fetch(&holder).await.expect("staged there");
+    shadow.settle(&keys(1), certified(&takeover(&first(Some(1)), 1, &position))).await;
+    behind_its_back(
+        &dir,
+        "CREATE TRIGGER failing BEFORE INSERT ON records WHEN new.log = 1 BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    .await;
+    let failed = shadow.try_serve(2).await;
+    assert!(matches!(failed, Err(StoreError::Sqlite(_))), "{failed:?}");
+    let published = shadow.handle.published();
+    assert!(published.trouble.is_some(), "its own health must see it");
+    assert_eq!(published.seat.staged, 1);
+    let (early, refused) = staging("green/next", Condition::Always, None, true);
+    shadow.stage(early).await;
+    assert_eq!(refused.await.expect("an answer"), Err(WriteError::NotHolder), "nothing goes on top of it");
+    behind_its_back(&dir, "DROP TRIGGER failing").await;
+    assert_eq!(shadow.serve(2).await.staged, 0);
+    let published = shadow.handle.published();
+    assert_eq!((published.trouble.clone(), published.seat.last), (None, (1, 1)));
+    let (next, staged) = staging("green/next", Condition::Always, None, true);
+    shadow.stage(next).await;
+    staged.await.expect("an answer").expect("it takes writes now");
+    holder.stop().await;
+    shadow.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_term_whose_log_cannot_be_written_is_trouble_that_everybody_sees() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let holder = start(dir.path(), 0).await;
+    holder.settle(&keys(2), certified(&first(None))).await;
+    behind_its_back(
+        &dir,
+        "CREATE TRIGGER failing BEFORE INSERT ON records WHEN new.log = 2 BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    .await;
+    assert!(holder.try_serve(1).await.is_err());
+    assert!(holder.handle.published().trouble.is_some());
+    holder.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -108,6 +108,7 @@ impl Driver {
                 self.ask_voters_for_news(term);
             }
             Progress::Trouble(error) => self.alarm(&format!("this mirror can't store what comes: {error}")),
+            Progress::Unfit(why) => self.alarm(&format!("this mirror takes nothing over: {why}")),
             Progress::Seeding => {}
         }
     }

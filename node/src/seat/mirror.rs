@@ -58,6 +58,8 @@ pub enum Progress {
     Differs(String),
     /// This node can't store what comes.
     Trouble(StoreError),
+    /// The holder sends what no holder may; nothing of it is taken over.
+    Unfit(String),
 }
 
 /// A mirror of one term.
@@ -87,6 +89,8 @@ enum Failed {
     /// To be seeded again.
     Apart(String),
     Store(StoreError),
+    /// What the holder sends is none of a holder.
+    Unfit(MirrorError),
     Stopping,
 }
 
@@ -94,6 +98,7 @@ impl From<MirrorError> for Failed {
     fn from(error: MirrorError) -> Self {
         match error {
             MirrorError::Store(error) => Self::Store(error),
+            MirrorError::NotAdmitted { .. } | MirrorError::Twice { .. } | MirrorError::TooMuch => Self::Unfit(error),
             MirrorError::Gap { .. }
             | MirrorError::Differs { .. }
             | MirrorError::Missing { .. }
@@ -114,6 +119,7 @@ impl Mirror {
 
     async fn keep_mirroring(self) {
         let mut copy = Copied::Unknown;
+        let mut may_know_more = true;
         loop {
             let done = match copy {
                 Copied::Unknown => self.take_up().await,
@@ -136,6 +142,13 @@ impl Mirror {
                     copy = Copied::Apart;
                     Progress::Differs(why)
                 }
+                // A certificate that came here first may have cut what is in the holder's next records. A seed mends that,
+                // once in a term.
+                Failed::Unfit(why) if why.is_of_nobody() && std::mem::take(&mut may_know_more) => {
+                    copy = Copied::Apart;
+                    Progress::Differs(why.to_string())
+                }
+                Failed::Unfit(why) => Progress::Unfit(why.to_string()),
             };
             self.tell(progress).await;
             tokio::time::sleep(RETRY_PAUSE).await;

@@ -128,7 +128,11 @@ impl Outlook {
                 self.own =
                     Some(Seen { term, staged_seq: 0, log_size: here.log_size, holder_size: *log_size, heard, level });
             }
-            Progress::Silent(_) | Progress::Refused(_) | Progress::Differs(_) | Progress::Trouble(_) => {}
+            Progress::Silent(_)
+            | Progress::Refused(_)
+            | Progress::Differs(_)
+            | Progress::Trouble(_)
+            | Progress::Unfit(_) => {}
         }
     }
 

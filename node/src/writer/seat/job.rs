@@ -1,7 +1,9 @@
 //! What the seat's task asks of the writer.
 
 use lattice::commit::VerifiedCommit;
+use lattice::fault::Fault;
 use lattice::ids::CommitId;
+use lattice::membership::NotAdmitted;
 use lattice::merkle::Digest;
 use lattice::op::Op;
 use lattice::seat::message::KeptName;
@@ -116,9 +118,35 @@ pub enum MirrorError {
         /// The record.
         position: u64,
     },
+    /// The holder sends a commit that counts nowhere.
+    #[error("the holder sends commit {}, which may not enter the state: {why}", commit.short())]
+    NotAdmitted {
+        /// The commit.
+        commit: CommitId,
+        /// Why not.
+        why: NotAdmitted,
+    },
+    /// The holder gave one number to two commits.
+    #[error("the holder sends another commit {seq} of term {term} than the one that is staged here")]
+    Twice {
+        /// The term.
+        term: u64,
+        /// The number.
+        seq: u64,
+    },
+    /// The holder says that it has staged more than it may.
+    #[error("the holder sends more commits to be staged than any holder may have")]
+    TooMuch,
     /// The disk.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl MirrorError {
+    /// Whether an honest holder may have sent it, of which this node knows less or more than it should.
+    pub fn is_of_nobody(&self) -> bool {
+        matches!(self, Self::NotAdmitted { why, .. } if why.fault() == Fault::Nobody)
+    }
 }
 
 /// Why a ballot is not on disk, and nothing may be said of it.

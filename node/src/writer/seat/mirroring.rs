@@ -1,6 +1,5 @@
 //! Copying the holder: its records, made again of the same commits, and what it has staged.
 
-use lattice::commit::VerifiedCommit;
 use lattice::log::checkpoint::seat_origin;
 use lattice::log::edge::Edge;
 use lattice::merkle::Digest;
@@ -16,7 +15,6 @@ use super::{Copying, Part, SeatPublished};
 use crate::store::{SEAT_LOG, StoreError, answers, log, staged as table, write};
 use crate::writer::answers::decode_written;
 use crate::writer::group::{Item, Task};
-use crate::writer::job::IdempotencyKey;
 use crate::writer::state::{NotApplied, State};
 use crate::writer::{Identity, Writer};
 
@@ -47,7 +45,12 @@ impl Writer {
             return Ok(self.state.seat_published());
         }
         // Commits of these records that clients named come as staged ones, with their names.
-        self.stage_mirrored(batch.staged).await?;
+        let is_only_staged = batch.records.is_empty();
+        match self.stage_mirrored(batch.staged, batch.fidelity).await {
+            // Records make room.
+            Err(MirrorError::TooMuch) if !is_only_staged => {}
+            staged => staged?,
+        }
         let mut records = batch.records.into_iter();
         while let Some(next) = records.next() {
             let position = self.state.seat.edge.as_ref().map_or(0, Edge::size);
@@ -109,7 +112,9 @@ impl Writer {
                     None => return Err(MirrorError::Missing { position, commit: *id }),
                 },
             };
-            items.push(Item { commit, task: Task::Staged(name), publish: false });
+            if self.admits(&commit, fidelity)? {
+                items.push(Item { commit, task: Task::Staged(name), publish: false });
+            }
         }
         if items.is_empty() {
             return Ok(self.state.append_to_seat_log(expected).await?);
@@ -130,37 +135,6 @@ impl Writer {
                 Err(error.into())
             }
         }
-    }
-
-    /// Stages what the holder has staged; the next fetch tells it so.
-    async fn stage_mirrored(
-        &mut self,
-        staged: Vec<(VerifiedCommit, Option<IdempotencyKey>)>,
-    ) -> Result<(), StoreError> {
-        let (frontier, here) = (&self.state.frontier, &self.state.seat.staged);
-        let is_new = |commit: &VerifiedCommit| {
-            let header = commit.header();
-            !frontier.covers(&header.author, header.term, header.seq) && here.of_id(&commit.id()).is_none()
-        };
-        let staged: Vec<_> = staged.into_iter().filter(|(commit, _)| is_new(commit)).collect();
-        if staged.is_empty() {
-            return Ok(());
-        }
-        let rows: Vec<_> = staged.iter().map(|(commit, name)| (commit, name.as_ref())).collect();
-        self.state.expect_certain()?;
-        write::begin(&mut self.state.connection).await?;
-        let written = async {
-            table::stage(&mut self.state.connection, &rows).await?;
-            write::commit(&mut self.state.connection).await
-        };
-        if let Err(error) = written.await {
-            write::roll_back(&mut self.state.connection).await;
-            return Err(error);
-        }
-        for (commit, name) in staged {
-            self.state.seat.staged.insert(StagedCommit::new(commit, name));
-        }
-        Ok(())
     }
 }
 
@@ -293,10 +267,14 @@ impl State {
         }
         for (commit, name) in table::staged(&mut self.connection).await? {
             let verified = commit.verify_for(&identity.genesis, identity.lattice).map_err(StoreError::damaged)?;
+            let counts = self.membership.admit_header(verified.header()).is_ok();
             let staged = StagedCommit::new(verified, name);
-            // Its mirrors may not have them yet, and what is staged next must not leave a gap there.
-            let carried = staged.carried();
-            self.seat.with_outbox(|outbox| outbox.staged(carried));
+            // Its mirrors may not have them yet, and what is staged next must not leave a gap there. What is beyond the cut
+            // of its term waits for quarantine.
+            if counts {
+                let carried = staged.carried();
+                self.seat.with_outbox(|outbox| outbox.staged(carried));
+            }
             self.seat.staged.insert(staged);
         }
         Ok(())

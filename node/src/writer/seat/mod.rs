@@ -8,7 +8,8 @@
 //! # Reading order
 //!
 //! 1. `job`: what the seat's task asks. `staging`: from the signature to the state; `staged`: what is on that way.
-//! 2. `log`: the seat's log within a transaction. `outbox`: what mirrors fetch. `mirroring`: the mirror's end of it.
+//! 2. `log`: the seat's log within a transaction. `outbox`: what mirrors fetch. `mirroring`: the mirror's end of it,
+//!    and `admitting`: its door.
 //! 3. `certainty`: what becomes of a transaction that reports an error. `voting`: the ballot.
 
 pub mod job;
@@ -17,6 +18,7 @@ mod staged;
 mod log;
 pub mod outbox;
 mod mirroring;
+mod admitting;
 mod certainty;
 mod voting;
 

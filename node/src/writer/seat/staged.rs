@@ -14,7 +14,7 @@ use crate::writer::job::IdempotencyKey;
 /// Commits, and bytes of values, that may be staged: some seconds of the fastest writer. Further writes are refused
 /// until the shadow has caught up.
 pub(super) const STAGED_COMMITS_MAX: usize = 4096;
-const STAGED_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub(super) const STAGED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Term, and number there.
 pub(in crate::writer) type Place = (u64, u64);
@@ -38,7 +38,7 @@ impl StagedCommit {
         (self.commit.header().term, self.commit.header().seq)
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.commit.live_ops().map(|(_, op)| op.key().as_str().len() + op.value().map_or(0, <[u8]>::len)).sum()
     }
 
@@ -142,6 +142,11 @@ impl Staged {
         let mut of_term = self.commits.range((term, 0)..=(term, u64::MAX)).rev();
         let last = of_term.find(|(_, staged)| staged.commit.header().author == *author);
         last.map(|((_, seq), staged)| (*seq, staged.commit.id()))
+    }
+
+    /// Bytes of keys and values of all of it.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -468,3 +468,4 @@ async fn without_a_shadow_a_write_is_in_the_state_when_it_is_answered() {
 
 mod failing;
 mod leaving;
+mod lying;

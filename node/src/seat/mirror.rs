@@ -5,6 +5,7 @@
 //! are joined; at the size that the log had when it ended, the states must be equal. From then on every record made here
 //! must be the holder's.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use lattice::commit::Commit;
@@ -20,6 +21,7 @@ use super::asking::NoAnswer;
 use super::refusal::code;
 use crate::intake;
 use crate::store::StoreError;
+use crate::store::answers::ANSWERS_MAX;
 use crate::sync::road::Road;
 use crate::sync::session::Session;
 use crate::writer::job::{IdempotencyKey, Job};
@@ -28,6 +30,9 @@ use crate::writer::seat::{Fidelity, MirrorBatch, MirrorError, Mirrored, SeatJob,
 /// How long the holder may wait for something to send; its silence beyond that is a fault.
 const FETCH_WAIT: Duration = Duration::from_millis(500);
 const FETCH_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// Names that a holder may have answers for: twice what a node keeps, for those that come meanwhile.
+const NAMES_TOTAL_MAX: usize = 2 * ANSWERS_MAX as usize;
 
 /// Pause after something went wrong.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -105,6 +110,24 @@ impl From<MirrorError> for Failed {
             | MirrorError::HolderDamaged { .. }
             | MirrorError::NoRecord { .. } => Self::Apart(error.to_string()),
         }
+    }
+}
+
+/// What an answer with names is to those before it.
+#[derive(Debug, PartialEq, Eq)]
+enum Page {
+    Next,
+    Last,
+    /// Rows don't grow, or there are more names than any node keeps.
+    Endless,
+}
+
+/// The holder is asked again from where its last answer ended, so that must lead somewhere.
+fn page(after: u64, upto: u64, names: usize) -> Page {
+    match upto.cmp(&after) {
+        Ordering::Equal => Page::Last,
+        Ordering::Greater if names <= NAMES_TOTAL_MAX => Page::Next,
+        Ordering::Greater | Ordering::Less => Page::Endless,
     }
 }
 
@@ -256,16 +279,17 @@ impl Mirror {
     /// The holder's answers to named writes behind a row, the last row, and the size of the log by which all of those are in
     /// the state.
     async fn fetch_names(&self, mut after: u64) -> Result<(Vec<KeptName>, u64, u64), Failed> {
-        let mut all = Vec::new();
+        let mut all: Vec<KeptName> = Vec::new();
         loop {
             let request = SeatRequest::Names { term: self.body.term, after };
             let SeatAnswer::Names { names, upto, log_size } = self.ask_holder(&request).await? else {
                 return Err(self.no_answer());
             };
-            if upto == after {
-                return Ok((all, upto, log_size));
+            match page(after, upto, all.len() + names.len()) {
+                Page::Last => return Ok((all, upto, log_size)),
+                Page::Next => all.extend(names),
+                Page::Endless => return Err(self.no_answer()),
             }
-            all.extend(names);
             after = upto;
         }
     }
@@ -356,5 +380,19 @@ impl Mirror {
             return Err(Failed::Stopping);
         }
         answer.await.map_err(|_| Failed::Stopping)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_from_rows_that_grow_and_are_no_more_than_a_node_keeps() {
+        assert_eq!(page(7, 7, 0), Page::Last);
+        assert_eq!(page(7, 9, 2), Page::Next);
+        assert_eq!(page(7, 6, 2), Page::Endless, "down and up again a holder would be asked for ever");
+        assert_eq!(page(7, 9, NAMES_TOTAL_MAX), Page::Next);
+        assert_eq!(page(7, 9, NAMES_TOTAL_MAX + 1), Page::Endless);
     }
 }

@@ -9,7 +9,7 @@ use super::write::stored_log_size;
 use super::{SEAT_LOG, StoreError};
 
 /// Answers kept for repeated requests with an idempotency key (about a day of steady scripts; a guess).
-const ANSWERS_MAX: i64 = 100_000;
+pub(crate) const ANSWERS_MAX: i64 = 100_000;
 
 /// Keeps the answer to a named write, and forgets the oldest beyond the bound. A mirror follows a holder that had forgotten
 /// the name, and gave it to another write.

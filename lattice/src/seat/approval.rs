@@ -33,8 +33,8 @@ pub fn approval_text(body: &Body) -> String {
     )
 }
 
-/// Signature lines of operators under the text of one body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Signature lines of operators under the text of one body; at first none, which settles nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Approvals(pub(super) Vec<SignatureLine>);
 
 impl Approvals {

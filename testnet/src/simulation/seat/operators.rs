@@ -1,8 +1,6 @@
 //! Operators: they settle a term where the nodes have bound each other (V3), and name other mirrors for one that is gone.
 
-use std::collections::BTreeMap;
-
-use lattice::seat::{Certificate, Warrant, majority};
+use lattice::seat::{Approvals, Certificate, Warrant, majority};
 use node_core::seat::event::Order;
 use node_core::seat::named::NamedBody;
 
@@ -80,8 +78,9 @@ impl World {
         self.figures.settled += u64::from(!self.is_healed);
         self.figures.locked += u64::from(self.is_healed);
         self.served_ms = self.now_ms;
-        // Votes of nobody stand for the operators' signatures, which are not what is simulated.
-        let certificate = Certificate { body, warrant: Warrant::Votes(BTreeMap::new()) };
+        // Their signatures are not what is simulated; that they are operators is: their settlement counts before an election
+        // of the same number, which the nodes may hold at the same time.
+        let certificate = Certificate { body, warrant: Warrant::Operators(Approvals::default()) };
         self.give(chosen, Input::Order(Order::Promote(Box::new(certificate))))
     }
 }

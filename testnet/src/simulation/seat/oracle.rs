@@ -44,7 +44,8 @@ impl Oracle {
         }
     }
 
-    /// A certificate is on a disk: no term has two that were voted for, and none cuts what was applied or promised.
+    /// A certificate is on a disk: no term has two that were voted for, and none, of whomever, cuts what was applied or
+    /// promised. Operators may settle a number that is voted for as well: theirs counts, and must cut nothing either.
     pub(super) fn sees_certified(&mut self, certificate: &Certificate, machines: &[Machine]) -> Holds {
         let (term, hash) = (certificate.body.term, certificate.body.hash());
         if self.seats.knows(&hash) {

@@ -8,6 +8,9 @@ use crate::simulation::search::Finished;
 /// Seeds that must come out right.
 const SEEDS: u64 = 60;
 
+/// A seed in which a term has a settlement by operators and an election.
+const BOTH_SETTLED_AND_ELECTED: u64 = 278;
+
 /// Seeds within which a breach must show.
 const BREACH_SEEDS: u64 = 400;
 
@@ -28,6 +31,13 @@ fn a_seed_is_one_run_to_the_last_message() {
     let first = run(7, None, false);
     assert_eq!(first, run(7, None, false));
     assert_ne!(first.trace_hash, run(8, None, false).trace_hash);
+}
+
+/// Operators settle a term and the voters, who have not heard of it, elect another holder for the same number.
+#[test]
+fn a_settlement_and_an_election_of_one_number_may_meet() {
+    let outcome = run(BOTH_SETTLED_AND_ELECTED, None, false).outcome;
+    assert!(outcome.is_ok_and(|figures| figures.settled > 0));
 }
 
 /// The first seed that shows it when a rule is broken.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use lattice::ids::AuthorId;
-use lattice::seat::{Certificate, Warrant};
+use lattice::seat::{Approvals, Certificate, Warrant};
 use node_core::seat::effect::{Alarm, Step};
 use node_core::seat::named::NamedBody;
 use node_core::seat::own::{Now, Settings};
@@ -135,7 +135,8 @@ impl World {
             base_ms: random.between(10_000, 1_000_000),
         };
         let machines: Vec<_> = keys.into_iter().enumerate().map(machine).collect();
-        let founding = Certificate { body: setup.founding(&authors), warrant: Warrant::Votes(BTreeMap::new()) };
+        let founding =
+            Certificate { body: setup.founding(&authors), warrant: Warrant::Operators(Approvals::default()) };
         let mut world = Self {
             now_ms: 0,
             quality: setup.quality,

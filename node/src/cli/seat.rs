@@ -48,6 +48,9 @@ enum Order {
         /// The last number in the old holder's chain that counts; by default the last that this node knows of
         #[arg(long)]
         cut: Option<u64>,
+        /// The number of the term; by default above all that the voters that answer are bound to
+        #[arg(long)]
+        term: Option<u64>,
     },
     /// Adds this operator's signature to that of others
     Approve {
@@ -65,7 +68,7 @@ enum Order {
     },
     /// Hands the seat to the shadow; for the holder
     Switchover,
-    /// Lets nobody take over for a while; for the shadow
+    /// Lets nobody take over for a while, or until it restarts; for the shadow, whose pause is the one that counts
     Pause {
         /// Minutes
         #[arg(long, default_value_t = 10)]
@@ -202,8 +205,10 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let nothing = || json!({});
     match args.order {
         Order::Status => tell(&admin.get::<SeatStatus>("/seat").await?, json, status_lines)?,
-        Order::Create(settlement) => settle(&admin, "/seat/create", settlement, None, json).await?,
-        Order::Settle { settlement, cut } => settle(&admin, "/seat/settle", settlement, cut, json).await?,
+        Order::Create(settlement) => settle(&admin, "/seat/create", settlement, (None, None), json).await?,
+        Order::Settle { settlement, cut, term } => {
+            settle(&admin, "/seat/settle", settlement, (cut, term), json).await?
+        }
         Order::Approve { file, output } => {
             let approved: Approved = admin.post("/seat/approve", json!({ "notes": [read(&file)?] })).await?;
             tell_approved(&approved, output.as_deref(), json)?;
@@ -272,10 +277,16 @@ pub(super) async fn run_quarantine(args: QuarantineArgs) -> Result<ExitCode, Fai
     Ok(ExitCode::SUCCESS)
 }
 
-async fn settle(admin: &Admin, path: &str, typed: Settlement, cut: Option<u64>, json: bool) -> Result<(), Failure> {
+async fn settle(
+    admin: &Admin,
+    path: &str,
+    typed: Settlement,
+    (cut, term): (Option<u64>, Option<u64>),
+    json: bool,
+) -> Result<(), Failure> {
     let Settlement { holder, shadow, spares, voters, reason, output } = typed;
-    let body =
-        json!({ "holder": holder, "shadow": shadow, "spares": spares, "voters": voters, "cut": cut, "reason": reason });
+    let body = json!({ "holder": holder, "shadow": shadow, "spares": spares, "voters": voters, "cut": cut, "term": term,
+        "reason": reason });
     let approved: Approved = admin.post(path, body).await?;
     tell_approved(&approved, output.as_deref(), json)
 }

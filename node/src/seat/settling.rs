@@ -4,10 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use lattice::log::note::Note;
 use lattice::membership::Change;
+use lattice::seat::message::{SeatAnswer, SeatRequest};
 use lattice::seat::{Approvals, Body, Certificate, NotWarranted, Term, Warrant};
 use serde::{Deserialize, Serialize};
 
 use super::admin::{Admin, Admins};
+use super::effects::ANSWER_TIMEOUT;
 use crate::api::problem::{Kind, Problem};
 use crate::clock::now_ms;
 
@@ -26,6 +28,9 @@ pub struct Settlement {
     pub voters: Vec<String>,
     /// The last number of the old holder's chain that counts; by default all that this node knows of.
     pub cut: Option<u64>,
+    /// The number of the term; by default the one above all that this node and the voters that answer know of or are bound to.
+    #[serde(default)]
+    pub term: Option<u64>,
     /// Why, for people.
     pub reason: Option<String>,
 }
@@ -52,7 +57,8 @@ pub struct Notes {
 
 /// Drafts the next term, or the first, signs it as an operator, and writes it if that is enough.
 pub(super) async fn settle(State(admin): Admins, Json(typed): Json<Settlement>) -> Result<Json<Approved>, Problem> {
-    let body = admin.drafted(&typed)?;
+    let above = admin.highest_ballot().await;
+    let body = admin.drafted(&typed, above)?;
     admin.approved(&body, None).await.map(Json)
 }
 
@@ -120,8 +126,23 @@ impl Admin {
         Err(Problem::new(Kind::Conflict, detail))
     }
 
-    /// The term after the highest one, or the first.
-    fn drafted(&self, typed: &Settlement) -> Result<Body, Problem> {
+    /// The highest term that this node, or a voter that answers, is bound to: who voted or stood for it refuses whatever
+    /// operators settle below.
+    async fn highest_ballot(&self) -> u64 {
+        let own = self.seat.own();
+        let voters = self.seat.body().map(|body| body.voters).unwrap_or_default();
+        let asked = voters.into_iter().filter(|voter| *voter != own).map(async |voter| {
+            match self.seat.ask(voter, &SeatRequest::Inquire, ANSWER_TIMEOUT).await {
+                Ok(SeatAnswer::Lease { certified_term, ballot_term, .. }) => certified_term.max(ballot_term),
+                Ok(_) | Err(_) => 0,
+            }
+        });
+        let answers = futures::future::join_all(asked).await;
+        answers.into_iter().fold(self.seat.serving.borrow().floor, u64::max)
+    }
+
+    /// The term after the highest one and above what nodes are bound to, or the first.
+    fn drafted(&self, typed: &Settlement, above: u64) -> Result<Body, Problem> {
         let many = |names: &[String]| names.iter().map(|name| self.member(name)).collect::<Result<Vec<_>, _>>();
         let seat = self.seat.identity.genesis.seat();
         let seat = seat.ok_or_else(|| Problem::new(Kind::Conflict, "the genesis of this lattice names no seat"))?;
@@ -138,10 +159,16 @@ impl Admin {
             let (of_term, staged) = published.seat.last;
             if of_term == body.term { staged.max(in_state) } else { in_state }
         };
+        let last = before.as_ref().map_or(0, |before| before.certificate.body.term);
+        let term = typed.term.unwrap_or(last.max(above).saturating_add(1));
+        if term <= last {
+            let detail = format!("term {last} is settled; a settlement is for a higher one");
+            return Err(Problem::new(Kind::Unprocessable, detail));
+        }
         let body = Body {
             lattice: self.seat.identity.lattice,
             seat: seat.to_owned(),
-            term: before.as_ref().map_or(0, |before| before.certificate.body.term) + 1,
+            term,
             holder: self.member(&typed.holder)?,
             shadow: typed.shadow.as_deref().map(|shadow| self.member(shadow)).transpose()?,
             spares: many(&typed.spares)?,

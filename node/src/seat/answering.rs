@@ -41,8 +41,8 @@ impl Driver {
         };
         match question {
             SeatRequest::Vote { body, carrier } => self.answer_vote(request, place, from, &body, carrier),
-            SeatRequest::Renew { body, ticket, carrier } => {
-                self.answer_renewal(request, from, body, ticket, carrier);
+            SeatRequest::Renew { body, ticket, carrier, lease_ms } => {
+                self.answer_renewal(request, from, (body, ticket, lease_ms), carrier);
             }
             SeatRequest::Release { ticket } => {
                 self.controller.voter().release(from, ticket_of(ticket));
@@ -174,8 +174,7 @@ impl Driver {
         &mut self,
         request: Request,
         from: AuthorId,
-        name: BodyHash,
-        ticket: TicketWire,
+        (name, ticket, lease_ms): (BodyHash, TicketWire, u64),
         carrier: Option<Vec<u8>>,
     ) {
         let known = self.controller.voter().state().certified.clone();
@@ -187,7 +186,7 @@ impl Driver {
             return self.refuse(request, Refusal::Resting { ms: self.seat.timing.lease_ms });
         }
         let now = self.now().boot;
-        let asked = LeaseRequest { from, body: &body, ticket: ticket_of(ticket) };
+        let asked = LeaseRequest { from, body: &body, ticket: ticket_of(ticket), lease_ms };
         match self.controller.voter().renew(now, &asked) {
             Ok(()) => self.reply(request, &SeatAnswer::Done),
             Err(refusal) => self.refuse(request, refusal),

@@ -122,7 +122,7 @@ impl Driver {
                 if self.abstains() {
                     continue;
                 }
-                let request = LeaseRequest { from: voter, body, ticket };
+                let request = LeaseRequest { from: voter, body, ticket, lease_ms: self.seat.timing.lease_ms };
                 let now = self.now().boot;
                 let result = self.controller.voter().renew(now, &request);
                 self.queue.push_back(answered(result));
@@ -132,6 +132,7 @@ impl Driver {
                 body: body.name(),
                 ticket: TicketWire(ticket.session, ticket.round),
                 carrier: carrier.clone(),
+                lease_ms: self.seat.timing.lease_ms,
             };
             self.ask(voter, request, move |answer| {
                 if answer == SeatAnswer::Done {

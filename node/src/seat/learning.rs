@@ -77,7 +77,9 @@ impl Driver {
 fn without_carrier(bytes: &[u8]) -> Vec<u8> {
     match SeatRequest::decode(bytes) {
         Ok(SeatRequest::Vote { body, .. }) => SeatRequest::Vote { body, carrier: None }.encode(),
-        Ok(SeatRequest::Renew { body, ticket, .. }) => SeatRequest::Renew { body, ticket, carrier: None }.encode(),
+        Ok(SeatRequest::Renew { body, ticket, lease_ms, carrier: _ }) => {
+            SeatRequest::Renew { body, ticket, carrier: None, lease_ms }.encode()
+        }
         Ok(_) | Err(_) => bytes.to_vec(),
     }
 }

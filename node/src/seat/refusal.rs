@@ -57,7 +57,8 @@ pub fn refused(why: Refused, carrier: Option<Vec<u8>>) -> SeatAnswer {
     let (term, wait_ms, holder) = match &why {
         Refused::Voter(refusal) => {
             let holder = if let Refusal::LeaseRuns { holder, .. } = refusal { Some(*holder) } else { None };
-            (refusal.term().unwrap_or_default(), refusal.wait_ms().unwrap_or_default(), holder)
+            let ms = if let Refusal::ShorterLease { ms } = refusal { Some(*ms) } else { refusal.wait_ms() };
+            (refusal.term().unwrap_or_default(), ms.unwrap_or_default(), holder)
         }
         Refused::NoMember
         | Refused::Garbled(_)
@@ -83,6 +84,7 @@ fn voter_code(refusal: &Refusal) -> u64 {
         Refusal::NotLatest { .. } => 8,
         Refusal::Uncertified => 9,
         Refusal::Released => 10,
+        Refusal::ShorterLease { .. } => 11,
     }
 }
 
@@ -101,6 +103,7 @@ pub fn voters_refusal(refusal: &SeatRefusal) -> Option<Refusal> {
         8 => Refusal::NotLatest { term },
         9 => Refusal::Uncertified,
         10 => Refusal::Released,
+        11 => Refusal::ShorterLease { ms },
         _ => return None,
     })
 }
@@ -125,6 +128,7 @@ mod tests {
             Refusal::NotLatest { term: 10 },
             Refusal::Uncertified,
             Refusal::Released,
+            Refusal::ShorterLease { ms: 11 },
         ] {
             let SeatAnswer::Refused(answer) = refused(Refused::Voter(said), None) else { panic!("a refusal") };
             assert_eq!(voters_refusal(&answer), Some(said));

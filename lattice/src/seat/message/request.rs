@@ -61,6 +61,8 @@ pub enum SeatRequest {
         ticket: TicketWire,
         /// The commit that carries the term's certificate, for a voter that does not know it.
         carrier: Option<Vec<u8>>,
+        /// Milliseconds for which the asker counts on it.
+        lease_ms: u64,
     },
     /// A lease is taken back.
     Release {
@@ -137,7 +139,9 @@ impl SeatRequest {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Vote { body, carrier } => tagged(0, &(ByteBuf::from(body.clone()), optional(carrier.as_ref()))),
-            Self::Renew { body, ticket, carrier } => tagged(1, &(body, ticket, optional(carrier.as_ref()))),
+            Self::Renew { body, ticket, carrier, lease_ms } => {
+                tagged(1, &(body, ticket, optional(carrier.as_ref()), lease_ms))
+            }
             Self::Release { ticket } => tagged(2, ticket),
             Self::Inquire => tagged::<[u64; 0]>(3, &[]),
             Self::Fetch { term, position, is_bare, wait_ms } => {
@@ -173,8 +177,8 @@ impl SeatRequest {
                 Ok(Self::Vote { body: body.into_vec(), carrier: small_carrier(carrier)? })
             }
             1 => {
-                let (body, ticket, carrier) = fields(&body)?;
-                Ok(Self::Renew { body, ticket, carrier: small_carrier(carrier)? })
+                let (body, ticket, carrier, lease_ms) = fields(&body)?;
+                Ok(Self::Renew { body, ticket, carrier: small_carrier(carrier)?, lease_ms })
             }
             2 => Ok(Self::Release { ticket: fields(&body)? }),
             3 => fields::<[u64; 0]>(&body).map(|[]| Self::Inquire),

@@ -17,7 +17,7 @@ fn every_message_reads_back_and_nothing_else_does() {
     let body = crate::seat::tests::first_body().hash();
     let requests = [
         SeatRequest::Vote { body: vec![7], carrier: Some(vec![8]) },
-        SeatRequest::Renew { body, ticket: TicketWire(1, 2), carrier: None },
+        SeatRequest::Renew { body, ticket: TicketWire(1, 2), carrier: None, lease_ms: 3 },
         SeatRequest::Release { ticket: TicketWire(1, 2) },
         SeatRequest::Inquire,
         SeatRequest::Fetch { term: 1, position, is_bare: true, wait_ms: 9 },

@@ -155,6 +155,13 @@ pub enum Alarm {
     },
     /// Something that this node was to do by itself is not answered.
     NotAnswered(&'static str),
+    /// A voter keeps shorter leases than this holder counts on: they are not configured alike.
+    ShorterLease {
+        /// Who.
+        voter: AuthorId,
+        /// Milliseconds of its leases.
+        ms: u64,
+    },
     /// This node would stand and may not, by what it knows.
     CannotStand(super::candidacy::CannotStand),
     /// This node would stand and may not, by what it voted for.
@@ -213,6 +220,13 @@ impl fmt::Display for Alarm {
             Self::DrainGivenUp => f.write_str("the drain took too long and was given up; writes go on"),
             Self::CoolingDown { ms } => write!(f, "took over lately; no takeover by itself for another {ms} ms"),
             Self::NotAnswered(what) => write!(f, "no answer from this node's own {what}"),
+            Self::ShorterLease { voter, ms } => {
+                write!(
+                    f,
+                    "voter {} keeps leases of {ms} ms, less than this holder's: set `seat_timing` alike",
+                    voter.short()
+                )
+            }
             Self::Bound(why) => write!(f, "can't stand: {why}; operators can settle a term"),
             Self::CannotStand(why) => write!(f, "can't stand: {why}"),
         }

@@ -56,6 +56,12 @@ pub enum Refusal {
     /// The certificate of a term that renews is not known here. The asker sends it along.
     #[error("the certificate of that term is not known here")]
     Uncertified,
+    /// The asker counts on a longer lease than this voter keeps.
+    #[error("the voter keeps leases of {ms} ms, and the asker counts on longer ones: `seat_timing` differs")]
+    ShorterLease {
+        /// Milliseconds of the voter's leases.
+        ms: u64,
+    },
     /// The holder released the lease that this request asked for.
     #[error("that lease was released")]
     Released,
@@ -75,6 +81,7 @@ impl Refusal {
             | Self::Resting { .. }
             | Self::LeaseRuns { .. }
             | Self::Uncertified
+            | Self::ShorterLease { .. }
             | Self::Released => None,
         }
     }
@@ -91,6 +98,7 @@ impl Refusal {
             | Self::NotEntitled { .. }
             | Self::NotLatest { .. }
             | Self::Uncertified
+            | Self::ShorterLease { .. }
             | Self::Released => None,
         }
     }

@@ -52,6 +52,8 @@ pub struct LeaseRequest<'a> {
     pub body: &'a NamedBody,
     /// Which request it is.
     pub ticket: Ticket,
+    /// For how long the asker counts on it.
+    pub lease_ms: u64,
 }
 
 /// What a voter remembers. The first two are on disk; the others a restart loses.
@@ -184,7 +186,7 @@ impl Voter {
         now: BootMs,
         request: &LeaseRequest<'_>,
     ) -> impl Iterator<Item = Refusal> + use<> {
-        let LeaseRequest { from, body, ticket } = *request;
+        let LeaseRequest { from, body, ticket, lease_ms } = *request;
         let floor = self.floor();
         let covers = |(by, last): (AuthorId, Ticket)| by == from && last.covers(ticket);
         let is_released = self.state.released.is_some_and(covers);
@@ -194,6 +196,7 @@ impl Voter {
             (body.term < floor).then_some(Refusal::LowTerm { term: floor }),
             (self.state.certified.as_ref() != Some(body)).then_some(Refusal::Uncertified),
             self.resting(now),
+            (lease_ms > self.lease_ms).then_some(Refusal::ShorterLease { ms: self.lease_ms }),
             self.other_lease(now, from),
             is_released.then_some(Refusal::Released),
         ]
@@ -210,7 +213,7 @@ impl Voter {
         if let Some(refusal) = self.objections_to_lease(now, request).next() {
             return Err(refusal);
         }
-        let LeaseRequest { from, body, ticket } = *request;
+        let LeaseRequest { from, body, ticket, lease_ms: _ } = *request;
         let until = now.after(self.lease_ms);
         self.state.lease = Some(Granted { to: from, term: body.term, ticket, until });
         Ok(())

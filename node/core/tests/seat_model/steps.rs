@@ -71,7 +71,7 @@ impl Seat {
         if self.off != Some(Switch::LeaseUncertified) {
             granting.learn(&body);
         }
-        let request = LeaseRequest { from: name(holder), body: &body, ticket };
+        let request = LeaseRequest { from: name(holder), body: &body, ticket, lease_ms: self.timing().lease_ms };
         if switch::renew(self.off, &self.timing(), granting, voter, now, fast, &request) {
             let holding = &mut state.nodes[holder as usize];
             if self.answers_travel {

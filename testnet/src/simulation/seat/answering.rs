@@ -126,7 +126,7 @@ impl Node {
         let known = self.controller.voter().state().certified.clone();
         match known.filter(|known| known.name() == body) {
             Some(body) => {
-                let request = LeaseRequest { from, body: &body, ticket };
+                let request = LeaseRequest { from, body: &body, ticket, lease_ms: Timing::LAN.lease_ms };
                 Some(self.controller.voter().renew(self.now.boot, &request))
             }
             None if self.is_news(carrier) => None,

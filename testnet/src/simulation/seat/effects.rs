@@ -59,7 +59,7 @@ impl Node {
         let (own, carrier) = (self.own(), self.disk.carrier());
         for voter in voters {
             if *voter == own {
-                let request = LeaseRequest { from: own, body, ticket };
+                let request = LeaseRequest { from: own, body, ticket, lease_ms: Timing::LAN.lease_ms };
                 let result = self.controller.voter().renew(self.now.boot, &request);
                 self.queue.push_back(Event::RenewAnswered { voter: own, term: body.term, asked, result });
             } else {

@@ -54,6 +54,7 @@ impl Holder {
                 self.show_lease(own);
             }
             Err(Refusal::LowTerm { term }) => self.told_of(own, term, "a voter is past this term"),
+            Err(Refusal::ShorterLease { ms }) => own.alarm(Alarm::ShorterLease { voter, ms }),
             Ok(()) | Err(_) => {}
         }
     }

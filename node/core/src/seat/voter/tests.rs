@@ -55,7 +55,7 @@ fn ticket(round: u64) -> Ticket {
 }
 
 fn renew(voter: &mut Voter, now: BootMs, body: &NamedBody, round: u64) -> Result<(), Refusal> {
-    voter.renew(now, &LeaseRequest { from: body.holder, body, ticket: ticket(round) })
+    voter.renew(now, &LeaseRequest { from: body.holder, body, ticket: ticket(round), lease_ms: LEASE_MS })
 }
 
 #[test]
@@ -205,11 +205,20 @@ fn v10_other_voters_are_not_voted_for() {
 fn a_lease_is_for_the_certified_holder_from_a_voter() {
     let mut voter = voter();
     assert_eq!(renew(&mut voter, NOW, &after(&founding(), 2, 2, 1), 1), Err(Refusal::Uncertified));
-    let request = LeaseRequest { from: name(2), body: &founding(), ticket: ticket(1) };
+    let request = LeaseRequest { from: name(2), body: &founding(), ticket: ticket(1), lease_ms: LEASE_MS };
     assert_eq!(voter.renew(NOW, &request), Err(Refusal::NotAsker));
     let mut spare = Voter::start(name(4), &Timing::LAN, BootMs(0), Some(founding()), None);
     assert_eq!(renew(&mut spare, NOW, &founding(), 1), Err(Refusal::NoVoter));
     assert_eq!(vote(&mut spare, &after(&founding(), 2, 2, 1)), Err(Refusal::NoVoter));
+}
+
+/// The holder would go on serving after this voter has voted for another.
+#[test]
+fn a_lease_that_is_counted_on_for_longer_than_it_is_kept_is_refused() {
+    let (mut voter, body) = (voter(), founding());
+    let request = |lease_ms| LeaseRequest { from: name(1), body: &body, ticket: ticket(1), lease_ms };
+    assert_eq!(voter.renew(NOW, &request(LEASE_MS + 1)), Err(Refusal::ShorterLease { ms: LEASE_MS }));
+    assert_eq!(voter.renew(NOW, &request(LEASE_MS - 1)), Ok(()));
 }
 
 /// Copies of a message come late. A release must not take back what was asked for after it, and a request from before it

@@ -278,7 +278,7 @@ impl World {
             Effect::AskRenewal { voters, body, ticket, asked } => {
                 for voter in self.asked(node, &voters) {
                     self.tell(voter, Event::Certified(body.clone()));
-                    let request = LeaseRequest { from, body: &body, ticket };
+                    let request = LeaseRequest { from, body: &body, ticket, lease_ms: Timing::LAN.lease_ms };
                     let result = self.nodes[voter].controller.voter().renew(now, &request);
                     self.answer(voter, node, |voter| Event::RenewAnswered { voter, term: body.term, asked, result });
                 }

@@ -6,7 +6,7 @@ use lattice::ids::AuthorId;
 use lattice::seat::message::{SeatAnswer, SeatRequest, TicketWire};
 use lattice::seat::{Body, BodyHash};
 use node_core::seat::controller::Role;
-use node_core::seat::event::Event;
+use node_core::seat::event::{Event, Fetched};
 use node_core::seat::named::NamedBody;
 use node_core::seat::timing::BootMs;
 use node_core::seat::voter::{LeaseRequest, LeaseState, Ticket};
@@ -73,10 +73,11 @@ impl Driver {
                 let seat = self.seat.clone();
                 self.later(request, place, async move { seat.probed() });
             }
-            SeatRequest::Fetch { term, position, is_bare, wait_ms } => {
+            SeatRequest::Fetch { term, position, is_bare, wait_ms, is_twin, paused_ms } => {
                 let staged_seq = if position.staged.0 == term { position.staged.1 } else { 0 };
-                if self.controller.role() == (Role::Holder, term) {
-                    self.fetched_by(from, term, staged_seq, position.log_size);
+                if self.controller.role() == (Role::Holder, term) && self.seat.may_mirror(from, term).is_ok() {
+                    let log_size = position.log_size;
+                    self.fetched_by(Fetched { mirror: from, term, staged_seq, log_size, is_twin, paused_ms });
                 }
                 let seat = self.seat.clone();
                 let wait = Duration::from_millis(wait_ms);

@@ -369,9 +369,10 @@ impl Driver {
         let until = self.controller.serves_until();
         let floor = self.controller.voter().floor();
         let has_shadow = self.has_shadow_in_reach();
+        let paused_until = self.controller.paused_until();
         let is_draining = self.serving.borrow().is_draining;
         self.serving.send_if_modified(|serving| {
-            let next = Serving { lease_until: until, floor, has_shadow, is_draining, ..*serving };
+            let next = Serving { lease_until: until, floor, has_shadow, is_draining, paused_until, ..*serving };
             let is_changed = next != *serving;
             *serving = next;
             is_changed

@@ -58,7 +58,7 @@ impl Seat {
     }
 
     /// Whether this node answers this mirror in this term.
-    fn may_mirror(&self, mirror: AuthorId, term: u64) -> Result<Body, Refused> {
+    pub(super) fn may_mirror(&self, mirror: AuthorId, term: u64) -> Result<Body, Refused> {
         let published = self.writer.published();
         let current = published.membership.seats().current().map(|term| term.certificate.body.clone());
         let Some(body) = current.filter(|body| body.term == term && body.holder == self.own()) else {

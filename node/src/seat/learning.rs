@@ -52,7 +52,8 @@ impl Driver {
             let seat = self.seat.clone();
             self.tasks.spawn(async move {
                 let position = MirrorPosition { log_size: 0, log_root: [0; 32], staged: (0, 0) };
-                let request = SeatRequest::Fetch { term, position, is_bare: true, wait_ms: 0 };
+                let request =
+                    SeatRequest::Fetch { term, position, is_bare: true, wait_ms: 0, is_twin: false, paused_ms: 0 };
                 if let Ok(answer) = seat.ask(voter, &request, ANSWER_TIMEOUT).await {
                     seat.learn_of_refusal(voter, &answer).await;
                 }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::Seat;
 use super::asking::NoAnswer;
 use super::refusal::code;
+use crate::clock::boot_ms;
 use crate::intake;
 use crate::store::StoreError;
 use crate::store::answers::ANSWERS_MAX;
@@ -234,7 +235,7 @@ impl Mirror {
         while !self.copy_log().await? {}
         self.reconcile().await?;
         let (names, _, of_names) = self.fetch_names(upto).await?;
-        let target = self.fetch(false, Duration::ZERO).await?.log_size.max(of_names);
+        let target = self.fetch(Fidelity::Joined, Duration::ZERO).await?.log_size.max(of_names);
         while self.seat.writer.published().seat.log_size < target {
             self.follow(Fidelity::Joined).await?;
         }
@@ -263,7 +264,7 @@ impl Mirror {
 
     /// Copies records without their commits; tells whether that was all.
     async fn copy_log(&self) -> Result<bool, Failed> {
-        let batch = self.fetch(true, Duration::ZERO).await?;
+        let batch = self.fetch(Fidelity::Log, Duration::ZERO).await?;
         if batch.records.is_empty() {
             return Ok(true);
         }
@@ -297,7 +298,7 @@ impl Mirror {
     /// Fetches once and takes over what comes.
     async fn follow(&self, fidelity: Fidelity) -> Result<SeatPublished, Failed> {
         let asked = tokio::time::Instant::now();
-        let batch = self.fetch(false, FETCH_WAIT).await?;
+        let batch = self.fetch(fidelity, FETCH_WAIT).await?;
         if batch.is_behind {
             return Err(Failed::Apart("the holder keeps the records no longer that come next here".to_owned()));
         }
@@ -312,7 +313,7 @@ impl Mirror {
         Ok(here)
     }
 
-    async fn fetch(&self, is_bare: bool, wait: Duration) -> Result<Batch, Failed> {
+    async fn fetch(&self, fidelity: Fidelity, wait: Duration) -> Result<Batch, Failed> {
         let published = self.seat.writer.published().seat;
         let position =
             MirrorPosition { log_size: published.log_size, log_root: published.log_root, staged: published.last };
@@ -321,7 +322,9 @@ impl Mirror {
             // Whoever stood or voted for a higher term acknowledges nothing of this one.
             return Err(Failed::Stopping);
         }
-        let request = SeatRequest::Fetch { term: self.body.term, position, is_bare, wait_ms };
+        let (is_bare, is_twin) = (fidelity == Fidelity::Log, fidelity == Fidelity::Twin);
+        let paused_ms = self.seat.serving.borrow().paused_until.map_or(0, |until| until.remaining_ms(boot_ms()));
+        let request = SeatRequest::Fetch { term: self.body.term, position, is_bare, wait_ms, is_twin, paused_ms };
         match self.ask_holder(&request).await {
             Ok(SeatAnswer::Batch(batch)) => Ok(*batch),
             Err(Failed::Refused(refusal)) if refusal.code == code::OTHER_LOG => self.drop_log().await,

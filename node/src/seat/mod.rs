@@ -89,6 +89,8 @@ pub struct Serving {
     pub has_shadow: bool,
     /// The lowest term for which this node still does anything.
     pub floor: u64,
+    /// Until when it takes nothing over by order of an operator.
+    pub paused_until: Option<BootMs>,
 }
 
 impl Serving {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use lattice::ids::AuthorId;
 use lattice::seat::{BodyHash, Certificate, Term, Warrant};
 use node_core::seat::controller::Role;
+use node_core::seat::event::Fetched;
 use node_core::seat::takeover::{Loss, WhyNot};
 use node_core::seat::timing::BootMs;
 use serde::{Deserialize, Serialize};
@@ -93,22 +94,29 @@ struct Seen {
     holder_size: u64,
     heard: BootMs,
     level: BootMs,
+    /// Whether its copy is a twin's; else it is being seeded.
+    is_twin: bool,
 }
 
 impl Outlook {
     /// A mirror fetched.
-    pub(super) fn fetched(&mut self, mirror: AuthorId, staged: (u64, u64), log_size: u64, holder_size: u64) {
+    pub(super) fn fetched(&mut self, fetched: &Fetched, holder_size: u64) {
+        let Fetched { mirror, term, staged_seq, log_size, is_twin, paused_ms: _ } = *fetched;
         let heard = boot_ms();
         let before = self.mirrors.get(&mirror).map(|seen| seen.level);
         let level = if log_size >= holder_size { heard } else { before.unwrap_or(heard) };
-        let (term, staged_seq) = staged;
-        self.mirrors.insert(mirror, Seen { term, staged_seq, log_size, holder_size, heard, level });
+        self.mirrors.insert(mirror, Seen { term, staged_seq, log_size, holder_size, heard, level, is_twin });
     }
 
     /// Whether this mirror fetches in this term.
     pub(super) fn hears(&self, mirror: AuthorId, term: u64) -> bool {
         let now = boot_ms();
         self.mirrors.get(&mirror).is_some_and(|seen| seen.term == term && now.since_ms(seen.heard) < SHADOW_SILENT_MS)
+    }
+
+    /// Whether this mirror is heard of in this term and has a copy that it could take over with.
+    pub(super) fn copies(&self, mirror: AuthorId, term: u64) -> bool {
+        self.hears(mirror, term) && self.mirrors.get(&mirror).is_some_and(|seen| seen.is_twin)
     }
 
     /// Whether this mirror has staged everything of a term up to a number.
@@ -125,8 +133,8 @@ impl Outlook {
                 let heard = boot_ms();
                 let before = self.own.map(|seen| seen.level);
                 let level = if here.log_size >= *log_size { heard } else { before.unwrap_or(heard) };
-                self.own =
-                    Some(Seen { term, staged_seq: 0, log_size: here.log_size, holder_size: *log_size, heard, level });
+                let (holder_size, log_size) = (*log_size, here.log_size);
+                self.own = Some(Seen { term, staged_seq: 0, log_size, holder_size, heard, level, is_twin: true });
             }
             Progress::Silent(_)
             | Progress::Refused(_)
@@ -151,7 +159,9 @@ impl Outlook {
             Role::Holder => {
                 let size = seat.writer.published().seat.log_size;
                 let mirrors = body.mirrors().filter_map(|mirror| Some((*mirror, self.mirrors.get(mirror)?)));
-                mirrors.map(|(mirror, seen)| shown(mirror, seen, seen.term != body.term, size)).collect()
+                mirrors
+                    .map(|(mirror, seen)| shown(mirror, seen, seen.term != body.term || !seen.is_twin, size))
+                    .collect()
             }
             Role::Shadow | Role::Spare => {
                 let own = self.own.iter().filter(|seen| seen.term == body.term);

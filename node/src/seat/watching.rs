@@ -3,7 +3,7 @@
 use lattice::ids::AuthorId;
 use node_core::seat::candidacy::Position;
 use node_core::seat::controller::Role;
-use node_core::seat::event::Event;
+use node_core::seat::event::{Event, Fetched};
 use node_core::seat::health::{Health, Monitor, Probe};
 use node_core::seat::timing::BootMs;
 
@@ -102,7 +102,7 @@ impl Driver {
     pub(super) fn has_shadow_in_reach(&self) -> bool {
         let Some(body) = &self.certified else { return false };
         let Some(shadow) = body.shadow else { return true };
-        self.outlook.hears(shadow, body.term)
+        self.outlook.copies(shadow, body.term)
     }
 
     /// Whether the shadow has everything that this holder has staged.
@@ -112,9 +112,9 @@ impl Driver {
     }
 
     /// A mirror fetched at this holder.
-    pub(super) fn fetched_by(&mut self, mirror: AuthorId, term: u64, staged_seq: u64, log_size: u64) {
+    pub(super) fn fetched_by(&mut self, fetched: Fetched) {
         let size = self.seat.writer.published().seat.log_size;
-        self.outlook.fetched(mirror, (term, staged_seq), log_size, size);
-        self.queue.push_back(Event::FetchedBy { mirror, term, staged_seq, log_size });
+        self.outlook.fetched(&fetched, size);
+        self.queue.push_back(Event::FetchedBy(fetched));
     }
 }

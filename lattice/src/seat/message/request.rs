@@ -98,6 +98,10 @@ pub enum SeatRequest {
         is_bare: bool,
         /// Milliseconds to wait if there is nothing.
         wait_ms: u64,
+        /// Whether the asker's copy is the holder's record by record, and not one that is being seeded.
+        is_twin: bool,
+        /// Milliseconds for which the asker takes nothing over by order of an operator.
+        paused_ms: u64,
     },
     /// A write of the seat, for its holder.
     Write(Box<ForwardedWrite>),
@@ -132,6 +136,7 @@ pub enum SeatRequest {
 }
 
 type PositionWire = (u64, ByteArray<32>, u64, u64);
+type FetchWire = (u64, PositionWire, bool, u64, bool, u64);
 type WriteWire = (Vec<ByteBuf>, u64, Option<(CommitId, u64)>, Option<String>, u64);
 
 impl SeatRequest {
@@ -144,10 +149,10 @@ impl SeatRequest {
             }
             Self::Release { ticket } => tagged(2, ticket),
             Self::Inquire => tagged::<[u64; 0]>(3, &[]),
-            Self::Fetch { term, position, is_bare, wait_ms } => {
+            Self::Fetch { term, position, is_bare, wait_ms, is_twin, paused_ms } => {
                 let MirrorPosition { log_size, log_root, staged } = *position;
                 let position: PositionWire = (log_size, ByteArray::new(log_root), staged.0, staged.1);
-                tagged(4, &(term, position, is_bare, wait_ms))
+                tagged(4, &(term, position, is_bare, wait_ms, is_twin, paused_ms))
             }
             Self::Write(write) => {
                 let ForwardedWrite { ops, condition, tag, name, level } = write.as_ref();
@@ -183,10 +188,11 @@ impl SeatRequest {
             2 => Ok(Self::Release { ticket: fields(&body)? }),
             3 => fields::<[u64; 0]>(&body).map(|[]| Self::Inquire),
             4 => {
-                let (term, position, is_bare, wait_ms): (u64, PositionWire, bool, u64) = fields(&body)?;
+                let (term, position, is_bare, wait_ms, is_twin, paused_ms): FetchWire = fields(&body)?;
+                expect(!(is_bare && is_twin), "who copies records alone is no twin")?;
                 let (log_size, log_root, of_term, seq) = position;
                 let position = MirrorPosition { log_size, log_root: log_root.into_array(), staged: (of_term, seq) };
-                Ok(Self::Fetch { term, position, is_bare, wait_ms })
+                Ok(Self::Fetch { term, position, is_bare, wait_ms, is_twin, paused_ms })
             }
             5 => {
                 let (ops, condition, tag, name, level): WriteWire = fields(&body)?;

@@ -115,6 +115,11 @@ impl Controller {
         self.own.paused.map_or(0, |until| until.since_ms(now.boot))
     }
 
+    /// The end of that pause.
+    pub fn paused_until(&self) -> Option<BootMs> {
+        self.own.paused
+    }
+
     /// The line of `status`, where this node holds the seat: others do not know.
     pub fn takeover_possible(&self, now: Now) -> Option<Result<Loss, WhyNot>> {
         match &self.place {
@@ -138,7 +143,7 @@ impl Controller {
             | Event::StagedUpTo { .. }
             | Event::ShadowStood { .. }
             | Event::MirrorStopped(_)
-            | Event::FetchedBy { .. }
+            | Event::FetchedBy(_)
             | Event::WrittenUpTo(_)
             | Event::Drained(_)
             | Event::HandedOver { .. } => match &mut self.place {

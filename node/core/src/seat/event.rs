@@ -61,18 +61,9 @@ pub enum Event {
     /// The mirror is at rest, as [`super::effect::Effect::StopMirroring`] wanted: it stages and fetches nothing more.
     MirrorStopped(Position),
     /// The holder's mirror fetched, and so acknowledged.
-    FetchedBy {
-        /// Which one.
-        mirror: AuthorId,
-        /// In which term. Another than the holder's says that it knows no newer one, or stood for one.
-        term: u64,
-        /// What it has staged of that term.
-        staged_seq: u64,
-        /// What it has applied.
-        log_size: u64,
-    },
-    /// The shadow says that it stood for a higher term: it can do nothing more for this one.
-    ShadowStood {
+    FetchedBy(Fetched),
+    /// A mirror says that it stood or voted for a higher term: it can do nothing more for this one.
+    MirrorStood {
         /// Who, as the connection proved it.
         from: AuthorId,
         /// For which term.
@@ -91,6 +82,23 @@ pub enum Event {
         /// The last number that it staged.
         staged_seq: u64,
     },
+}
+
+/// A mirror's fetch, as its holder in this term sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fetched {
+    /// Which one.
+    pub mirror: AuthorId,
+    /// In which term.
+    pub term: u64,
+    /// What it has staged of that term.
+    pub staged_seq: u64,
+    /// What it has applied.
+    pub log_size: u64,
+    /// Whether its copy is the holder's record by record. One that is being seeded could not take over.
+    pub is_twin: bool,
+    /// Milliseconds for which it takes nothing over by order of an operator.
+    pub paused_ms: u64,
 }
 
 /// What an operator wants.

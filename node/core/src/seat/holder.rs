@@ -112,9 +112,7 @@ impl Holder {
             Event::RenewAnswered { voter, term, asked, result } if term == self.body.term => {
                 self.renew_answered(own, voter, asked, result);
             }
-            Event::FetchedBy { mirror, term, staged_seq, log_size } => {
-                self.lookout.fetched(own.now.boot, mirror, term, staged_seq, log_size);
-            }
+            Event::FetchedBy(fetched) => self.lookout.fetched(own.now.boot, fetched),
             Event::WrittenUpTo(position) => self.lookout.written(position),
             Event::Drained(position) => self.drained(own, position),
             Event::ShadowStood { from, term } if self.body.shadow == Some(from) => {

@@ -106,16 +106,21 @@ impl Own {
 
     /// Says an alarm once, until [`Self::calm`].
     pub(super) fn alarm(&mut self, alarm: Alarm) {
-        let kind = discriminant(&alarm);
-        if !self.said.contains(&kind) {
-            self.said.push(kind);
+        let about = said(&alarm);
+        if !self.said.contains(&about) {
+            self.said.push(about);
             self.want(Effect::Alarm(alarm));
         }
     }
 
     /// What the alarm was about is over; it may be said again. Only the kind counts.
     pub(super) fn calm(&mut self, alarm: &Alarm) {
-        self.said.retain(|kind| *kind != discriminant(alarm));
+        self.said.retain(|(kind, _)| *kind != discriminant(alarm));
+    }
+
+    /// A new term is a new story: whatever is wrong in it is said, though it was said in the one before.
+    pub(super) fn forget_alarms(&mut self) {
+        self.said.clear();
     }
 
     pub(super) fn note(&mut self, old_term: u64, new_term: u64, what: Step, reason: impl Into<String>, votes: usize) {

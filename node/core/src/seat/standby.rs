@@ -126,8 +126,8 @@ impl Standby {
             | Event::OwnHealth(_)
             | Event::OtherHealth(_)
             | Event::RenewAnswered { .. }
-            | Event::FetchedBy { .. }
-            | Event::ShadowStood { .. }
+            | Event::FetchedBy(_)
+            | Event::MirrorStood { .. }
             | Event::WrittenUpTo(_)
             | Event::Drained(_) => {}
         }

@@ -2,7 +2,7 @@
 
 use lattice::seat::BodyHash;
 use node_core::seat::controller::Role;
-use node_core::seat::event::Event;
+use node_core::seat::event::{Event, Fetched};
 use node_core::seat::health::Probe;
 use node_core::seat::named::NamedBody;
 use node_core::seat::refusal::Refusal;
@@ -67,7 +67,14 @@ impl Node {
                 if self.controller.role() == (Role::Holder, term) && !is_question {
                     self.seen.insert(author, (term, self.now.boot));
                     let log_size = at.log_size as u64;
-                    self.queue.push_back(Event::FetchedBy { mirror: author, term, staged_seq, log_size });
+                    self.queue.push_back(Event::FetchedBy(Fetched {
+                        mirror: author,
+                        term,
+                        staged_seq,
+                        log_size,
+                        is_twin: true,
+                        paused_ms: 0,
+                    }));
                 }
                 self.fetch(from, id, term, at);
             }

@@ -60,6 +60,18 @@ impl Holder {
     }
 
     /// Drains, and then lets the shadow stand.
+    /// A spare that is bound to a higher term copies nothing (V5), so nobody could take the shadow's place: a term above that
+    /// one frees it. No hurry, and no oftener than a seat may move by itself: clients wait for a moment.
+    fn free_spare(&mut self, own: &mut Own) {
+        let is_due = self.lookout.age_ms(own.now.boot) >= own.timing().cool_down_ms;
+        let is_idle = matches!(self.phase, Phase::Serving) && self.serves_until.is_some();
+        if self.spare_above > self.body.term && is_due && is_idle && !own.is_paused() {
+            self.above = self.above.max(self.spare_above);
+            self.let_go_for = Some((self.above, own.now.boot));
+            self.begin_change(own, self.same(), "a spare is bound to a higher term and copies nothing");
+        }
+    }
+
     pub(super) fn hand_over(&mut self, own: &mut Own) {
         self.drain(own, Then::HandOver, true);
     }

@@ -6,6 +6,7 @@ use lattice::ids::AuthorId;
 
 use super::{Holder, Seen};
 use crate::seat::candidacy::Position;
+use crate::seat::event::Fetched;
 use crate::seat::named::NamedBody;
 use crate::seat::own::Own;
 use crate::seat::takeover::{Loss, Outlook, WhyNot, takeover_possible};
@@ -18,9 +19,7 @@ const ANSWERS_MISSED: u64 = 3;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sight {
     at: BootMs,
-    term: u64,
-    staged_seq: u64,
-    log_size: u64,
+    said: Fetched,
 }
 
 #[derive(Debug)]
@@ -36,8 +35,8 @@ impl Lookout {
         Self { since: now, mirrors: BTreeMap::new(), voters: BTreeMap::new(), written: None }
     }
 
-    pub(super) fn fetched(&mut self, at: BootMs, mirror: AuthorId, term: u64, staged_seq: u64, log_size: u64) {
-        self.mirrors.insert(mirror, Sight { at, term, staged_seq, log_size });
+    pub(super) fn fetched(&mut self, at: BootMs, said: Fetched) {
+        self.mirrors.insert(said.mirror, Sight { at, said });
     }
 
     pub(super) fn written(&mut self, position: Position) {
@@ -50,7 +49,7 @@ impl Lookout {
 
     /// Whether a mirror's copy has come into the term: it knows the certificate and has what the term began with.
     pub(super) fn is_in_term(&self, mirror: &AuthorId, term: u64) -> bool {
-        self.mirrors.get(mirror).is_some_and(|sight| sight.term == term)
+        self.mirrors.get(mirror).is_some_and(|sight| sight.said.term == term && sight.said.is_twin)
     }
 
     /// Milliseconds since the term began.
@@ -76,7 +75,9 @@ impl Lookout {
         let others = body.voters.iter().filter(|voter| **voter != own.me);
         let answering = others.filter(|voter| self.voters.get(voter).is_some_and(lately)).count();
         let written = self.written.map_or((0, 0), |position| (position.staged_seq, position.log_size));
-        let copied = sight.map_or((0, 0), |sight| (sight.staged_seq, sight.log_size));
+        let copied = sight.map_or((0, 0), |sight| (sight.said.staged_seq, sight.said.log_size));
+        // Who would take over is the shadow: its operator's pause counts, not one that was typed here.
+        let paused = |sight: &Sight| (sight.said.paused_ms > 0).then(|| sight.at.after(sight.said.paused_ms));
         let outlook = Outlook {
             has_shadow: body.shadow.is_some(),
             shadow_heard: sight.map(|sight| sight.at),
@@ -85,7 +86,7 @@ impl Lookout {
             staged: (written.0, copied.0),
             records: (written.1, copied.1),
             voters: (answering, Holder::needed(body)),
-            paused: own.paused,
+            paused: sight.and_then(paused),
         };
         takeover_possible(now, own.timing().lease_ms, &outlook)
     }

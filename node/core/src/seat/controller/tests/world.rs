@@ -9,7 +9,7 @@ use lattice::seat::Body;
 use crate::seat::candidacy::Position;
 use crate::seat::controller::Controller;
 use crate::seat::effect::{Alarm, Effect, Note, Step};
-use crate::seat::event::{Event, Order, OrderRefused};
+use crate::seat::event::{Event, Fetched, Order, OrderRefused};
 use crate::seat::health::{Health, Monitor, Probe, Reading};
 use crate::seat::named::NamedBody;
 use crate::seat::own::{NoShadow, Now, Settings};
@@ -25,6 +25,8 @@ pub(super) struct Peer {
     pub(super) is_up: bool,
     /// Whether what it asks of itself is answered: its disk and its mirror.
     pub(super) is_answering: bool,
+    /// Whether its copy is being made, as long as it is said.
+    pub(super) is_seeding: bool,
     mirrors: Option<AuthorId>,
     monitor: Monitor,
     pub(super) staged: u64,
@@ -197,7 +199,10 @@ impl World {
             self.tell(node, Event::StagedUpTo { position, behind: 0 });
             let mirror = self.name(node);
             let (staged_seq, log_size) = (position.staged_seq, position.log_size);
-            self.tell(holder, Event::FetchedBy { mirror, term, staged_seq, log_size });
+            let paused_ms = self.nodes[node].controller.paused_ms(self.now());
+            let is_twin = !self.nodes[node].is_seeding;
+            let fetched = Fetched { mirror, term, staged_seq, log_size, is_twin, paused_ms };
+            self.tell(holder, Event::FetchedBy(fetched));
         }
     }
 

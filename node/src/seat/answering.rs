@@ -65,7 +65,7 @@ impl Driver {
                 self.reply(request, &SeatAnswer::Done);
             }
             SeatRequest::Stood { term } => {
-                self.queue.push_back(Event::ShadowStood { from, term });
+                self.queue.push_back(Event::MirrorStood { from, term });
                 self.reply(request, &SeatAnswer::Done);
             }
             SeatRequest::Probe { carrier } => {

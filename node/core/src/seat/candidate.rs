@@ -49,6 +49,7 @@ impl Candidate {
     /// The candidacy is on disk; now others may be asked.
     pub(super) fn stored(&mut self, own: &mut Own, body: &NamedBody) {
         if *body == self.body {
+            own.calm(&Alarm::NotAnswered("disk"));
             self.is_stored = true;
             self.ask(own);
         }

@@ -6,7 +6,7 @@
 use lattice::ids::AuthorId;
 use lattice::seat::Certificate;
 
-use super::effect::{Alarm, Effect, Step, Stopped};
+use super::effect::{Effect, Step, Stopped};
 use super::event::{Event, Order, OrderRefused};
 use super::holder::Holder;
 use super::named::NamedBody;
@@ -141,7 +141,7 @@ impl Controller {
             | Event::Stood(_)
             | Event::VoteAnswered { .. }
             | Event::StagedUpTo { .. }
-            | Event::ShadowStood { .. }
+            | Event::MirrorStood { .. }
             | Event::MirrorStopped(_)
             | Event::FetchedBy(_)
             | Event::WrittenUpTo(_)
@@ -225,7 +225,7 @@ impl Controller {
             Place::Aside => {}
         }
         self.own.lag = None;
-        self.own.calm(&Alarm::NoLease);
+        self.own.forget_alarms();
     }
 }
 

@@ -33,8 +33,12 @@ pub(super) struct Holder {
     leased: BootMs,
     serves_until: Option<BootMs>,
     has_opened: bool,
-    /// A term above this one that a voter told of.
+    /// A term above this one that a voter or the shadow told of.
     above: u64,
+    /// The number above this term for which it let go last, and when.
+    let_go_for: Option<(u64, BootMs)>,
+    /// A term above this one that a spare is bound to: that alone is no reason to let go.
+    spare_above: u64,
     lookout: Lookout,
     phase: Phase,
 }
@@ -72,6 +76,8 @@ impl Holder {
             serves_until: None,
             has_opened: false,
             above: 0,
+            let_go_for: None,
+            spare_above: 0,
             phase: Phase::Serving,
         };
         holder.renew(own);
@@ -115,8 +121,11 @@ impl Holder {
             Event::FetchedBy(fetched) => self.lookout.fetched(own.now.boot, fetched),
             Event::WrittenUpTo(position) => self.lookout.written(position),
             Event::Drained(position) => self.drained(own, position),
-            Event::ShadowStood { from, term } if self.body.shadow == Some(from) => {
+            Event::MirrorStood { from, term } if self.body.shadow == Some(from) => {
                 self.told_of(own, term, "the shadow stood for a higher term");
+            }
+            Event::MirrorStood { from, term } if self.body.spares.contains(&from) => {
+                self.spare_above = self.spare_above.max(term);
             }
             Event::Stood(persisted) => {
                 if let Phase::Standing { candidate, .. } = &mut self.phase {
@@ -135,7 +144,7 @@ impl Holder {
             | Event::InquiryAnswered { .. }
             | Event::StagedUpTo { .. }
             | Event::MirrorStopped(_)
-            | Event::ShadowStood { .. }
+            | Event::MirrorStood { .. }
             | Event::HandedOver { .. } => {}
         }
     }
@@ -144,6 +153,8 @@ impl Holder {
         if let Some(ms) = self.busy_ms(own) {
             return Err(OrderRefused::Busy { doing: self.doing(), ms });
         }
+        // What comes of this order is a story of its own.
+        own.calm(&Alarm::DrainGivenUp);
         match order {
             Order::Switchover => {
                 self.takeover_possible(own, own.now.boot).map_err(OrderRefused::Impossible)?;
@@ -207,12 +218,17 @@ impl Holder {
             self.let_go(own, "this node voted for a higher term");
             return;
         }
+        if self.must_let_go(own) {
+            self.let_go(own, "the shadow or a voter is bound to a higher term");
+            return;
+        }
         self.keep_lease(own);
         self.watch(own);
     }
 
     /// The shadow stood: it can't serve this term any more, so only a higher one helps. Letting go makes it quick.
     fn let_go(&mut self, own: &mut Own, reason: &str) {
+        self.let_go_for = Some((self.above, own.now.boot));
         self.stop(own, Stopped::Yielded);
         self.release(own);
         own.want(Effect::HoldWrites { until_shadow_has_all: false });
@@ -231,10 +247,13 @@ impl Holder {
             self.renew(own);
         }
         if self.above > self.body.term || !own.voter.may_serve(self.body.term) {
-            let same =
-                Change { shadow: self.body.shadow, spares: self.body.spares.clone(), voters: self.body.voters.clone() };
-            self.begin_change(own, same, "voters are past the term, and nobody took the seat");
+            self.begin_change(own, self.same(), "voters are past the term, and nobody took the seat");
         }
+    }
+
+    /// A term of its own in which nothing changes but the number.
+    fn same(&self) -> Change {
+        Change { shadow: self.body.shadow, spares: self.body.spares.clone(), voters: self.body.voters.clone() }
     }
 
     /// How many voters beside the holder make a takeover.

@@ -9,6 +9,8 @@ use super::candidacy::{CannotStand, Heading};
 use super::effect::{Alarm, Effect, Note, Step};
 use super::health::Health;
 use super::named::NamedBody;
+use super::refusal::Refusal;
+use super::takeover::WhyNot;
 use super::timing::{BootMs, Timing};
 use super::voter::{Ticket, Voter};
 
@@ -42,6 +44,14 @@ pub struct Now {
     pub wall_ms: u64,
 }
 
+/// What an alarm that was said is about: its kind, and why nobody could take over, for that may change meanwhile.
+type Said = (Discriminant<Alarm>, Option<Discriminant<WhyNot>>);
+
+fn said(alarm: &Alarm) -> Said {
+    let why = if let Alarm::CannotTakeOver(why) = alarm { Some(discriminant(why)) } else { None };
+    (discriminant(alarm), why)
+}
+
 #[derive(Debug)]
 pub(super) struct Own {
     pub(super) me: AuthorId,
@@ -56,7 +66,7 @@ pub(super) struct Own {
     /// What a mirror lacked when it last looked.
     pub(super) lag: Option<u64>,
     out: Vec<Effect>,
-    said: Vec<Discriminant<Alarm>>,
+    said: Vec<Said>,
 }
 
 impl Own {
@@ -138,7 +148,10 @@ impl Own {
     /// names others.
     pub(super) fn store(&mut self, body: &NamedBody) -> bool {
         match self.voter.stand(body) {
-            Ok(pending) => self.want(Effect::PersistStand(pending)),
+            Ok(pending) => {
+                self.calm(&Alarm::Bound(Refusal::NoSeat));
+                self.want(Effect::PersistStand(pending));
+            }
             Err(refusal) => {
                 self.alarm(Alarm::Bound(refusal));
                 return false;
@@ -150,7 +163,10 @@ impl Own {
     /// Stands with a drafted body: remembered at once, stored next, and only then others are asked.
     pub(super) fn stand(&mut self, draft: Result<Body, CannotStand>) -> Option<NamedBody> {
         let body = match draft {
-            Ok(body) => NamedBody::from(body),
+            Ok(body) => {
+                self.calm(&Alarm::CannotStand(CannotStand::NoSeat));
+                NamedBody::from(body)
+            }
             Err(why) => {
                 self.alarm(Alarm::CannotStand(why));
                 return None;

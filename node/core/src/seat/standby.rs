@@ -164,12 +164,12 @@ impl Standby {
         self.body.shadow == Some(own.me)
     }
 
-    /// Bound to a term above this one, by a vote or a candidacy that came to nothing, a shadow can't copy: only a term above
+    /// Bound to a term above this one, by a vote or a candidacy that came to nothing, a mirror can't copy: only a term above
     /// both helps, and only the holder can begin it.
     fn complain(&mut self, own: &mut Own) {
         let term = own.voter.floor();
         let is_due = self.complained.is_none_or(|at| own.is_past(at.after(own.timing().yield_ms)));
-        if self.is_shadow(own) && term > self.body.term && is_due {
+        if term > self.body.term && is_due {
             self.complained = Some(own.now.boot);
             own.want(Effect::TellStood { holder: self.body.holder, term });
         }
@@ -256,11 +256,14 @@ impl Standby {
 
     /// What is staged from now on would lie behind the cut, so the mirror comes to rest first.
     fn stop_mirror(&mut self, own: &mut Own, why: Why) {
+        own.calm(&Alarm::LeaseKept { free: 0, of: 0 });
+        own.calm(&Alarm::CoolingDown { ms: 0 });
         own.want(Effect::StopMirroring);
         self.phase = Phase::Stopping { until: own.within(own.timing().drain_ms), why };
     }
 
     fn stopped(&mut self, own: &mut Own, position: Position) {
+        own.calm(&Alarm::NotAnswered("mirror"));
         self.position = Some(position);
         if let Phase::Stopping { why, .. } = &self.phase {
             let why = why.clone();

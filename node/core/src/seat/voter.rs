@@ -180,7 +180,8 @@ impl Voter {
         }
     }
 
-    /// Everything that speaks against a lease. V5 and the certificate; V6; V4.
+    /// Everything that speaks against a lease. V5 and the certificate; a lease that the asker would serve under for longer
+    /// than this voter keeps it; V6; V4.
     pub fn objections_to_lease(
         &self,
         now: BootMs,
@@ -195,8 +196,8 @@ impl Voter {
             (!body.voters.contains(&self.me)).then_some(Refusal::NoVoter),
             (body.term < floor).then_some(Refusal::LowTerm { term: floor }),
             (self.state.certified.as_ref() != Some(body)).then_some(Refusal::Uncertified),
-            self.resting(now),
             (lease_ms > self.lease_ms).then_some(Refusal::ShorterLease { ms: self.lease_ms }),
+            self.resting(now),
             self.other_lease(now, from),
             is_released.then_some(Refusal::Released),
         ]

@@ -6,6 +6,7 @@ use node_core::seat::event::{Event, Fetched};
 use node_core::seat::health::Probe;
 use node_core::seat::named::NamedBody;
 use node_core::seat::refusal::Refusal;
+use node_core::seat::timing::Timing;
 use node_core::seat::voter::{LeaseRequest, Ticket};
 
 use super::message::{Carrier, Message, NodeIndex};
@@ -54,7 +55,7 @@ impl Node {
             Message::HandOver { term, staged_seq } => {
                 self.queue.push_back(Event::HandedOver { from: author, term, staged_seq });
             }
-            Message::Stood { term } => self.queue.push_back(Event::ShadowStood { from: author, term }),
+            Message::Stood { term } => self.queue.push_back(Event::MirrorStood { from: author, term }),
             Message::Probe { carrier } => {
                 self.learn(carrier);
                 let (log_size, waiting) = (self.disk.log.len() as u64, self.disk.staged.len() as u64);

@@ -7,7 +7,7 @@ use node_core::seat::effect::{Effect, Note};
 use node_core::seat::event::Event;
 use node_core::seat::named::NamedBody;
 use node_core::seat::refusal::Refusal;
-use node_core::seat::timing::BootMs;
+use node_core::seat::timing::{BootMs, Timing};
 use node_core::seat::voter::{LeaseRequest, Persisted, Ticket};
 
 use super::message::Message;

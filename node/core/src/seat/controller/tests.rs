@@ -4,8 +4,10 @@ mod faults;
 mod world;
 
 use super::*;
+use crate::seat::effect::Alarm;
 use crate::seat::own::NoShadow;
 use crate::seat::takeover::WhyNot;
+use crate::seat::timing::Timing;
 use world::{World, ill};
 
 fn serving(no_shadow: NoShadow, nodes: usize) -> World {
@@ -237,11 +239,102 @@ fn a_holder_lets_go_for_a_shadow_that_stood_and_gets_stuck() {
 fn a_holder_whose_shadow_stood_and_died_stands_above_it() {
     let mut world = serving(NoShadow::Block, 3);
     let from = world.name(1);
-    world.tell(0, Event::ShadowStood { from, term: 5 });
+    world.tell(0, Event::MirrorStood { from, term: 5 });
     world.settle();
     world.nodes[1].is_up = false;
     assert_eq!(world.nodes[0].controller.doing(), "yielding to its shadow");
     world.until("a term above", |world| world.last().term == 6 && world.serving() == Some(0));
+}
+
+/// It was told in the middle of a switchover; then the drain came to nothing, and nobody said it again.
+#[test]
+fn that_a_shadow_stood_is_not_forgotten_over_a_drain() {
+    let mut world = serving(NoShadow::Block, 3);
+    world.nodes[0].is_answering = false;
+    world.order(0, Order::Switchover).expect("possible");
+    let from = world.name(1);
+    world.tell(0, Event::MirrorStood { from, term: 5 });
+    world.settle();
+    assert_eq!(world.nodes[0].controller.doing(), "draining");
+    world.until("it lets go", |world| world.nodes[0].controller.doing() == "yielding to its shadow");
+    world.until("it has given up a drain of its own", |world| world.nodes[0].controller.doing() == "serving");
+    world.nodes[0].is_answering = true;
+    world.until("a term above", |world| world.last().term == 6 && world.serving() == Some(0));
+}
+
+#[test]
+fn a_spare_that_is_bound_to_a_higher_term_is_freed_by_one_above_it() {
+    let mut world = serving(NoShadow::Block, 4);
+    world.bind(3, 5);
+    let took_ms = world.until("a term above", |world| world.last().term == 6 && world.serving() == Some(0));
+    assert!(took_ms > Timing::LAN.cool_down_ms / 2, "the holder is in no hurry: {took_ms} ms");
+    assert_eq!((world.last().shadow, &world.last().spares[..]), (Some(world.name(1)), &[world.name(3)][..]));
+    assert!(!world.steps(0).contains(&Step::Yielded));
+    assert!(world.nodes[3].controller.may_serve(6));
+}
+
+#[test]
+fn a_mirror_that_is_being_seeded_could_not_take_over() {
+    let mut world = serving(NoShadow::Block, 5);
+    world.nodes[1].is_seeding = true;
+    world.run(100);
+    let possible = world.nodes[0].controller.takeover_possible(world.now());
+    assert_eq!(possible, Some(Err(WhyNot::ShadowSeeding)));
+    assert_eq!(world.order(0, Order::Switchover), Err(OrderRefused::Impossible(WhyNot::ShadowSeeding)));
+    // Of two spares the one whose copy is whole takes the place of a shadow that is gone.
+    world.nodes[3].is_seeding = true;
+    world.nodes[1].is_up = false;
+    world.until("a spare is the shadow", |world| world.last().shadow.is_some_and(|shadow| shadow != world.name(1)));
+    assert_eq!(world.last().shadow, Some(world.name(4)));
+}
+
+#[test]
+fn the_pause_of_the_shadow_counts_and_not_the_holders() {
+    let mut world = serving(NoShadow::Block, 3);
+    let possible = |world: &World| world.nodes[0].controller.takeover_possible(world.now()).expect("it holds");
+    world.order(0, Order::Pause { for_ms: 60_000 }).expect("any node");
+    world.run(100);
+    assert!(possible(&world).is_ok());
+    world.order(1, Order::Pause { for_ms: 60_000 }).expect("any node");
+    world.run(100);
+    assert!(matches!(possible(&world), Err(WhyNot::Paused { ms }) if ms > 59_000));
+    world.order(1, Order::Resume).expect("any node");
+    world.run(100);
+    assert!(possible(&world).is_ok());
+}
+
+#[test]
+fn an_alarm_is_said_again_when_it_happens_again() {
+    let mut world = serving(NoShadow::Block, 3);
+    let said = |world: &World| world.nodes[0].alarms.iter().filter(|alarm| **alarm == Alarm::DrainGivenUp).count();
+    for times in 1..=2 {
+        world.nodes[0].is_answering = false;
+        world.order(0, Order::Switchover).expect("possible");
+        world.until("it gives up", |world| world.nodes[0].controller.doing() == "serving");
+        assert_eq!(said(&world), times);
+    }
+    world.nodes[1].is_seeding = true;
+    world.run(100);
+    world.nodes[1].is_up = false;
+    world.run(5_000);
+    let why = |world: &World| {
+        let said = world.nodes[0].alarms.iter().filter_map(|alarm| match alarm {
+            Alarm::CannotTakeOver(why) => Some(std::mem::discriminant(why)),
+            _ => None,
+        });
+        said.collect::<Vec<_>>().len()
+    };
+    assert_eq!(why(&world), 2, "one for each reason: {:?}", world.nodes[0].alarms);
+}
+
+#[test]
+fn a_holder_that_counts_on_longer_leases_than_a_voter_keeps_says_so() {
+    let mut world = serving(NoShadow::Block, 3);
+    let (voter, asked) = (world.name(2), BootMs(world.now_ms));
+    let result = Err(crate::seat::refusal::Refusal::ShorterLease { ms: 500 });
+    world.tell(0, Event::RenewAnswered { voter, term: 1, asked, result });
+    world.settle();
+    assert!(world.nodes[0].alarms.contains(&Alarm::ShorterLease { voter, ms: 500 }));
 }
 
 #[test]

@@ -29,6 +29,7 @@ impl Holder {
             Err(_) => {}
         }
         self.replace_shadow(own);
+        self.free_spare(own);
     }
 
     /// After long enough, a spare that is there becomes the shadow. Without one the policy decides.
@@ -59,7 +60,6 @@ impl Holder {
         }
     }
 
-    /// Drains, and then lets the shadow stand.
     /// A spare that is bound to a higher term copies nothing (V5), so nobody could take the shadow's place: a term above that
     /// one frees it. No hurry, and no oftener than a seat may move by itself: clients wait for a moment.
     fn free_spare(&mut self, own: &mut Own) {
@@ -72,6 +72,7 @@ impl Holder {
         }
     }
 
+    /// Drains, and then lets the shadow stand.
     pub(super) fn hand_over(&mut self, own: &mut Own) {
         self.drain(own, Then::HandOver, true);
     }
@@ -89,8 +90,12 @@ impl Holder {
 
     pub(super) fn drained(&mut self, own: &mut Own, position: Position) {
         match std::mem::replace(&mut self.phase, Phase::Serving) {
-            Phase::Draining { then: Then::HandOver, .. } => self.release_to_shadow(own, position),
+            Phase::Draining { then: Then::HandOver, .. } => {
+                own.calm(&Alarm::DrainGivenUp);
+                self.release_to_shadow(own, position);
+            }
             Phase::Draining { then: Then::Stand(change, reason), .. } => {
+                own.calm(&Alarm::DrainGivenUp);
                 self.stand(own, position, change, &reason);
             }
             // The answer to a drain that was given up.

@@ -59,13 +59,20 @@ impl Holder {
         }
     }
 
-    /// Someone is bound to a term above this one. Said again, it changes nothing: this node has let go once for it.
+    /// Someone is bound to a term above this one. While this node is in the middle of something it lets go later.
     pub(super) fn told_of(&mut self, own: &mut Own, term: u64, reason: &str) {
-        let is_news = term > self.body.term.max(self.above);
         self.above = self.above.max(term);
-        if is_news && matches!(self.phase, Phase::Serving) {
+        if self.must_let_go(own) && matches!(self.phase, Phase::Serving) {
             self.let_go(own, reason);
         }
+    }
+
+    /// Whether someone is bound to a term above this one for which this node has not let go; or it has, in vain, and long ago.
+    pub(super) fn must_let_go(&self, own: &Own) -> bool {
+        let has_let_go = self
+            .let_go_for
+            .is_some_and(|(above, at)| above >= self.above && !own.is_past(at.after(own.timing().shadow_gone_ms)));
+        self.above > self.body.term && !has_let_go
     }
 
     pub(super) fn show_lease(&mut self, own: &mut Own) {

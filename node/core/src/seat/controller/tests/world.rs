@@ -14,7 +14,7 @@ use crate::seat::health::{Health, Monitor, Probe, Reading};
 use crate::seat::named::NamedBody;
 use crate::seat::own::{NoShadow, Now, Settings};
 use crate::seat::timing::{BootMs, Timing};
-use crate::seat::voter::{LeaseRequest, Voter, VoterState};
+use crate::seat::voter::{Act, Ballot, LeaseRequest, Voter, VoterState};
 
 /// Milliseconds of a step.
 pub(super) const STEP_MS: u64 = 20;
@@ -83,6 +83,7 @@ impl World {
                 controller,
                 is_up,
                 is_answering,
+                is_seeding: false,
                 mirrors: None,
                 monitor,
                 staged: 0,
@@ -247,6 +248,16 @@ impl World {
         self.settle();
     }
 
+    /// A node that voted for a higher term that came to nothing.
+    pub(super) fn bind(&mut self, node: usize, term: u64) {
+        let body = NamedBody::from(Body { term, ..self.last().body().clone() });
+        let name = self.name(node);
+        let voter = self.nodes[node].controller.voter();
+        let ballot = Some(Ballot { act: Act::Voted, body });
+        let state = VoterState { ballot, ..voter.state().clone() };
+        *voter = Voter::in_state(name, &Timing::LAN, state);
+    }
+
     /// Operators settle a term above all: the last holder and its first mirror.
     pub(super) fn operate(&mut self) {
         let bound = self.nodes.iter().flat_map(|node| &node.alarms);
@@ -319,7 +330,7 @@ impl World {
             }
             Effect::TellStood { holder, term } => {
                 let holder = self.index(&holder);
-                self.answer(node, holder, |from| Event::ShadowStood { from, term });
+                self.answer(node, holder, |from| Event::MirrorStood { from, term });
             }
             Effect::Release { voters, ticket } => {
                 for voter in self.asked(node, &voters) {

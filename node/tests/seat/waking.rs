@@ -2,40 +2,67 @@
 
 use futures::future::join_all;
 use testnet::client::Level;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::world::World;
+use crate::world::{SOON, World};
+
+/// A request that lies in a node's socket: the kernel takes it, whatever the node does.
+struct Laid(TcpStream);
+
+impl Laid {
+    async fn at(world: &World, node: usize, line: &str, headers: &str, body: &str) -> Self {
+        let node = &world.nodes[node];
+        let address = node.reached().expect("it runs").run.http.first().expect("an address").clone();
+        let token = std::fs::read_to_string(node.dir().join("api.token")).expect("a token");
+        let mut stream = TcpStream::connect(&address).await.expect("the kernel connects");
+        let request = format!(
+            "{line} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n{headers}Content-Length: {}\r\n\
+             Connection: close\r\n\r\n{body}",
+            token.trim(),
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.expect("the kernel takes it");
+        Self(stream)
+    }
+
+    /// The body of the answer, if the request was granted.
+    async fn granted(mut self) -> Option<serde_json::Value> {
+        let mut answer = Vec::new();
+        tokio::time::timeout(SOON, self.0.read_to_end(&mut answer)).await.expect("answered in time").expect("readable");
+        let answer = String::from_utf8(answer).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        head.starts_with("HTTP/1.1 2").then(|| serde_json::from_str(body).expect("JSON"))
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_woken_holder_acknowledges_nothing_of_its_old_term() {
     let world = World::of(5, &[1, 2]).await;
-    let woken = world.client(0);
     world.put(0, "green/before", "1").await;
     world.nodes[0].pause();
     // Acknowledged, so that another node holds the seat by now.
     let register = world.put(4, "green/register", "of the second term").await;
     world.term_becomes(4, 2).await;
     // These wait in its sockets and are the first thing that it sees; what was said before the pause still holds for it.
-    let writes = (0..12_u64).map(|number| {
+    let writes = (0..12_u64).map(async |number| {
         let (level, key) = if number.is_multiple_of(2) { (Level::Local, "local") } else { (Level::Shadow, "shadow") };
-        let (woken, key) = (woken.clone(), format!("green/woken/{key}/{number}"));
-        tokio::spawn(async move { (woken.put_at(level, &key, "of the first term", &key).await, key) })
+        let key = format!("green/woken/{key}/{number}");
+        let line = format!("PUT /api/v1/entries?key={key}&level={}", level.word());
+        let headers = format!("Idempotency-Key: {key}\r\nContent-Type: application/octet-stream\r\n");
+        (Laid::at(&world, 0, &line, &headers, "of the first term").await, key)
     });
-    let writes: Vec<_> = writes.collect();
-    let read = tokio::spawn({
-        let woken = woken.clone();
-        async move { woken.entry_at_seat("green/register").await }
-    });
-    tokio::task::yield_now().await;
+    let writes = join_all(writes).await;
+    let read = Laid::at(&world, 0, "GET /api/v1/entries?key=green/register&consistency=seat", "", "").await;
     world.nodes[0].resume();
-    for answered in join_all(writes).await {
-        let (answer, key) = answered.expect("it ran");
+    for (write, key) in writes {
         // Refused, or forwarded: then it is what the holder of the second term has.
-        if let Ok(receipt) = answer {
-            world.has(4, &key, &receipt.commit).await;
+        if let Some(receipt) = write.granted().await {
+            world.has(4, &key, receipt["commit"].as_str().expect("a commit")).await;
         }
     }
-    if let Ok(entry) = read.await.expect("it ran") {
-        assert_eq!(entry.map(|entry| entry.commit), Some(register), "a read under a lease that has run out");
+    if let Some(entry) = read.granted().await {
+        assert_eq!(entry["commit"], register, "a read under a lease that has run out");
     }
     let standing = world.steady().await;
     assert_eq!((standing.term, standing.holder), (2, 1));

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Subcommand;
+use node_core::seat::timing::Timing;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -20,8 +21,10 @@ use crate::seat::settling::Approved;
 use crate::seat::status::SeatStatus;
 use crate::view::SeatTermView;
 
-/// Longest time for an order: a switchover waits for its end.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time for an order: a switchover waits for its end, which takes its time on slow networks.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+const _: () = assert!(Timing::WAN.moved_ms() < TIMEOUT.as_secs() * 1_000, "the node says first that it takes too long");
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

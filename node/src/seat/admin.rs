@@ -5,6 +5,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -56,9 +57,6 @@ pub struct Mirrors {
     #[serde(default)]
     pub spares: Vec<String>,
 }
-
-/// How long an order may take whose end is another term.
-const MOVED_WITHIN: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// Serves the socket until `stop` fires, with `more` routes beside those of the seat.
 ///
@@ -197,7 +195,8 @@ impl Admin {
         let Json(_before) = self.order(order).await?;
         let mut changes = self.handle.watch();
         let moved = changes.wait_for(|status| status.term > term);
-        match tokio::time::timeout(MOVED_WITHIN, moved).await {
+        let within = Duration::from_millis(self.seat.timing.moved_ms());
+        match tokio::time::timeout(within, moved).await {
             Ok(Ok(status)) => Ok(Json(status.clone())),
             Ok(Err(_)) => Err(Problem::new(Kind::Busy, "this node is stopping")),
             Err(_) => Err(Problem::new(Kind::TooSlow, "the seat did not move; see `lattice seat status`")),

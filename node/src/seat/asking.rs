@@ -42,6 +42,11 @@ pub enum NoAnswer {
 }
 
 impl Seat {
+    /// How long another node may take for a vote, a lease or an inquiry.
+    pub(super) fn answer_timeout(&self) -> Duration {
+        Duration::from_millis(self.timing.answer_ms())
+    }
+
     /// Asks a member over libp2p.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::abstaining::Abstention;
+use super::asking::NoAnswer;
 use super::copies::Mirroring;
 use super::mirror::Progress;
 use super::places::Places;
@@ -53,7 +54,7 @@ pub enum Told {
     /// The mirror of this number has come to rest.
     MirrorStopped(u64),
     /// A probe's answer, with whom it was sent to.
-    Probed(AuthorId, Option<Probe>),
+    Probed(AuthorId, Result<Probe, NoAnswer>),
     /// A certificate that came with a question is in the state: the question is asked again.
     Learnt(Box<Request>),
     /// An operator's order.

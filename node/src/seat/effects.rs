@@ -21,9 +21,6 @@ use crate::clock::boot_ms;
 use crate::writer::job::Job;
 use crate::writer::seat::SeatJob;
 
-/// How long another node may take for a vote, a lease or an inquiry: a disk and a round trip.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_000);
-
 /// How long a shadow is kept waiting for voters that don't answer a release.
 const RELEASE_WAIT: Duration = Duration::from_millis(150);
 
@@ -77,7 +74,7 @@ impl Driver {
                     // Voters that still keep the lease would refuse the shadow once.
                     let _ = tokio::time::timeout(RELEASE_WAIT, futures::future::join_all(releasing)).await;
                     let request = SeatRequest::HandOver { term, staged_seq };
-                    if let Err(why) = seat.ask(to, &request, ANSWER_TIMEOUT).await {
+                    if let Err(why) = seat.ask(to, &request, seat.answer_timeout()).await {
                         tracing::debug!(%why, "the shadow hears by its next fetch that it may stand");
                     }
                 });
@@ -90,7 +87,7 @@ impl Driver {
                         let request = SeatRequest::Release { ticket: TicketWire(ticket.session, ticket.round) };
                         let seat = self.seat.clone();
                         self.releasing.push(self.tasks.spawn(async move {
-                            if let Err(why) = seat.ask(voter, &request, ANSWER_TIMEOUT).await {
+                            if let Err(why) = seat.ask(voter, &request, seat.answer_timeout()).await {
                                 tracing::debug!(%why, "a voter does not hear that the lease is released; it ends by itself");
                             }
                         }));
@@ -199,7 +196,7 @@ impl Driver {
     ) {
         let (seat, inbox) = (self.seat.clone(), self.told.clone());
         self.tasks.spawn(async move {
-            match seat.ask(node, &request, ANSWER_TIMEOUT).await {
+            match seat.ask(node, &request, seat.answer_timeout()).await {
                 Ok(answer) => {
                     seat.learn_of_refusal(node, &answer).await;
                     if let Some(event) = told(answer) {

@@ -131,6 +131,7 @@ impl Seat {
             tracing::warn!(%error, "the seat's log can't be read for a mirror");
             Vec::new()
         });
+        let records = first_of(records, BATCH_BYTES);
         let records: Vec<_> = records.into_iter().map(|record| BatchRecord { record, commits: Vec::new() }).collect();
         // There is nothing to wait for when a log is copied: an empty answer says that it is at its end.
         Batch { is_behind: records.is_empty(), records, ..self.empty_batch(position) }
@@ -142,6 +143,18 @@ impl Seat {
         let is_released = self.serving.borrow().is_released && is_at_end;
         Batch { log_size: seat.log_size, last: seat.last, is_released, ..Batch::default() }
     }
+}
+
+/// As many of these records, from the first on, as have so many bytes together, and one at least.
+fn first_of(mut records: Vec<Vec<u8>>, bytes_max: usize) -> Vec<Vec<u8>> {
+    let mut bytes = 0;
+    let fit = records.iter().take_while(|record| {
+        bytes += record.len();
+        bytes <= bytes_max
+    });
+    let count = fit.count().max(1);
+    records.truncate(count);
+    records
 }
 
 /// As many of these records, from the first on, as one answer may have with the named commits among theirs. A record that
@@ -184,6 +197,14 @@ mod tests {
     /// How many of these records, each with so many named commits, go into one answer.
     fn fit(records: &[(usize, bool)]) -> usize {
         that_fit(records.iter().map(|(named, is_effect)| record(*named, *is_effect)).collect()).len()
+    }
+
+    #[test]
+    fn a_copied_log_comes_in_answers_that_a_slow_link_carries_in_time() {
+        // 128 records of 34 KiB were thrown away for ever where they took longer than an answer may.
+        let fit = |sizes: &[usize], max| first_of(sizes.iter().map(|size| vec![0; *size]).collect(), max).len();
+        assert_eq!(fit(&[34 * 1024; BARE_RECORDS], BATCH_BYTES), BATCH_BYTES / (34 * 1024));
+        assert_eq!((fit(&[5, 5, 1], 10), fit(&[20, 1], 10), fit(&[], 10)), (2, 1, 0));
     }
 
     #[test]

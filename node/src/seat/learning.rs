@@ -13,7 +13,6 @@ use lattice::seat::{Body, Certificate, Term};
 
 use super::Seat;
 use super::driver::{Driver, Told};
-use super::effects::ANSWER_TIMEOUT;
 use super::refusal::{Refused, refused};
 use crate::intake;
 use crate::net::Request;
@@ -54,7 +53,7 @@ impl Driver {
                 let position = MirrorPosition { log_size: 0, log_root: [0; 32], staged: (0, 0) };
                 let request =
                     SeatRequest::Fetch { term, position, is_bare: true, wait_ms: 0, is_twin: false, paused_ms: 0 };
-                if let Ok(answer) = seat.ask(voter, &request, ANSWER_TIMEOUT).await {
+                if let Ok(answer) = seat.ask(voter, &request, seat.answer_timeout()).await {
                     seat.learn_of_refusal(voter, &answer).await;
                 }
             });

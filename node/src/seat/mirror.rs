@@ -28,10 +28,6 @@ use crate::sync::session::Session;
 use crate::writer::job::{IdempotencyKey, Job};
 use crate::writer::seat::{Fidelity, MirrorBatch, MirrorError, Mirrored, SeatJob, SeatPublished};
 
-/// How long the holder may wait for something to send; its silence beyond that is a fault.
-const FETCH_WAIT: Duration = Duration::from_millis(500);
-const FETCH_TIMEOUT: Duration = Duration::from_millis(2_500);
-
 /// Names that a holder may have answers for: twice what a node keeps, for those that come meanwhile.
 const NAMES_TOTAL_MAX: usize = 2 * ANSWERS_MAX as usize;
 
@@ -298,12 +294,13 @@ impl Mirror {
     /// Fetches once and takes over what comes.
     async fn follow(&self, fidelity: Fidelity) -> Result<SeatPublished, Failed> {
         let asked = tokio::time::Instant::now();
-        let batch = self.fetch(fidelity, FETCH_WAIT).await?;
+        let wait = Duration::from_millis(self.seat.timing.fetch_wait_ms());
+        let batch = self.fetch(fidelity, wait).await?;
         if batch.is_behind {
             return Err(Failed::Apart("the holder keeps the records no longer that come next here".to_owned()));
         }
         let took = asked.elapsed();
-        let waited = if batch.records.is_empty() && batch.staged.is_empty() { FETCH_WAIT } else { Duration::ZERO };
+        let waited = if batch.records.is_empty() && batch.staged.is_empty() { wait } else { Duration::ZERO };
         let (log_size, last, is_released) = (batch.log_size, batch.last, batch.is_released);
         let here = self.take(batch, fidelity).await?;
         if fidelity == Fidelity::Twin {
@@ -334,7 +331,19 @@ impl Mirror {
     }
 
     async fn ask_holder(&self, request: &SeatRequest) -> Result<SeatAnswer, Failed> {
-        let answer = self.seat.ask(self.body.holder, request, FETCH_TIMEOUT).await.map_err(Failed::Silent)?;
+        let timing = &self.seat.timing;
+        let (silent_ms, late_ms) = (timing.fetch_silent_ms(), timing.fetch_ms());
+        let mut asked = std::pin::pin!(self.seat.ask(self.body.holder, request, Duration::from_millis(late_ms)));
+        let answer = match tokio::time::timeout(Duration::from_millis(silent_ms), &mut asked).await {
+            Ok(answered) => answered,
+            Err(_) => {
+                // It may be megabytes on a slow link, or a holder that is gone: others know.
+                let why = NoAnswer::Late { node: self.body.holder, ms: silent_ms };
+                self.tell(Progress::Silent(why.to_string())).await;
+                asked.await
+            }
+        };
+        let answer = answer.map_err(Failed::Silent)?;
         if let SeatAnswer::Refused(refusal) = answer { Err(Failed::Refused(refusal)) } else { Ok(answer) }
     }
 

@@ -10,20 +10,25 @@ use node_core::seat::voter::{Pending, Persisted};
 use tokio::sync::oneshot;
 
 use super::Seat;
+use super::asking::NoAnswer;
 use crate::net::swarm::name;
 use crate::writer::job::Job;
 use crate::writer::seat::SeatJob;
 
-/// How long a probe may take; silence is judged by the answers that come.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-
 impl Seat {
-    /// Asks a node how it is doing; `None` without an answer.
-    pub(super) async fn probe(&self, node: AuthorId) -> Option<Probe> {
+    /// Asks a node how it is doing.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`]; of a late one nothing is known yet, and silence is judged by the answers that come.
+    pub(super) async fn probe(&self, node: AuthorId) -> Result<Probe, NoAnswer> {
         let request = SeatRequest::Probe { carrier: self.carrier() };
-        let answer = self.ask(node, &request, PROBE_TIMEOUT).await.ok()?;
-        let SeatAnswer::Probed { log_size, waiting, is_sound, disk_free, memory_free } = answer else { return None };
-        Some(Probe { log_size, waiting, is_sound, disk_free, memory_free })
+        let within = Duration::from_millis(self.timing.probe_answer_ms());
+        let answer = self.ask(node, &request, within).await?;
+        let SeatAnswer::Probed { log_size, waiting, is_sound, disk_free, memory_free } = answer else {
+            return Err(NoAnswer::Garbled { node, why: "an answer to another question".to_owned() });
+        };
+        Ok(Probe { log_size, waiting, is_sound, disk_free, memory_free })
     }
 
     /// How this node is doing.

@@ -16,9 +16,6 @@ use super::mirror::Progress;
 use crate::clock::boot_ms;
 use crate::view::SeatTermView;
 
-/// Silence of a shadow after which writes at `shadow` are refused rather than kept waiting: two of its fetches.
-const SHADOW_SILENT_MS: u64 = 1_500;
-
 /// The seat, as one node knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SeatStatus {
@@ -108,15 +105,15 @@ impl Outlook {
         self.mirrors.insert(mirror, Seen { term, staged_seq, log_size, holder_size, heard, level, is_twin });
     }
 
-    /// Whether this mirror fetches in this term.
-    pub(super) fn hears(&self, mirror: AuthorId, term: u64) -> bool {
+    /// Whether this mirror fetches in this term, and did so within so many milliseconds.
+    pub(super) fn hears(&self, mirror: AuthorId, term: u64, silent_ms: u64) -> bool {
         let now = boot_ms();
-        self.mirrors.get(&mirror).is_some_and(|seen| seen.term == term && now.since_ms(seen.heard) < SHADOW_SILENT_MS)
+        self.mirrors.get(&mirror).is_some_and(|seen| seen.term == term && now.since_ms(seen.heard) < silent_ms)
     }
 
-    /// Whether this mirror is heard of in this term and has a copy that it could take over with.
-    pub(super) fn copies(&self, mirror: AuthorId, term: u64) -> bool {
-        self.hears(mirror, term) && self.mirrors.get(&mirror).is_some_and(|seen| seen.is_twin)
+    /// Whether this mirror is heard of in this term, within so many milliseconds, and has a copy that it could take over with.
+    pub(super) fn copies(&self, mirror: AuthorId, term: u64, silent_ms: u64) -> bool {
+        self.hears(mirror, term, silent_ms) && self.mirrors.get(&mirror).is_some_and(|seen| seen.is_twin)
     }
 
     /// Whether this mirror has staged everything of a term up to a number.

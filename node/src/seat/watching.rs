@@ -7,6 +7,7 @@ use node_core::seat::event::{Event, Fetched};
 use node_core::seat::health::{Health, Monitor, Probe};
 use node_core::seat::timing::BootMs;
 
+use super::asking::NoAnswer;
 use super::driver::{Driver, Told};
 use crate::clock::boot_ms;
 
@@ -64,7 +65,8 @@ impl Driver {
         let is_due = self.watch.told_at.is_none_or(|at| now.since_ms(at) >= self.seat.timing.renew_ms);
         let Some(body) = self.certified.as_ref().filter(|_| role == Role::Holder && is_due) else { return };
         self.watch.told_at = Some(now);
-        for mirror in body.mirrors().copied().filter(|mirror| !self.outlook.hears(*mirror, term)) {
+        let silent_ms = self.seat.timing.shadow_silent_ms();
+        for mirror in body.mirrors().copied().filter(|mirror| !self.outlook.hears(*mirror, term, silent_ms)) {
             let seat = self.seat.clone();
             self.tasks.spawn(async move {
                 // What it answers does not matter: it knows the term then.
@@ -84,17 +86,19 @@ impl Driver {
         other.map(|node| (node, body.term))
     }
 
-    pub(super) fn probed(&mut self, node: AuthorId, probe: Option<Probe>) {
+    pub(super) fn probed(&mut self, node: AuthorId, probe: Result<Probe, NoAnswer>) {
         let Some((_, _, monitor)) = self.watch.monitor.as_mut().filter(|(watched, ..)| *watched == node) else {
             return;
         };
         match probe {
-            Some(probe) => {
+            Ok(probe) => {
                 let now = boot_ms();
                 monitor.answered(now, probe);
                 self.watch.first_answer = self.watch.first_answer.map(|began| began.min(now));
             }
-            None => monitor.failed(),
+            // Silence is judged by itself, and sooner.
+            Err(NoAnswer::Late { .. }) => {}
+            Err(NoAnswer::Stranger(_) | NoAnswer::Lost { .. } | NoAnswer::Garbled { .. }) => monitor.failed(),
         }
     }
 
@@ -102,7 +106,7 @@ impl Driver {
     pub(super) fn has_shadow_in_reach(&self) -> bool {
         let Some(body) = &self.certified else { return false };
         let Some(shadow) = body.shadow else { return true };
-        self.outlook.copies(shadow, body.term)
+        self.outlook.copies(shadow, body.term, self.seat.timing.shadow_silent_ms())
     }
 
     /// Whether the shadow has everything that this holder has staged.

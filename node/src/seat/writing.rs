@@ -7,17 +7,18 @@ use lattice::ids::AuthorId;
 use lattice::op::Op;
 use lattice::seat::message::{ForwardedWrite, SeatAnswer, SeatRequest};
 use lattice::seat::{Body, majority};
+use node_core::seat::timing::Timing;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Seat;
 use super::write_error::{SeatWriteError, told, write_code};
+use crate::api::REQUEST_TIMEOUT;
 use crate::writer::job::{IdempotencyKey, Job, WriteError, Written};
 use crate::writer::seat::{Condition, EntryTag, SeatJob, Staging};
 use crate::writer::{Published, Reply};
 
-/// How long a write may wait for a holder, a lease and the shadow: a takeover takes less.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+const _: () = assert!(Timing::WAN.write_ms() < REQUEST_TIMEOUT.as_secs() * 1_000, "a client is told why, and not cut off");
 
 /// How long one try at one holder may take.
 pub(super) const TRY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -80,7 +81,7 @@ impl Seat {
         if write.name.is_none() {
             write.name = random_name();
         }
-        let until = Instant::now() + WRITE_TIMEOUT;
+        let until = Instant::now() + Duration::from_millis(self.timing.write_ms());
         loop {
             let why = match self.try_write(&write, until).await {
                 Err(error) if error.may_pass() && Instant::now() < until => error,

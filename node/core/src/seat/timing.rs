@@ -84,6 +84,57 @@ impl Timing {
         let drift = if self.drift_per_mille > 1_000 { 1_000 } else { self.drift_per_mille };
         self.lease_ms.saturating_mul(1_000 - drift) / (1_000 + drift)
     }
+
+    /// How long another node may take for a vote, a lease or an inquiry: a disk and a round trip, and on a network that
+    /// stalls a whole renewal; what comes later has been asked for again.
+    pub const fn answer_ms(&self) -> u64 {
+        max(self.renew_ms, 1_000)
+    }
+
+    /// How long a probe's answer is waited for. Silence is judged by the answers that come, so a late one is worth having.
+    pub const fn probe_answer_ms(&self) -> u64 {
+        max(self.lease_ms, 2_000)
+    }
+
+    /// How long a holder may keep a mirror waiting for something to send.
+    pub const fn fetch_wait_ms(&self) -> u64 {
+        500
+    }
+
+    /// How long an answer to a mirror may take, the holder's wait included: a megabyte on a slow link, or a lost packet of a
+    /// network that stalls. Nothing finds out by it that a holder is dead, so it may be long; were it too short, the same
+    /// would be fetched for ever. Two leases, but a fast network asks again the sooner.
+    pub const fn fetch_ms(&self) -> u64 {
+        2 * self.lease_ms - self.fetch_wait_ms()
+    }
+
+    /// How long a fetch may take until others are asked whether the seat has moved: a holder that is alive answers within
+    /// its wait, a hiccup lasts shorter than a lease, and both again for the road.
+    pub const fn fetch_silent_ms(&self) -> u64 {
+        2 * self.fetch_wait_ms() + self.lease_ms
+    }
+
+    /// Silence of a shadow after which writes at `shadow` are refused rather than kept waiting. What a holder may lose
+    /// of its voters it may lose of its shadow.
+    pub const fn shadow_silent_ms(&self) -> u64 {
+        self.lease_ms
+    }
+
+    /// How long a write may wait for a holder, a lease and the shadow. A takeover takes less: one lease that has to run out,
+    /// a suspicion within it, and a candidacy.
+    pub const fn write_ms(&self) -> u64 {
+        max(3 * self.lease_ms, 10_000)
+    }
+
+    /// How long an order may take whose end is another term: a drain, two candidacies (the first may turn out to be
+    /// outdated), and the wait of one that let go.
+    pub const fn moved_ms(&self) -> u64 {
+        self.drain_ms + 2 * self.stand_ms + self.yield_ms
+    }
+}
+
+const fn max(one: u64, other: u64) -> u64 {
+    if one > other { one } else { other }
 }
 
 impl Default for Timing {
@@ -114,11 +165,41 @@ mod tests {
                 ("a shadow that starts again is not replaced", at.shadow_gone_ms > at.stand_ms),
                 ("a drain ends before the shadow counts as gone", at.drain_ms < at.shadow_gone_ms),
                 ("takeovers that follow each other are seldom", at.cool_down_ms > at.stand_ms + at.lease_ms),
+                ("an answer for a lease is waited for until it is asked for again", at.answer_ms() >= at.renew_ms),
+                ("and not until the lease has run out", at.answer_ms() < at.usable_ms()),
+                ("a probe that is late by less than a lease still counts", at.probe_answer_ms() >= at.lease_ms),
+                ("a mirror is answered often enough to be heard", 2 * at.fetch_wait_ms() < at.shadow_silent_ms()),
+                ("news are asked for while a fetch still goes on", at.fetch_silent_ms() <= at.fetch_ms()),
+                ("a fetch outlives a hiccup that a lease outlives", at.fetch_ms() > at.lease_ms + at.fetch_wait_ms()),
+                (
+                    "a mirror that fetches does not count as gone",
+                    at.fetch_ms() < at.shadow_gone_ms && at.shadow_silent_ms() < at.shadow_gone_ms,
+                ),
+                (
+                    "a write outlives a takeover",
+                    at.write_ms() > 2 * at.lease_ms + u64::from(BAD_IN_ROW) * at.probe_ms + at.answer_ms(),
+                ),
+                (
+                    "an order is waited for until it has ended by itself",
+                    at.moved_ms() > at.drain_ms + at.stand_ms + at.yield_ms,
+                ),
             ];
             for (relation, holds) in relations {
                 assert!(holds, "{name}: {relation}: {at:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_follows_from_a_preset_is_what_a_fast_network_had_and_a_slow_one_needs() {
+        // Constants that ignored the preset: under `wan` writes ended before a takeover did, a shadow that lost a packet
+        // counted as gone, and an answer that came within a lease was thrown away.
+        let all = |at: Timing| {
+            let waits = [at.answer_ms(), at.probe_answer_ms(), at.fetch_wait_ms(), at.fetch_silent_ms(), at.fetch_ms()];
+            (waits, [at.shadow_silent_ms(), at.write_ms(), at.moved_ms()])
+        };
+        assert_eq!(all(Timing::LAN), ([1_000, 2_000, 500, 2_500, 2_500], [1_500, 10_000, 15_000]));
+        assert_eq!(all(Timing::WAN), ([2_000, 10_000, 500, 11_000, 19_500], [10_000, 30_000, 90_000]));
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub mod code {
     pub const OTHER_LOG: u64 = 1;
     /// Another node holds the seat, or another term.
     pub const OTHER_TERM: u64 = 2;
+    /// What was asked is no question, and never will be.
+    pub const GARBLED: u64 = 3;
     /// Anything else.
     pub const OTHER: u64 = 0;
     /// What voters say begins here.
@@ -50,9 +52,8 @@ pub fn refused(why: Refused, carrier: Option<Vec<u8>>) -> SeatAnswer {
         Refused::OtherLog => code::OTHER_LOG,
         Refused::OtherTerm => code::OTHER_TERM,
         Refused::Voter(refusal) => code::VOTER + voter_code(refusal),
-        Refused::NoMember | Refused::Garbled(_) | Refused::NoMirror | Refused::Trouble(_) | Refused::Busy => {
-            code::OTHER
-        }
+        Refused::Garbled(_) => code::GARBLED,
+        Refused::NoMember | Refused::NoMirror | Refused::Trouble(_) | Refused::Busy => code::OTHER,
     };
     let (term, wait_ms, holder) = match &why {
         Refused::Voter(refusal) => {

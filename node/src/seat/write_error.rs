@@ -91,6 +91,7 @@ impl SeatWriteError {
             write_code::BUSY => SeatProblem::Busy,
             write_code::DISK => SeatProblem::Disk,
             write_code::UNCERTAIN => SeatProblem::Uncertain,
+            // What a node of another version calls otherwise is refused for now.
             _ => SeatProblem::NoHolder,
         }
     }
@@ -124,6 +125,9 @@ pub(super) fn told(answer: SeatAnswer) -> SeatWriteError {
         SeatAnswer::Refused(refusal) if matches!(refusal.code, code::OTHER_TERM | code::OTHER) => {
             SeatWriteError::NoHolder(refusal.words)
         }
+        SeatAnswer::Refused(refusal) if refusal.code == code::GARBLED => {
+            SeatWriteError::Elsewhere { code: write_code::INVALID, words: refusal.words }
+        }
         SeatAnswer::Refused(refusal) => SeatWriteError::Elsewhere { code: refusal.code, words: refusal.words },
         SeatAnswer::Voted(_)
         | SeatAnswer::Done
@@ -147,5 +151,20 @@ impl Seat {
             words: error.to_string(),
             carrier: self.carrier(),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seat::refusal::{Refused, refused};
+
+    #[test]
+    fn what_never_becomes_a_question_is_not_asked_again_and_a_holder_that_knows_the_asker_not_yet_is() {
+        let passes = |why| told(refused(why, None)).may_pass();
+        assert!(passes(Refused::NoMember) && passes(Refused::OtherTerm) && passes(Refused::Busy));
+        let garbled = told(refused(Refused::Garbled("a byte".to_owned()), None));
+        assert!(!garbled.may_pass());
+        assert_eq!(garbled.kind(), SeatProblem::Invalid);
     }
 }

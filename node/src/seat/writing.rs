@@ -18,7 +18,8 @@ use crate::writer::job::{IdempotencyKey, Job, WriteError, Written};
 use crate::writer::seat::{Condition, EntryTag, SeatJob, Staging};
 use crate::writer::{Published, Reply};
 
-const _: () = assert!(Timing::WAN.write_ms() < REQUEST_TIMEOUT.as_secs() * 1_000, "a client is told why, and not cut off");
+const _: () =
+    assert!(Timing::WAN.write_ms() < REQUEST_TIMEOUT.as_secs() * 1_000, "a client is told why, and not cut off");
 
 /// How long one try at one holder may take.
 pub(super) const TRY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -77,13 +78,9 @@ impl Seat {
     ///
     /// [`SeatWriteError`]; after [`SeatWriteError::Uncertain`] the write may count.
     pub async fn write(&self, mut write: SeatWrite) -> Result<Written, SeatWriteError> {
-        // Tries of our own must not become two writes.
-        if write.name.is_none() {
-            write.name = random_name();
-        }
         let until = Instant::now() + Duration::from_millis(self.timing.write_ms());
         loop {
-            let why = match self.try_write(&write, until).await {
+            let why = match self.try_write(&mut write, until).await {
                 Err(error) if error.may_pass() && Instant::now() < until => error,
                 done => return done,
             };
@@ -92,10 +89,15 @@ impl Seat {
         }
     }
 
-    async fn try_write(&self, write: &SeatWrite, until: Instant) -> Result<Written, SeatWriteError> {
+    async fn try_write(&self, write: &mut SeatWrite, until: Instant) -> Result<Written, SeatWriteError> {
         let body = self.body().ok_or(SeatWriteError::NoSeat)?;
         if body.holder == self.own() {
             return self.write_here(write, &body, until).await;
+        }
+        // What becomes of a try at another node may stay unknown, and the next try must not be a second write: it has a name
+        // from here on. At the holder itself a refusal that may pass says that nothing is staged.
+        if write.name.is_none() {
+            write.name = Some(random_name()?);
         }
         self.forward(write, &body, until).await
     }
@@ -162,6 +164,8 @@ impl Seat {
             have += answers.iter().filter(|answer| has(answer)).count();
             let mut answers = answers.iter();
             waiting.retain(|_| !answers.next().is_some_and(has));
+            // A voter that is busy, or not connected, has answered at once.
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
         Ok(())
     }
@@ -219,26 +223,13 @@ impl Seat {
 
     /// A write that another node forwards.
     pub(super) async fn take_forwarded(&self, forwarded: ForwardedWrite) -> SeatAnswer {
-        let ForwardedWrite { ops, condition, tag, name, level } = forwarded;
-        let Ok(ops) = ops.iter().map(|op| Op::decode(op)).collect::<Result<Vec<_>, _>>() else {
-            return self.refuse_write(&SeatWriteError::Elsewhere {
-                code: write_code::INVALID,
-                words: "an operation does not decode".to_owned(),
-            });
+        let write = match SeatWrite::forwarded(forwarded) {
+            Ok(write) => write,
+            Err(why) => {
+                let refusal = SeatWriteError::Elsewhere { code: write_code::INVALID, words: why.to_string() };
+                return self.refuse_write(&refusal);
+            }
         };
-        let tag = tag.and_then(|(commit, index)| Some(EntryTag { commit, op_index: u32::try_from(index).ok()? }));
-        let condition = match (condition, tag) {
-            (1, _) => Condition::Absent,
-            (2, _) => Condition::Present,
-            (3, Some(tag)) => Condition::Is(tag),
-            _ => Condition::Always,
-        };
-        let level = match level {
-            0 => Level::Local,
-            1 => Level::Shadow,
-            _ => Level::Quorum,
-        };
-        let write = SeatWrite { ops, condition, name: name.as_deref().and_then(IdempotencyKey::new), level };
         let Some(body) = self.body().filter(|body| body.holder == self.own()) else {
             return self.refuse_write(&SeatWriteError::NoHolder("this node does not hold it".to_owned()));
         };
@@ -251,9 +242,86 @@ impl Seat {
     }
 }
 
+/// Why what another node forwards is no write. Nothing in it is left out or taken for something else: a compare-and-set that
+/// became a blind write, or a write that lost its name, would do what nobody asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum NoWrite {
+    #[error("an operation does not decode")]
+    Op,
+    #[error("condition {0} is none, or has not what it compares with")]
+    Condition(u64),
+    #[error("the index {0} of the entry to compare with is out of range")]
+    OpIndex(u64),
+    #[error("a name has 1 to 128 visible ASCII characters")]
+    Name,
+    #[error("there is no level {0}")]
+    Level(u64),
+}
+
+impl SeatWrite {
+    /// What another node forwards.
+    fn forwarded(forwarded: ForwardedWrite) -> Result<Self, NoWrite> {
+        let ForwardedWrite { ops, condition, tag, name, level } = forwarded;
+        let ops = ops.iter().map(|op| Op::decode(op)).collect::<Result<_, _>>().map_err(|_| NoWrite::Op)?;
+        let condition = match (condition, tag) {
+            (0, None) => Condition::Always,
+            (1, None) => Condition::Absent,
+            (2, None) => Condition::Present,
+            (3, Some((commit, index))) => {
+                let op_index = u32::try_from(index).map_err(|_| NoWrite::OpIndex(index))?;
+                Condition::Is(EntryTag { commit, op_index })
+            }
+            (other, _) => return Err(NoWrite::Condition(other)),
+        };
+        let level = match level {
+            0 => Level::Local,
+            1 => Level::Shadow,
+            2 => Level::Quorum,
+            other => return Err(NoWrite::Level(other)),
+        };
+        let name = name.map(|name| IdempotencyKey::new(&name).ok_or(NoWrite::Name)).transpose()?;
+        Ok(Self { ops, condition, name, level })
+    }
+}
+
 /// A name that no other write has, for a write that its client did not name.
-fn random_name() -> Option<IdempotencyKey> {
+fn random_name() -> Result<IdempotencyKey, SeatWriteError> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).ok()?;
-    IdempotencyKey::new(&format!("forwarded-{}", data_encoding::HEXLOWER.encode(&bytes)))
+    let no_name = || SeatWriteError::NoHolder("this node has no randomness to name the write with".to_owned());
+    getrandom::fill(&mut bytes).map_err(|_| no_name())?;
+    IdempotencyKey::new(&format!("forwarded-{}", data_encoding::HEXLOWER.encode(&bytes))).ok_or_else(no_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use lattice::ids::CommitId;
+
+    use super::*;
+
+    fn forwarded() -> ForwardedWrite {
+        let tag = Some((CommitId([1; 32]), 0));
+        ForwardedWrite { ops: Vec::new(), condition: 3, tag, name: Some("name".to_owned()), level: 1 }
+    }
+
+    #[test]
+    fn what_is_forwarded_is_taken_as_it_was_meant_or_refused() {
+        // An index that did not fit made a compare-and-set a blind write, and an invisible name was dropped.
+        let condition = Condition::Is(EntryTag { commit: CommitId([1; 32]), op_index: 0 });
+        let taken = SeatWrite::forwarded(forwarded()).expect("a write");
+        assert_eq!((taken.condition, taken.level, taken.name), (condition, Level::Shadow, IdempotencyKey::new("name")));
+        let far = 1 << 32;
+        let refused = [
+            (ForwardedWrite { tag: Some((CommitId([1; 32]), far)), ..forwarded() }, NoWrite::OpIndex(far)),
+            (ForwardedWrite { tag: None, ..forwarded() }, NoWrite::Condition(3)),
+            (ForwardedWrite { condition: 0, ..forwarded() }, NoWrite::Condition(0)),
+            (ForwardedWrite { condition: 4, ..forwarded() }, NoWrite::Condition(4)),
+            (ForwardedWrite { name: Some("two words".to_owned()), ..forwarded() }, NoWrite::Name),
+            (ForwardedWrite { name: Some(String::new()), ..forwarded() }, NoWrite::Name),
+            (ForwardedWrite { level: 3, ..forwarded() }, NoWrite::Level(3)),
+            (ForwardedWrite { ops: vec![vec![0xff]], ..forwarded() }, NoWrite::Op),
+        ];
+        for (write, why) in refused {
+            assert_eq!(SeatWrite::forwarded(write).expect_err("no write"), why);
+        }
+    }
 }

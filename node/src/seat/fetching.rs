@@ -50,8 +50,8 @@ impl Seat {
                 return SeatAnswer::Batch(Box::new(batch));
             }
             tokio::select! {
-                _ = states.changed() => {}
-                _ = serving.changed() => {}
+                Ok(()) = states.changed() => {}
+                Ok(()) = serving.changed() => {}
                 () = tokio::time::sleep_until(until) => {}
             }
         }

@@ -25,6 +25,9 @@ const TRACES: [&str; 3] = ["state.db", BEGUN, "genesis.cbor"];
 /// The file that an operator writes to let auditors read the whole state.
 const READ_TOKEN: &str = "read.token";
 
+/// The last move of the seat that the operator's command was told of.
+pub(crate) const SEAT_TOLD: &str = "seat-told";
+
 /// Name of the file with the token of the admin port.
 const ADMIN_TOKEN: &str = "admin.token";
 

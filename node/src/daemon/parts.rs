@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::net::{Gossip, NetHandle, Request};
 use crate::scrub::Scrubber;
 use crate::seat::driver::{self, Driver, SeatHandle};
+use crate::seat::room::Room;
 use crate::seat::{Seat, Serving};
 use crate::service::{Inner, Service};
 use crate::settings::Settings;
@@ -188,6 +189,7 @@ impl Parts {
             asked: Seat::asked_places(),
             carrier: Arc::default(),
             dir,
+            room: watch::channel(Room::default()).1,
         };
         Ok(Driver::start(seat, parts).await?)
     }

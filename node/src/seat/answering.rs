@@ -157,9 +157,9 @@ impl Driver {
         match self.controller.voter().ask_vote(now, from, &body) {
             Err(refusal) => self.refuse(request, refusal),
             Ok(pending) => {
-                let seat = self.seat.clone();
+                let (seat, stored) = (self.seat.clone(), self.store_ballot(pending));
                 self.later(request, place, async move {
-                    match seat.store_ballot(pending).await {
+                    match stored.await {
                         Some(persisted) => match persisted.vote() {
                             Some(body) => SeatAnswer::Voted(body.body().vote(&seat.identity.keys.author)),
                             None => refused(Refused::Voter(Refusal::NoVoter), None),

@@ -35,14 +35,20 @@ impl Driver {
         let mirror = Mirror { seat: self.seat.clone(), body, progress };
         self.mirrors += 1;
         let number = self.mirrors;
-        let (stopped, inbox) = (stop.clone(), self.told.clone());
+        let (begin, stopped, inbox) = (self.handing.fence(), stop.clone(), self.told.clone());
         self.tasks.spawn(async move {
             let telling = async {
                 while let Some(progress) = progressed.recv().await {
                     let _ = inbox.send(Told::Progress(term, progress)).await;
                 }
             };
-            tokio::join!(mirror.run(stopped.clone()), telling);
+            let mirroring = async {
+                // What it asks of the writer comes behind what ends the term before, or the writer would rest again.
+                if stopped.run_until_cancelled(begin).await.is_some() {
+                    mirror.run(stopped.clone()).await;
+                }
+            };
+            tokio::join!(mirroring, telling);
             let _ = inbox.send(Told::MirrorStopped(number)).await;
         });
         (self.mirroring, self.awaited_mirror) = (Some(Mirroring { number, term, stop }), None);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use lattice::ids::AuthorId;
 use lattice::membership::Membership;
+use lattice::seat::BodyHash;
 use lattice::seat::message::SeatAnswer;
 use node_core::resume::Doubt;
 use node_core::seat::candidacy::Position;
@@ -25,8 +26,12 @@ use tokio_util::task::TaskTracker;
 use super::abstaining::Abstention;
 use super::asking::NoAnswer;
 use super::copies::Mirroring;
+use super::handing::{Handing, hand_on};
 use super::mirror::Progress;
-use super::places::Places;
+use super::moving::{Move, tell_of};
+use super::opening::{NotOpened, Opening};
+use super::places::{Learning, Places};
+use super::room::{self, Room};
 use super::status::{Outlook, SeatStatus};
 use super::watching::Watch;
 use super::{Seat, Serving};
@@ -62,7 +67,7 @@ pub enum Told {
     /// No write of the seat is on its way to the writer any more.
     Held,
     /// The seat's log serves a term now, or could not.
-    Opened(u64, Result<SeatPublished, crate::store::StoreError>),
+    Opened(u64, Result<SeatPublished, NotOpened>),
 }
 
 /// How others reach the driver.
@@ -100,6 +105,12 @@ pub struct Driver {
     pub(super) told: mpsc::Sender<Told>,
     pub(super) tasks: TaskTracker,
     pub(super) places: Places,
+    pub(super) handing: Handing,
+    pub(super) opening: Opening,
+    pub(super) learning: Learning,
+    pub(super) moves: watch::Sender<Option<Move>>,
+    /// Certificates on their way into the state.
+    pub(super) certifying: Vec<(BodyHash, tokio::task::JoinHandle<()>)>,
     pub(super) serving: watch::Sender<Serving>,
     pub(super) hidden: watch::Sender<bool>,
     /// What an operator wants: the policy, and the command to run when the seat moves.
@@ -128,6 +139,7 @@ pub struct Driver {
     pub(super) certified: Option<NamedBody>,
     /// The membership in which the highest certificate was last looked for.
     looked_at: Arc<Membership>,
+    room: watch::Sender<Room>,
 }
 
 /// What a driver needs beside the seat.
@@ -171,9 +183,19 @@ impl Driver {
         let voter = Voter::start(me, &settings.timing, now.boot, certified, ballot);
         let controller = Controller::new(now, me, settings, voter);
         let (told, inbox) = mpsc::channel(TOLD_MAX);
+        let (handing, handed) = Handing::new();
+        let (room, room_out) = watch::channel(Room::default());
+        let tasks = TaskTracker::new();
+        let (moves, moved) = watch::channel(None);
+        tasks.spawn(tell_of(moved, home.clone()));
+        let writer = seat.writer.clone();
+        // A writer that has stopped takes nothing more; so does the node.
+        tasks.spawn(hand_on(handed, async move |job| {
+            writer.send(job).await;
+        }));
         let (serving, serving_out) = watch::channel(Serving::default());
         let (status, status_out) = watch::channel(SeatStatus::default());
-        seat.serving = serving_out;
+        (seat.serving, seat.room) = (serving_out, room_out);
         let handle = SeatHandle { told: told.clone(), status: status_out };
         let driver = Self {
             seat: seat.clone(),
@@ -181,8 +203,13 @@ impl Driver {
             journal,
             controller,
             told,
-            tasks: TaskTracker::new(),
+            tasks,
             places: Places::new(),
+            handing,
+            opening: Opening::default(),
+            learning: Learning::default(),
+            moves,
+            certifying: Vec::new(),
             serving,
             hidden,
             wanted,
@@ -202,6 +229,7 @@ impl Driver {
             status,
             certified: None,
             looked_at: Arc::new(Membership::of(&identity.genesis, [])),
+            room,
         };
         Ok((driver, seat, handle))
     }
@@ -211,11 +239,15 @@ impl Driver {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut states = self.seat.writer.watch();
+        let (reading, stopped) = (room::keep_reading(self.seat.dir.clone(), self.room.clone()), stop.clone());
+        self.tasks.spawn(async move { stopped.run_until_cancelled(reading).await });
         self.look_at_state();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
+                // Before what others send: a flood of questions must not keep a lease from being renewed.
+                _ = tick.tick() => self.tick(),
                 Some(request) = self.requests.recv() => self.answer(request),
                 Some(told) = self.inbox.recv() => self.on_told(told),
                 Ok(()) = states.changed() => {
@@ -226,13 +258,13 @@ impl Driver {
                     let no_shadow = self.wanted.borrow_and_update().seat.no_shadow;
                     self.controller.set_no_shadow(no_shadow);
                 }
-                _ = tick.tick() => self.tick(),
             }
             self.turn();
         }
         if let Some(mirroring) = self.mirroring.take() {
             mirroring.stop.cancel();
         }
+        drop((self.handing, self.moves));
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -281,12 +313,21 @@ impl Driver {
             }
             Told::Opened(term, Ok(_)) => {
                 if self.controller.role() == (Role::Holder, term) {
+                    self.opening.done();
                     self.serving.send_modify(|serving| serving.term = Some(term));
                 }
             }
-            Told::Opened(term, Err(error)) => {
-                tracing::error!(term, %error, "this node holds the seat and can't write its log");
-            }
+            Told::Opened(term, Err(why)) => self.not_opened(term, &why),
+        }
+    }
+
+    fn not_opened(&mut self, term: u64, why: &NotOpened) {
+        if self.controller.role() != (Role::Holder, term) {
+            return;
+        }
+        tracing::error!(term, %why, "this node holds the seat and can't open its term; it tries again");
+        if self.opening.failed(boot_ms(), self.seat.timing.renew_ms, term) {
+            self.alarm(&format!("this node holds the seat, can't open term {term}, and hands over if it can: {why}"));
         }
     }
 
@@ -335,7 +376,7 @@ impl Driver {
         let published = self.seat.writer.published();
         let is_done = published.seat.staged == 0
             // Where the disk takes nothing more, the shadow applies what both have staged.
-            || (published.trouble.is_some() && self.shadow_has_staged(&position));
+            || ((published.trouble.is_some() || self.opening.is_ill()) && self.shadow_has_staged(&position));
         if !until_shadow_has_all || is_done {
             self.draining = None;
             self.queue.push_back(Event::Drained(position));
@@ -344,6 +385,9 @@ impl Driver {
 
     fn tick(&mut self) {
         self.look_at_state();
+        if let Some(term) = self.opening.due(boot_ms(), self.controller.role()) {
+            self.open(term);
+        }
         self.probe();
         self.tell_mirrors();
         self.show_status();
@@ -372,8 +416,10 @@ impl Driver {
         let has_shadow = self.has_shadow_in_reach();
         let paused_until = self.controller.paused_until();
         let is_draining = self.serving.borrow().is_draining;
+        let is_able = !self.opening.is_ill();
         self.serving.send_if_modified(|serving| {
-            let next = Serving { lease_until: until, floor, has_shadow, is_draining, paused_until, ..*serving };
+            let next =
+                Serving { lease_until: until, floor, has_shadow, is_draining, paused_until, is_able, ..*serving };
             let is_changed = next != *serving;
             *serving = next;
             is_changed

@@ -16,6 +16,9 @@ use node_core::seat::voter::{LeaseRequest, LeaseState, Pending, Persisted, Ticke
 use tokio::sync::oneshot;
 
 use super::driver::{Driver, Told};
+use super::handing::Weight;
+use super::moving::Move;
+use super::opening::NotOpened;
 use super::refusal::voters_refusal;
 use crate::clock::boot_ms;
 use crate::writer::job::Job;
@@ -27,8 +30,8 @@ const RELEASE_WAIT: Duration = Duration::from_millis(150);
 /// Milliseconds before the same alarm is repeated.
 const ALARM_PAUSE_MS: u64 = 60_000;
 
-/// How long an operator's command may run.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Certificates that are on their way into the state at once; a node that wants more has a store that takes none.
+const CERTIFYING_MAX: usize = 8;
 
 impl Driver {
     pub(super) fn carry_out(&mut self, effect: Effect) {
@@ -64,7 +67,7 @@ impl Driver {
                 (self.draining, self.is_held) = (None, false);
                 self.releasing.clear();
                 self.serving.send_modify(|serving| (serving.is_draining, serving.is_released) = (false, false));
-                self.send_to_writer(SeatJob::Resume);
+                self.to_writer(Job::Seat(SeatJob::Resume), Weight::Move);
             }
             Effect::HandOver { to, term, staged_seq } => {
                 self.serving.send_modify(|serving| serving.is_released = true);
@@ -97,7 +100,7 @@ impl Driver {
             Effect::StepDown { holder, term } => {
                 tracing::warn!(holder = %holder.short(), term, "another node holds the seat now");
                 self.serving.send_modify(|serving| (serving.term, serving.lease_until) = (None, None));
-                self.rest(term);
+                self.to_writer(Job::Seat(SeatJob::Rest { term }), Weight::Move);
             }
             Effect::StartMirroring { holder, term } => self.start_mirroring(holder, term),
             Effect::StopMirroring => self.stop_mirroring(),
@@ -214,20 +217,29 @@ impl Driver {
     }
 
     /// Makes a ballot durable, and tells then.
-    fn persist(&self, pending: Pending, then: impl FnOnce(Persisted) -> Event + Send + 'static) {
-        let (seat, inbox) = (self.seat.clone(), self.told.clone());
+    fn persist(&mut self, pending: Pending, then: impl FnOnce(Persisted) -> Event + Send + 'static) {
+        let (stored, inbox) = (self.store_ballot(pending), self.told.clone());
         self.tasks.spawn(async move {
-            if let Some(persisted) = seat.store_ballot(pending).await {
+            if let Some(persisted) = stored.await {
                 // The driver is gone only at the end.
                 let _ = inbox.send(Told::Event(then(persisted))).await;
             }
         });
     }
 
-    /// Writes a certificate into the state, as a commit of this node.
-    fn certify(&self, certificate: Certificate) {
+    /// Writes a certificate into the state, as a commit of this node. Who stands wants it again while it does not show up:
+    /// one that is under way is not written twice.
+    fn certify(&mut self, certificate: Certificate) {
+        let name = certificate.body.hash();
+        self.certifying.retain(|(_, writing)| !writing.is_finished());
+        if self.certifying.iter().any(|(of, _)| *of == name) {
+            return;
+        }
+        if self.certifying.len() >= CERTIFYING_MAX {
+            return self.alarm("certificates can't be written: those before are not stored yet");
+        }
         let service = self.service.clone();
-        self.tasks.spawn(async move {
+        let writing = self.tasks.spawn(async move {
             let term = certificate.body.term;
             let op = match Change::Certify(Box::new(certificate)).to_op() {
                 Ok(op) => op,
@@ -237,35 +249,28 @@ impl Driver {
                 tracing::error!(term, %error, "a certificate can't be written");
             }
         });
+        self.certifying.push((name, writing));
     }
 
-    fn open(&self, term: u64) {
-        let (writer, inbox) = (self.seat.writer.clone(), self.told.clone());
+    pub(super) fn open(&mut self, term: u64) {
+        let (reply, opened) = oneshot::channel();
+        self.to_writer(Job::Seat(SeatJob::Serve { term, reply }), Weight::Move);
+        let inbox = self.told.clone();
         self.tasks.spawn(async move {
-            let (reply, opened) = oneshot::channel();
-            writer.send(Job::Seat(SeatJob::Serve { term, reply })).await;
-            if let Ok(opened) = opened.await {
-                let _ = inbox.send(Told::Opened(term, opened)).await;
-            }
+            let opened =
+                opened.await.map_err(|_| NotOpened::NotTaken).and_then(|opened| opened.map_err(NotOpened::from));
+            // The driver is gone only at the end.
+            let _ = inbox.send(Told::Opened(term, opened)).await;
         });
-    }
-
-    fn rest(&self, term: u64) {
-        self.send_to_writer(SeatJob::Rest { term });
-    }
-
-    fn send_to_writer(&self, job: SeatJob) {
-        let writer = self.seat.writer.clone();
-        self.tasks.spawn(async move { writer.send(Job::Seat(job)).await });
     }
 
     /// Lets the writer take no more writes of the seat, and tells once none is on its way there.
     fn hold(&mut self) {
         self.is_held = false;
-        let (writer, inbox) = (self.seat.writer.clone(), self.told.clone());
+        let (reply, held) = oneshot::channel();
+        self.to_writer(Job::Seat(SeatJob::Hold { reply }), Weight::Move);
+        let inbox = self.told.clone();
         self.tasks.spawn(async move {
-            let (reply, held) = oneshot::channel();
-            writer.send(Job::Seat(SeatJob::Hold { reply })).await;
             if held.await.is_ok() {
                 let _ = inbox.send(Told::Held).await;
             }
@@ -284,7 +289,7 @@ impl Driver {
     }
 
     /// A transition: a record of this node's log, an event, a line.
-    fn note(&self, note: Note) {
+    fn note(&mut self, note: Note) {
         let Note { old_term, new_term, what, reason, votes, lag } = note;
         let step = format!("{what:?}").to_lowercase();
         tracing::info!(old_term, new_term, step, reason, votes, "seat");
@@ -297,31 +302,20 @@ impl Driver {
         ];
         self.journal.write("seat", format!("seat term {new_term}: {step}, {reason}"), fields);
         let event = RecordEvent::Seat { old_term, new_term, step, reason, votes: votes as u64, lag };
-        let writer = self.seat.writer.clone();
-        self.tasks.spawn(async move {
-            writer.send(Job::Note { event }).await;
-        });
+        self.to_writer(Job::Note { event }, Weight::Other);
     }
 
     /// The seat has another settlement: mirrors hide, others don't, and the operator's command runs.
     pub(super) fn moved(&mut self, body: &NamedBody) {
         let own = self.seat.own();
         self.hidden.send_replace(body.mirrors().any(|mirror| *mirror == own));
-        let on_change = self.wanted.borrow().seat.on_change.clone();
-        let Some((program, arguments)) = on_change.split_first() else { return };
-        let mut command = tokio::process::Command::new(program);
-        command.args(arguments).kill_on_drop(true);
-        command.env("LATTICE_SEAT", &body.seat).env("LATTICE_SEAT_TERM", body.term.to_string());
-        command.env("LATTICE_SEAT_HOLDER", body.holder.to_string());
-        command.env("LATTICE_SEAT_HERE", if body.holder == own { "yes" } else { "no" });
-        let shown = program.clone();
-        self.tasks.spawn(async move {
-            match tokio::time::timeout(COMMAND_TIMEOUT, command.status()).await {
-                Ok(Ok(status)) if status.success() => {}
-                Ok(Ok(status)) => tracing::error!(command = shown, %status, "on_seat_change failed"),
-                Ok(Err(error)) => tracing::error!(command = shown, %error, "on_seat_change can't be run"),
-                Err(_) => tracing::error!(command = shown, "on_seat_change took too long and was ended"),
-            }
-        });
+        let move_to = Move {
+            command: self.wanted.borrow().seat.on_change.clone(),
+            body: body.clone(),
+            is_here: body.holder == own,
+        };
+        if !move_to.command.is_empty() {
+            self.moves.send_replace(Some(move_to));
+        }
     }
 }

@@ -24,17 +24,24 @@ impl Driver {
     /// A message that bears a certificate unknown here teaches it.
     pub(super) fn learn_of(&self, from: AuthorId, carrier: Option<&[u8]>) {
         let Some(news) = carrier.and_then(|bytes| self.seat.news_in(bytes)) else { return };
+        let Some(place) = self.learning.take(from) else { return };
         let seat = self.seat.clone();
-        self.tasks.spawn(async move { seat.take_news(from, news).await });
+        self.tasks.spawn(async move {
+            seat.take_news(from, news).await;
+            drop(place);
+        });
     }
 
     /// If a question bears a certificate that is news, its commit is applied first, and the question comes again; else it
     /// is given back.
     pub(super) fn learn_first(&self, request: Request, from: AuthorId, carrier: Option<Vec<u8>>) -> Option<Request> {
         let Some(news) = carrier.and_then(|bytes| self.seat.news_in(&bytes)) else { return Some(request) };
+        // Without it the question is answered by what is known here, and comes again.
+        let Some(place) = self.learning.take(from) else { return Some(request) };
         let (seat, told) = (self.seat.clone(), self.told.clone());
         self.tasks.spawn(async move {
             seat.take_news(from, news).await;
+            drop(place);
             let request = Request { bytes: without_carrier(&request.bytes), ..request };
             // The driver is gone only at the end.
             let _ = told.send(Told::Learnt(Box::new(request))).await;
@@ -103,9 +110,18 @@ impl Seat {
     }
 
     /// Applies a commit that carries a certificate, like any other's; `from` is asked for what lies between it and the terms
-    /// known here.
+    /// known here. One that its voters or operators did not sign costs nothing but that look.
     pub(super) async fn take_news(&self, from: AuthorId, commit: Commit) {
-        let term = certificate_in(&commit).map_or(0, |certificate| certificate.body.term);
+        let Some(certificate) = certificate_in(&commit) else { return };
+        let term = certificate.body.term;
+        let identity = self.identity.clone();
+        let checking = tokio::task::spawn_blocking(move || certificate.verify(&identity.genesis, identity.lattice));
+        // A check that panicked is a bug; the certificate counts as not received.
+        match checking.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return tracing::debug!(from = %from.short(), term, %error, "what came as news is none"),
+            Err(_) => return,
+        }
         self.take_certificates(vec![commit]).await;
         while self.term() < term {
             let before = self.term();

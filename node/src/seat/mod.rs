@@ -6,16 +6,20 @@
 //!            progress of a mirror ─┘  (controller)   └─► writer: serve, copy, release, ballots
 //! ```
 //!
-//! The decisions are [`node_core::seat`]; [`driver`] runs them, `effects` carries out what they want, `answering` answers
-//! other nodes, `probing` looks at them. [`asking`] is how one node asks another, `places` how many ask and are answered at
-//! once; [`fetching`] answers mirrors at the holder, [`mirror`] is the other end of that, which `copies` begins and ends.
+//! The decisions are [`node_core::seat`]; [`driver`] runs them, `effects` carries out what they want, `handing` brings the
+//! writer its part of that in order, `answering` answers other nodes, `probing` looks at them. [`asking`] is how one node asks
+//! another, `places` how many ask and are answered at once; [`fetching`] answers mirrors at the holder, [`mirror`] is the
+//! other end of that, which `copies` begins and ends.
 //! [`admin`] takes orders, [`settling`] what operators settle, [`quarantine`] what becomes of commits beyond a cut.
 //! [`writing`] and `reading` are what a client's request goes through, wherever it comes in, and [`write_error`] why it fails.
-//! `watching` says how both sides do, `learning` brings terms that were missed, `abstaining` keeps a node out that forgot what
-//! it voted for; [`status`] and [`refusal`] are what is told of it.
+//! `opening` tries again what failed at a term's beginning, `moving` runs the operator's command. `watching` says how both
+//! sides do, `room` what is free here, `learning` brings terms that were missed, `abstaining` keeps a node out that forgot
+//! what it voted for; [`status`] and [`refusal`] are what is told of it.
 
 pub mod driver;
 mod effects;
+mod handing;
+pub mod opening;
 mod answering;
 mod probing;
 pub mod asking;
@@ -29,7 +33,9 @@ pub mod quarantine;
 pub mod writing;
 mod reading;
 pub mod write_error;
+mod moving;
 mod watching;
+pub mod room;
 mod learning;
 mod abstaining;
 pub mod status;
@@ -72,10 +78,12 @@ pub struct Seat {
     pub carrier: Arc<Mutex<Option<Vec<u8>>>>,
     /// Where the data directory is: its disk is looked at.
     pub dir: Arc<std::path::Path>,
+    /// What is free there, and of memory.
+    pub room: watch::Receiver<room::Room>,
 }
 
 /// What a node may do with the seat now, as the driver last said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Serving {
     /// The term that it holds, if it holds one and may take writes.
     pub term: Option<u64>,
@@ -87,10 +95,26 @@ pub struct Serving {
     pub is_released: bool,
     /// Whether the shadow of the term is in reach; without a shadow it always is.
     pub has_shadow: bool,
+    /// Whether this node can do what it holds the seat for: the last tries to open its term did not all fail.
+    pub is_able: bool,
     /// The lowest term for which this node still does anything.
     pub floor: u64,
     /// Until when it takes nothing over by order of an operator.
     pub paused_until: Option<BootMs>,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self {
+            term: None,
+            lease_until: None,
+            is_draining: false,
+            is_released: false,
+            has_shadow: false,
+            is_able: true,
+            floor: 0,
+        }
+    }
 }
 
 impl Serving {

@@ -3,8 +3,10 @@
 //! A forwarded write waits until the shadow has it. Were those that wait to fill a connection, or the holder's answers, no
 //! lease could be renewed and no shadow could fetch what they wait for.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use lattice::ids::AuthorId;
 use lattice::seat::message::SeatRequest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -45,6 +47,50 @@ impl Places {
     }
 }
 
+/// Commits with certificates that are being learnt at once, of 62 KiB and the check of up to 30 votes each. Beyond it they
+/// are dropped: who has one sends it again with its next question.
+const LEARNT_MAX: usize = 32;
+
+/// The same of one asker: its probe, its vote, its lease, and one more that overlaps. One that lies keeps only itself out.
+const LEARNT_OF_ONE_MAX: usize = 4;
+
+/// Places for learning certificates, by who sent them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Learning {
+    of: Arc<Mutex<BTreeMap<AuthorId, usize>>>,
+}
+
+/// One of them; free again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Learner {
+    places: Learning,
+    from: AuthorId,
+}
+
+impl Learning {
+    /// A place for what this node sent, if there is one.
+    pub(super) fn take(&self, from: AuthorId) -> Option<Learner> {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = of.values().sum::<usize>() >= LEARNT_MAX;
+        let own = of.get(&from).copied().unwrap_or_default();
+        if is_full || own >= LEARNT_OF_ONE_MAX {
+            return None;
+        }
+        of.insert(from, own + 1);
+        Some(Learner { places: self.clone(), from })
+    }
+}
+
+impl Drop for Learner {
+    fn drop(&mut self) {
+        let mut of = self.places.of.lock().unwrap_or_else(PoisonError::into_inner);
+        match of.get_mut(&self.from) {
+            Some(taken) if *taken > 1 => *taken -= 1,
+            Some(_) | None => drop(of.remove(&self.from)),
+        }
+    }
+}
+
 /// Whether a client waits for the answer.
 fn is_of_client(question: &SeatRequest) -> bool {
     match question {
@@ -65,6 +111,21 @@ fn is_of_client(question: &SeatRequest) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_floods_with_certificates_leaves_places_for_others_and_all_together_have_a_bound() {
+        let places = Learning::default();
+        let from = |number| AuthorId([number; 32]);
+        let all_of = |number| std::iter::from_fn(|| places.take(from(number))).collect::<Vec<_>>();
+        let mut flood = all_of(1);
+        assert_eq!(flood.len(), LEARNT_OF_ONE_MAX);
+        let others: Vec<_> = (2..=200).flat_map(all_of).collect();
+        assert_eq!(flood.len() + others.len(), LEARNT_MAX);
+        flood.pop();
+        assert!(places.take(from(1)).is_some() && places.take(from(201)).is_some(), "a place that is left is free");
+        drop((flood, others));
+        assert!(places.of.lock().expect("no panic").is_empty(), "nobody is remembered");
+    }
 
     #[test]
     fn clients_fill_their_own_places_and_leave_the_seats() {

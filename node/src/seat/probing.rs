@@ -6,14 +6,10 @@ use lattice::ids::AuthorId;
 use lattice::seat::Body;
 use lattice::seat::message::{SeatAnswer, SeatRequest};
 use node_core::seat::health::Probe;
-use node_core::seat::voter::{Pending, Persisted};
-use tokio::sync::oneshot;
 
 use super::Seat;
 use super::asking::NoAnswer;
 use crate::net::swarm::name;
-use crate::writer::job::Job;
-use crate::writer::seat::SeatJob;
 
 impl Seat {
     /// Asks a node how it is doing.
@@ -33,13 +29,13 @@ impl Seat {
 
     /// How this node is doing.
     pub(super) fn own_probe(&self) -> Probe {
-        let published = self.writer.published();
+        let (published, room) = (self.writer.published(), *self.room.borrow());
         Probe {
             log_size: published.seat.log_size,
             waiting: published.seat.staged as u64,
-            is_sound: published.trouble.is_none(),
-            disk_free: disk_free(&self.dir),
-            memory_free: memory_free(),
+            is_sound: published.trouble.is_none() && self.serving.borrow().is_able,
+            disk_free: room.disk_free,
+            memory_free: room.memory_free,
         }
     }
 
@@ -69,31 +65,4 @@ impl Seat {
             next.cut <= in_state || (of_term == before.term && next.cut <= staged)
         })
     }
-
-    /// Makes a ballot durable; `None` if it can't be.
-    pub(super) async fn store_ballot(&self, pending: Pending) -> Option<Persisted> {
-        let (reply, stored) = oneshot::channel();
-        self.writer.send(Job::Seat(SeatJob::Vote { ballot: pending.stored_form(), reply })).await;
-        match stored.await {
-            Ok(Ok(())) => Some(pending.persisted()),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a ballot can't be stored; nothing is said of it");
-                None
-            }
-            Err(_) => None,
-        }
-    }
-}
-
-fn disk_free(dir: &std::path::Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(dir).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// What Linux says could be had without swapping.
-fn memory_free() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }

@@ -34,6 +34,9 @@ const NAMES_TOTAL_MAX: usize = 2 * ANSWERS_MAX as usize;
 /// Pause after something went wrong.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
+/// Pause after the holder sent what no holder may: people have to look at it, and a seed may be what is tried again.
+const UNFIT_PAUSE: Duration = Duration::from_secs(5);
+
 /// How a mirror is doing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Progress {
@@ -170,8 +173,9 @@ impl Mirror {
                 }
                 Failed::Unfit(why) => Progress::Unfit(why.to_string()),
             };
+            let pause = if matches!(progress, Progress::Unfit(_)) { UNFIT_PAUSE } else { RETRY_PAUSE };
             self.tell(progress).await;
-            tokio::time::sleep(RETRY_PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 

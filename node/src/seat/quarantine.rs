@@ -68,8 +68,7 @@ pub(super) async fn drop_one(State(admin): Admins, Path(commit): Path<String>) -
 /// Writes the operations of a quarantined commit again, as a new commit at whoever holds the seat now.
 pub(super) async fn resubmit(State(admin): Admins, Path(commit): Path<String>) -> Result<Json<String>, Problem> {
     let id = commit_of(&commit)?;
-    let deposed = admin.seat.reader.deposed().await?;
-    let Some(commit) = deposed.into_iter().find(|commit| commit.id() == id) else {
+    let Some(commit) = admin.seat.reader.deposed_one(id).await? else {
         return Err(Problem::new(Kind::NoSuchEntry, "no such commit is in quarantine"));
     };
     let live = commit.slots().iter().filter_map(|slot| match slot {

@@ -12,7 +12,13 @@ use super::read::Reader;
 use super::write::with_places;
 use super::{LogNumber, ROWS_PER_STATEMENT, SEAT_LOG, StoreError, log};
 use crate::writer::job::IdempotencyKey;
-use crate::writer::seat::BALLOT_DOMAIN;
+use crate::writer::seat::{BALLOT_DOMAIN, STAGED_COMMITS_MAX};
+
+/// Commits kept for people that lost their place: what sixteen holders may have staged.
+const DEPOSED_COMMITS_MAX: i64 = 16 * STAGED_COMMITS_MAX as i64;
+
+/// Bytes of them: what fits on a small disk beside the state.
+const DEPOSED_BYTES_MAX: i64 = 256 * 1024 * 1024;
 
 /// All staged commits by term and number, with the clients' names for them.
 pub(crate) async fn staged(
@@ -60,14 +66,25 @@ pub(crate) async fn unstage(connection: &mut SqliteConnection, ids: &[CommitId])
     Ok(())
 }
 
-/// Moves staged commits that are beyond their term's cut to where people find them.
-pub(crate) async fn depose(connection: &mut SqliteConnection, ids: &BTreeSet<CommitId>) -> Result<(), StoreError> {
+/// Moves staged commits that are beyond their term's cut to where people find them, and forgets the oldest there beyond the
+/// bound. Gives how many those are.
+pub(crate) async fn depose(connection: &mut SqliteConnection, ids: &BTreeSet<CommitId>) -> Result<u64, StoreError> {
     for id in ids {
         let copy = "INSERT OR IGNORE INTO deposed SELECT term, seq, id, bytes FROM staged WHERE id = ?";
         sqlx::query(copy).bind(id.0.to_vec()).execute(&mut *connection).await?;
         sqlx::query("DELETE FROM staged WHERE id = ?").bind(id.0.to_vec()).execute(&mut *connection).await?;
     }
-    Ok(())
+    forget_oldest(connection, DEPOSED_COMMITS_MAX, DEPOSED_BYTES_MAX).await
+}
+
+async fn forget_oldest(connection: &mut SqliteConnection, commits: i64, bytes: i64) -> Result<u64, StoreError> {
+    let done = sqlx::query(
+        "DELETE FROM deposed WHERE (term, seq, id) IN (SELECT term, seq, id FROM (\
+         SELECT term, seq, id, row_number() OVER latest AS number, sum(length(bytes)) OVER latest AS total FROM deposed \
+         WINDOW latest AS (ORDER BY term DESC, seq DESC, id DESC ROWS UNBOUNDED PRECEDING)) \
+         WHERE number > ? OR total > ?)",
+    );
+    Ok(done.bind(commits).bind(bytes).execute(connection).await?.rows_affected())
 }
 
 /// Commits that lost their place.
@@ -144,5 +161,48 @@ impl Reader {
     /// [`StoreError`].
     pub async fn deposed(&self) -> Result<Vec<Commit>, StoreError> {
         deposed(&mut *self.pool().acquire().await?).await
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn deposed_one(&self, id: CommitId) -> Result<Option<Commit>, StoreError> {
+        let bytes: Option<Vec<u8>> = sqlx::query_scalar("SELECT bytes FROM deposed WHERE id = ?")
+            .bind(id.0.to_vec())
+            .fetch_optional(self.pool())
+            .await?;
+        bytes.map(|bytes| Commit::decode(&bytes).map_err(StoreError::damaged)).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lattice::ids::LatticeId;
+    use lattice::keys::NodeKeys;
+
+    use super::*;
+    use crate::store::open::{Synchronous, open};
+
+    #[tokio::test]
+    async fn the_oldest_commits_in_quarantine_make_room_by_number_and_by_bytes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let key = NodeKeys::from_seed([1; 32]).log_key();
+        let path = dir.path().join("state.db");
+        let mut opened = open(&path, LatticeId::ZERO, key, Synchronous::Normal, |_| {}).await.expect("opens");
+        let connection = &mut opened.writer;
+        for (term, seq, size) in [(1, 1, 10), (1, 2, 10), (2, 1, 10), (2, 2, 30), (2, 3, 10)] {
+            let row = sqlx::query("INSERT INTO deposed (term, seq, id, bytes) VALUES (?, ?, ?, zeroblob(?))");
+            let row = row.bind(term).bind(seq).bind(vec![1u8; 32]).bind(size);
+            row.execute(&mut *connection).await.expect("SQL");
+        }
+        let forgot = forget_oldest(&mut *connection, 4, 1_000).await.expect("SQL");
+        assert_eq!(forgot, 1);
+        assert_eq!(forget_oldest(&mut *connection, 4, 50).await.expect("SQL"), 1, "20 bytes of 60 are over");
+        assert_eq!(forget_oldest(&mut *connection, 4, 50).await.expect("SQL"), 0, "all that fits stays");
+        let left = sqlx::query_as("SELECT term, seq FROM deposed ORDER BY term, seq").fetch_all(&mut *connection);
+        let left: Vec<(i64, i64)> = left.await.expect("SQL");
+        assert_eq!(left, [(2, 1), (2, 2), (2, 3)]);
     }
 }

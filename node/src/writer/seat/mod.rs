@@ -30,6 +30,7 @@ use lattice::merkle::Digest;
 pub use job::{BallotError, Condition, EntryTag, Fidelity, MirrorBatch, MirrorError, Mirrored, SeatJob, Staging};
 pub(super) use log::Copying;
 pub use outbox::Outbox;
+pub(crate) use staged::STAGED_COMMITS_MAX;
 pub(super) use staged::Staged;
 pub(crate) use staging::BALLOT_DOMAIN;
 pub(super) use staging::answer;

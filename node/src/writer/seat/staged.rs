@@ -13,7 +13,7 @@ use crate::writer::job::IdempotencyKey;
 
 /// Commits, and bytes of values, that may be staged: some seconds of the fastest writer. Further writes are refused
 /// until the shadow has caught up.
-pub(super) const STAGED_COMMITS_MAX: usize = 4096;
+pub(crate) const STAGED_COMMITS_MAX: usize = 4096;
 pub(super) const STAGED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Term, and number there.

@@ -6,6 +6,7 @@ use lattice::commit::{Draft, VerifiedCommit};
 use lattice::ids::{AuthorId, CommitId};
 use lattice::log::edge::Edge;
 use lattice::op::{Key, Op};
+use lattice::record::Event;
 
 use super::certainty::Trace;
 use super::job::{Condition, EntryTag, SeatJob, Staging};
@@ -331,12 +332,29 @@ impl State {
         let Some(last) = ids.last() else { return Ok(()) };
         self.expect_certain()?;
         write::begin(&mut self.connection).await?;
+        let mut forgotten = 0;
         let written = async {
-            table::depose(&mut self.connection, ids).await?;
+            forgotten = table::depose(&mut self.connection, ids).await?;
             write::commit(&mut self.connection).await
         };
         let written = written.await;
-        self.end(written, Trace::Unstaged(*last)).await
+        self.end(written, Trace::Unstaged(*last)).await?;
+        if forgotten > 0 {
+            self.tell_forgotten(forgotten).await;
+        }
+        Ok(())
+    }
+
+    /// What people did not look at in time is gone: that it was there stays in the log.
+    async fn tell_forgotten(&mut self, commits: u64) {
+        tracing::error!(commits, "quarantine is full; the oldest commits in it are forgotten");
+        let term = self.membership.seats().current().map_or(0, |term| term.certificate.body.term);
+        let reason = format!("{commits} commits in quarantine were forgotten to make room");
+        let event =
+            Event::Seat { old_term: term, new_term: term, step: "forgot".to_owned(), reason, votes: 0, lag: None };
+        if let Err(error) = self.note(crate::clock::now_ms(), event).await {
+            tracing::error!(%error, "that commits in quarantine were forgotten can't be written into the log");
+        }
     }
 
     /// What everybody may see of the seat.

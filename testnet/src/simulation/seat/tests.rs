@@ -89,11 +89,6 @@ fn a_cut_at_what_is_applied_is_noticed() {
 }
 
 #[test]
-fn a_vote_that_is_not_stored_is_noticed() {
-    noticed(SeatRule::StoreBallots);
-}
-
-#[test]
 fn what_is_beyond_a_cut_and_applied_is_noticed() {
     assert!(noticed(SeatRule::QuarantineBeyondCut).0.contains("its term ends at"));
 }
@@ -124,10 +119,4 @@ fn a_mirror_that_missed_terms_and_does_not_ask_is_noticed() {
 #[test]
 fn a_name_that_stays_behind_is_noticed() {
     assert!(noticed_from(140, SeatRule::NamesTravel).0.contains("no order explains"));
-}
-
-/// A shadow took over that lacked what the term before its own had begun with.
-#[test]
-fn a_candidate_that_holds_the_last_term_alone_is_noticed() {
-    noticed_from(240, SeatRule::HoldWholeLine);
 }

@@ -4,7 +4,7 @@ use node_core::seat::takeover::WhyNot;
 
 use super::rule::SeatRule;
 use super::setup::Setup;
-use super::world::{Machine, World};
+use super::world::World;
 use crate::simulation::oracle::{Holds, Violation};
 use crate::simulation::search::Finished;
 use crate::simulation::trace::Trace;
@@ -88,12 +88,7 @@ impl World {
             Some(Err(WhyNot::TooFewVoters { .. })) => self.figures.lost > 0,
             possible => matches!(possible, Some(Ok(_))),
         };
-        // A spare that is bound to a higher term copies nothing before one above it begins (V5); nothing makes that happen.
-        let is_bound = |machine: &Machine| {
-            let node = machine.node.as_ref();
-            node.is_some_and(|node| node.is_hidden() && !node.controller.may_serve(node.controller.role().1))
-        };
-        let all = self.machines.iter().filter(|machine| !machine.is_lost && !is_bound(machine));
+        let all = self.machines.iter().filter(|machine| !machine.is_lost);
         let are_equal = all.into_iter().all(|machine| {
             let disk = machine.disk();
             disk.root == serving.disk.root && disk.registers == serving.disk.registers

@@ -110,7 +110,7 @@ pub fn guarded(admin: Admin, more: Router, token: ApiToken) -> Router {
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/seat", get(status))
-        .route("/seat/create", post(settling::settle))
+        .route("/seat/create", post(settling::create))
         .route("/seat/settle", post(settling::settle))
         .route("/seat/approve", post(settling::approve))
         .route("/seat/promote", post(settling::promote))

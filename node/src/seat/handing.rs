@@ -116,12 +116,13 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::writer::seat::BallotError;
 
     fn rest(term: u64) -> Job {
         Job::Seat(SeatJob::Rest { term })
     }
 
-    fn vote(number: u8) -> (Job, oneshot::Receiver<Result<(), crate::store::StoreError>>) {
+    fn vote(number: u8) -> (Job, oneshot::Receiver<Result<(), BallotError>>) {
         let (reply, stored) = oneshot::channel();
         (Job::Seat(SeatJob::Vote { ballot: vec![number], reply }), stored)
     }

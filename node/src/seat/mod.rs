@@ -113,6 +113,7 @@ impl Default for Serving {
             has_shadow: false,
             is_able: true,
             floor: 0,
+            paused_until: None,
         }
     }
 }

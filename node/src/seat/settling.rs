@@ -9,7 +9,6 @@ use lattice::seat::{Approvals, Body, Certificate, NotWarranted, Term, Warrant};
 use serde::{Deserialize, Serialize};
 
 use super::admin::{Admin, Admins};
-use super::effects::ANSWER_TIMEOUT;
 use crate::api::problem::{Kind, Problem};
 use crate::clock::now_ms;
 
@@ -53,6 +52,20 @@ pub struct Approved {
 pub struct Notes {
     /// The notes.
     pub notes: Vec<String>,
+}
+
+/// Drafts the first term, signs it as an operator, and writes it if that is enough. Over a seat that is held it would depose
+/// the holder, and cut what it acknowledged and this node has not heard of.
+pub(super) async fn create(State(admin): Admins, typed: Json<Settlement>) -> Result<Json<Approved>, Problem> {
+    if let Some(term) = admin.seat.current() {
+        let term = term.certificate.body.term;
+        let detail = format!(
+            "the seat is in term {term} already: `lattice seat switchover` hands it over and `lattice seat mirrors` changes who \
+             mirrors it; `lattice seat settle` is for a seat that nobody can serve"
+        );
+        return Err(Problem::new(Kind::Conflict, detail));
+    }
+    settle(State(admin), typed).await
 }
 
 /// Drafts the next term, or the first, signs it as an operator, and writes it if that is enough.
@@ -132,7 +145,7 @@ impl Admin {
         let own = self.seat.own();
         let voters = self.seat.body().map(|body| body.voters).unwrap_or_default();
         let asked = voters.into_iter().filter(|voter| *voter != own).map(async |voter| {
-            match self.seat.ask(voter, &SeatRequest::Inquire, ANSWER_TIMEOUT).await {
+            match self.seat.ask(voter, &SeatRequest::Inquire, self.seat.answer_timeout()).await {
                 Ok(SeatAnswer::Lease { certified_term, ballot_term, .. }) => certified_term.max(ballot_term),
                 Ok(_) | Err(_) => 0,
             }

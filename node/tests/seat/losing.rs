@@ -111,3 +111,19 @@ async fn what_is_damaged_at_the_holder_comes_back_from_its_mirrors() {
     .await;
     world.has(CLIENT, "green/damaged", &commit).await;
 }
+
+/// It knows nobody but itself then, and others took it for a hidden mirror that is to be left alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_founder_that_loses_its_database_while_it_mirrors_comes_back() {
+    let mut world = World::of(5, &[1]).await;
+    world.put(CLIENT, "green/before", "1").await;
+    world.seat.admin(0).switchover().await.expect("it moves");
+    assert_eq!(world.steady().await.shadow, Some(0));
+    world.nodes[0].kill().await;
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        // A log that was written back is gone already.
+        let _ = std::fs::remove_file(world.nodes[0].dir().join(file));
+    }
+    world.nodes[0].listen().await.expect("started");
+    world.one_root().await;
+}

@@ -146,6 +146,10 @@ impl Writer {
             if group.is_full(GROUP_COMMITS_MAX, GROUP_BYTES_MAX) {
                 self.finish(group).await;
             }
+            // A term that has come since may have cut it: it stays for the quarantine.
+            if !self.state.counts(place) {
+                continue;
+            }
             let Some(staged) = self.state.seat.staged.at_mut(place) else { continue };
             if !std::mem::replace(&mut staged.is_released, true) {
                 let task = Task::Staged(staged.name.clone());
@@ -266,6 +270,13 @@ pub(in crate::writer) fn answer(answers: Vec<(Reply, Written)>) {
 }
 
 impl State {
+    /// Whether a staged commit is within what its term counts to, as far as is known.
+    fn counts(&self, place: (u64, u64)) -> bool {
+        let Some(staged) = self.seat.staged.at(place) else { return false };
+        let header = staged.commit.header();
+        self.membership.last_seq_in(&header.author, header.term).is_some_and(|last| header.seq <= last)
+    }
+
     /// Signs the next commit of the seat, if it may be written and its condition holds.
     async fn draft_for_seat(
         &mut self,

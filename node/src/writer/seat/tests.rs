@@ -433,6 +433,33 @@ async fn what_is_beyond_the_cut_goes_into_quarantine_and_what_is_within_enters_t
     holder.stop().await;
 }
 
+/// Operators cut below what the shadow had. Its fetch came after the certificate, and the holder kept in its state for ever what
+/// counted nowhere else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_shadow_has_and_a_new_term_cuts_is_released_no_more() {
+    let (_a, holder, _b, shadow) = pair().await;
+    let (kept, _kept) = staging("green/kept", Condition::Always, None, false);
+    let (cut, lost) = staging("green/cut", Condition::Always, None, false);
+    holder.stage(kept).await;
+    holder.stage(cut).await;
+    let (flush, _staged) = staging("green/flush", Condition::Always, None, true);
+    holder.stage(flush).await;
+    let position = shadow.fetch(&holder).await.expect("staged there");
+    assert_eq!(position.last.0, 1);
+    let body = takeover(&first(Some(1)), 1, &position);
+    for node in [&holder, &shadow] {
+        node.settle(&keys(1), certified(&body)).await;
+    }
+    holder.release(1, position.last.1).await;
+    shadow.serve(2).await;
+    assert_eq!(holder.handle.published().root, shadow.handle.published().root, "the one that counts, at both");
+    holder.copy(&body).await;
+    assert_eq!(lost.await.expect("an answer"), Err(WriteError::Deposed));
+    assert_eq!(holder.handle.published().seat.staged, 0);
+    holder.stop().await;
+    shadow.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn staged_writes_and_their_names_survive_a_restart() {
     let (dir, holder, _b, shadow) = pair().await;

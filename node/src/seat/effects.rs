@@ -67,7 +67,7 @@ impl Driver {
                 (self.draining, self.is_held) = (None, false);
                 self.releasing.clear();
                 self.serving.send_modify(|serving| (serving.is_draining, serving.is_released) = (false, false));
-                self.to_writer(Job::Seat(SeatJob::Resume), Weight::Move);
+                self.tell_writer(Job::Seat(SeatJob::Resume), Weight::Move);
             }
             Effect::HandOver { to, term, staged_seq } => {
                 self.serving.send_modify(|serving| serving.is_released = true);
@@ -100,7 +100,7 @@ impl Driver {
             Effect::StepDown { holder, term } => {
                 tracing::warn!(holder = %holder.short(), term, "another node holds the seat now");
                 self.serving.send_modify(|serving| (serving.term, serving.lease_until) = (None, None));
-                self.to_writer(Job::Seat(SeatJob::Rest { term }), Weight::Move);
+                self.tell_writer(Job::Seat(SeatJob::Rest { term }), Weight::Move);
             }
             Effect::StartMirroring { holder, term } => self.start_mirroring(holder, term),
             Effect::StopMirroring => self.stop_mirroring(),
@@ -254,7 +254,7 @@ impl Driver {
 
     pub(super) fn open(&mut self, term: u64) {
         let (reply, opened) = oneshot::channel();
-        self.to_writer(Job::Seat(SeatJob::Serve { term, reply }), Weight::Move);
+        self.tell_writer(Job::Seat(SeatJob::Serve { term, reply }), Weight::Move);
         let inbox = self.told.clone();
         self.tasks.spawn(async move {
             let opened =
@@ -268,7 +268,7 @@ impl Driver {
     fn hold(&mut self) {
         self.is_held = false;
         let (reply, held) = oneshot::channel();
-        self.to_writer(Job::Seat(SeatJob::Hold { reply }), Weight::Move);
+        self.tell_writer(Job::Seat(SeatJob::Hold { reply }), Weight::Move);
         let inbox = self.told.clone();
         self.tasks.spawn(async move {
             if held.await.is_ok() {
@@ -302,7 +302,7 @@ impl Driver {
         ];
         self.journal.write("seat", format!("seat term {new_term}: {step}, {reason}"), fields);
         let event = RecordEvent::Seat { old_term, new_term, step, reason, votes: votes as u64, lag };
-        self.to_writer(Job::Note { event }, Weight::Other);
+        self.tell_writer(Job::Note { event }, Weight::Other);
     }
 
     /// The seat has another settlement: mirrors hide, others don't, and the operator's command runs.

@@ -74,7 +74,7 @@ impl Handing {
 
 impl Driver {
     /// Hands a job on behind all that were handed on before.
-    pub(super) fn to_writer(&mut self, job: Job, weight: Weight) {
+    pub(super) fn tell_writer(&mut self, job: Job, weight: Weight) {
         if let Err(behind) = self.handing.hand(job, weight) {
             self.alarm(&behind.to_string());
         }
@@ -84,7 +84,7 @@ impl Driver {
     /// disk in the order in which they were cast.
     pub(super) fn store_ballot(&mut self, pending: Pending) -> impl Future<Output = Option<Persisted>> + Send + use<> {
         let (reply, stored) = oneshot::channel();
-        self.to_writer(Job::Seat(SeatJob::Vote { ballot: pending.stored_form(), reply }), Weight::Other);
+        self.tell_writer(Job::Seat(SeatJob::Vote { ballot: pending.stored_form(), reply }), Weight::Other);
         async move {
             match stored.await {
                 Ok(Ok(())) => Some(pending.persisted()),

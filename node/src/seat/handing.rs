@@ -135,10 +135,12 @@ mod tests {
         let seen = order.clone();
         let handing_on = tokio::spawn(hand_on(handed, async move |job| {
             tokio::task::yield_now().await;
-            let name = match job {
-                Job::Seat(SeatJob::Vote { ballot, .. }) => format!("vote {}", ballot[0]),
-                Job::Seat(SeatJob::Rest { term }) => format!("rest {term}"),
-                _ => panic!("another job"),
+            let name = if let Job::Seat(SeatJob::Vote { ballot, .. }) = &job {
+                format!("vote {}", ballot[0])
+            } else if let Job::Seat(SeatJob::Rest { term }) = &job {
+                format!("rest {term}")
+            } else {
+                panic!("another job")
             };
             seen.lock().expect("no panic").push(name);
         }));

@@ -30,6 +30,12 @@ use crate::view::SeatTermView;
 /// Name of the socket in a node's directory.
 pub const SOCKET: &str = "admin.sock";
 
+/// Longest pause: a day. Whoever forgets it must not find out by a holder that nobody replaced.
+const PAUSE_SECONDS_MAX: u64 = 24 * 3600;
+
+/// How long an order waits to be shown: some of the driver's ticks.
+const SHOWN_WITHIN: Duration = Duration::from_secs(1);
+
 /// What the admin routes share.
 #[derive(Clone)]
 pub struct Admin {
@@ -137,11 +143,17 @@ async fn switchover(State(admin): Admins) -> Result<Json<SeatStatus>, Problem> {
 }
 
 async fn pause(State(admin): Admins, Json(Pause { seconds }): Json<Pause>) -> Result<Json<SeatStatus>, Problem> {
-    admin.order(Order::Pause { for_ms: seconds.saturating_mul(1000) }).await
+    if !(1..=PAUSE_SECONDS_MAX).contains(&seconds) {
+        let detail = format!("a pause lasts a second at least and {} hours at most", PAUSE_SECONDS_MAX / 3600);
+        return Err(Problem::new(Kind::Unprocessable, detail));
+    }
+    admin.order(Order::Pause { for_ms: seconds.saturating_mul(1000) }).await?;
+    admin.shown_once(|status| status.paused_ms > 0).await
 }
 
 async fn resume(State(admin): Admins) -> Result<Json<SeatStatus>, Problem> {
-    admin.order(Order::Resume).await
+    admin.order(Order::Resume).await?;
+    admin.shown_once(|status| status.paused_ms == 0).await
 }
 
 async fn degrade(State(admin): Admins) -> Result<Json<SeatStatus>, Problem> {
@@ -150,7 +162,13 @@ async fn degrade(State(admin): Admins) -> Result<Json<SeatStatus>, Problem> {
 
 async fn mirrors(State(admin): Admins, Json(typed): Json<Mirrors>) -> Result<Json<SeatStatus>, Problem> {
     let shadow = admin.member(&typed.shadow)?;
-    let spares = typed.spares.iter().map(|spare| admin.member(spare)).collect::<Result<_, _>>()?;
+    let spares = typed.spares.iter().map(|spare| admin.member(spare)).collect::<Result<Vec<_>, _>>()?;
+    let mut named: Vec<_> = spares.iter().chain([&shadow]).collect();
+    named.sort_unstable();
+    if named.contains(&&admin.seat.own()) || named.windows(2).any(|pair| pair[0] == pair[1]) {
+        let detail = "shadow and spares are different nodes, and the holder is none of them";
+        return Err(Problem::new(Kind::Unprocessable, detail));
+    }
     admin.moved_by(Order::ChangeShadow { shadow, spares }).await
 }
 
@@ -165,6 +183,14 @@ impl Admin {
             Some(Err(refused)) => Err(Problem::new(Kind::Conflict, refused.to_string())),
             None => Err(Problem::new(Kind::Busy, "this node is stopping")),
         }
+    }
+
+    /// The status once it shows what was ordered; the driver makes it at its next tick.
+    async fn shown_once(&self, is_shown: impl FnMut(&SeatStatus) -> bool) -> Result<Json<SeatStatus>, Problem> {
+        let mut changes = self.handle.watch();
+        // A pause may be over before it was seen.
+        let shown = tokio::time::timeout(SHOWN_WITHIN, changes.wait_for(is_shown)).await;
+        Ok(Json(shown.ok().and_then(Result::ok).map_or_else(|| self.handle.status(), |status| status.clone())))
     }
 
     /// The member of this author key, or the one member of this name.

@@ -442,8 +442,9 @@ async fn what_the_shadow_has_and_a_new_term_cuts_is_released_no_more() {
     let (cut, lost) = staging("green/cut", Condition::Always, None, false);
     holder.stage(kept).await;
     holder.stage(cut).await;
-    let (flush, _staged) = staging("green/flush", Condition::Always, None, true);
+    let (flush, staged) = staging("green/flush", Condition::Always, None, true);
     holder.stage(flush).await;
+    staged.await.expect("an answer").expect("staged");
     let position = shadow.fetch(&holder).await.expect("staged there");
     assert_eq!(position.last.0, 1);
     let body = takeover(&first(Some(1)), 1, &position);

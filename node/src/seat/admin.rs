@@ -147,12 +147,12 @@ async fn pause(State(admin): Admins, Json(Pause { seconds }): Json<Pause>) -> Re
         let detail = format!("a pause lasts a second at least and {} hours at most", PAUSE_SECONDS_MAX / 3600);
         return Err(Problem::new(Kind::Unprocessable, detail));
     }
-    admin.order(Order::Pause { for_ms: seconds.saturating_mul(1000) }).await?;
+    let Json(_before) = admin.order(Order::Pause { for_ms: seconds.saturating_mul(1000) }).await?;
     admin.shown_once(|status| status.paused_ms > 0).await
 }
 
 async fn resume(State(admin): Admins) -> Result<Json<SeatStatus>, Problem> {
-    admin.order(Order::Resume).await?;
+    let Json(_before) = admin.order(Order::Resume).await?;
     admin.shown_once(|status| status.paused_ms == 0).await
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use lattice::ids::AuthorId;
 use lattice::keys::AuthorKey;
-use lattice::seat::Certificate;
+use lattice::seat::{BodyHash, Certificate};
 use node_core::seat::candidacy::Position;
 use node_core::seat::controller::{Controller, Role};
 use node_core::seat::effect::{Alarm, Step};
@@ -82,6 +82,8 @@ pub(super) enum Output {
     Staged(Rc<Commit>),
     Applied(Rc<Commit>),
     Certified(Rc<Certificate>),
+    /// It votes or stands for a body in a term.
+    Bound(u64, BodyHash),
     /// A client's write at `shadow` is about to be answered with yes.
     Promised(Place),
     Done(OpId, Came),

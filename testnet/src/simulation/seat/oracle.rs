@@ -17,6 +17,8 @@ pub(super) struct Oracle {
     authors: Rc<[AuthorId]>,
     /// All certificates that are on any disk.
     seats: Seats,
+    /// What each node voted or stood for, by term.
+    bound: BTreeMap<(NodeIndex, u64), BodyHash>,
     elected: BTreeMap<u64, BodyHash>,
     signed: BTreeMap<(NodeIndex, Place), Rc<Commit>>,
     promised: BTreeMap<Place, NodeIndex>,
@@ -36,6 +38,7 @@ impl Oracle {
         Self {
             authors,
             seats: Seats::default(),
+            bound: BTreeMap::new(),
             elected: BTreeMap::new(),
             signed: BTreeMap::new(),
             promised: BTreeMap::new(),
@@ -63,6 +66,14 @@ impl Oracle {
             }
         }
         self.promised.iter().try_for_each(|(place, by)| self.check_counts(*by, *place, "acknowledged at `shadow`"))
+    }
+
+    /// A node votes or stands for one body in a term, whatever happens to it in between.
+    pub(super) fn sees_bound(&mut self, node: NodeIndex, term: u64, body: BodyHash) -> Holds {
+        if *self.bound.entry((node, term)).or_insert(body) == body {
+            return Ok(());
+        }
+        broken(format!("node {node} is bound to two bodies in term {term}"))
     }
 
     fn check_counts(&self, by: NodeIndex, place: Place, what: &str) -> Holds {

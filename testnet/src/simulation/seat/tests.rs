@@ -89,6 +89,11 @@ fn a_cut_at_what_is_applied_is_noticed() {
 }
 
 #[test]
+fn a_vote_that_is_not_stored_is_noticed() {
+    assert!(noticed(SeatRule::StoreBallots).0.contains("is bound to two bodies"));
+}
+
+#[test]
 fn what_is_beyond_a_cut_and_applied_is_noticed() {
     assert!(noticed(SeatRule::QuarantineBeyondCut).0.contains("its term ends at"));
 }

@@ -268,6 +268,7 @@ impl World {
                 self.tell_certified(index, &certificate);
                 return self.oracle.sees_certified(&certificate, &self.machines);
             }
+            Output::Bound(term, body) => return self.oracle.sees_bound(index, term, body),
             Output::Promised(place) => {
                 self.trace.note(self.now_ms, format_args!("{index} acknowledges {}/{}", place.0, place.1));
                 return self.oracle.sees_promised(place, &self.machines);

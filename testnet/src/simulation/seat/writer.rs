@@ -95,6 +95,7 @@ impl Node {
             Job::Ballot { pending, then } => {
                 self.disk.ballot = Some(pending.stored_form());
                 let persisted = pending.persisted();
+                self.out.push(Output::Bound(persisted.body().term, persisted.body().body().hash()));
                 match then {
                     Then::Stood => self.queue.push_back(Event::Stood(persisted)),
                     Then::Vote { to } => self.give_vote(&persisted, to),

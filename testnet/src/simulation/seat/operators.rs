@@ -1,6 +1,7 @@
 //! Operators: they settle a term where the nodes have bound each other (V3), and name other mirrors for one that is gone.
 
 use lattice::seat::{Approvals, Certificate, Warrant, majority};
+use node_core::seat::candidacy::Position;
 use node_core::seat::event::Order;
 use node_core::seat::named::NamedBody;
 
@@ -49,8 +50,7 @@ impl World {
         let at_shadow = shadow.filter(|shadow| is_there(*shadow)).and_then(staged);
         let has_all = |node: &NodeIndex| {
             let position = self.machines[*node].disk().position(before.term);
-            let is_whole =
-                |at: node_core::seat::candidacy::Position| at.holds_opening_cut && Some(at.staged_seq) >= at_shadow;
+            let is_whole = |at: Position| is_copy(before, &at) && Some(at.staged_seq) >= at_shadow;
             is_there(*node) && at_shadow.is_some() && position.is_some_and(is_whole)
         };
         let spares = before.spares.iter().map(|spare| self.index_of(spare));
@@ -60,7 +60,7 @@ impl World {
         let Some(node) = &self.machines[chosen].node else { return Ok(()) };
         let is_at_rest = node.jobs.is_empty() && node.busy.is_empty();
         let position = node.disk.position(before.term);
-        let Some(position) = position.filter(|position| is_at_rest && position.holds_opening_cut) else {
+        let Some(position) = position.filter(|position| is_at_rest && is_copy(before, position)) else {
             return Ok(());
         };
         let floors = self.machines.iter_mut().filter_map(|machine| machine.node.as_mut());
@@ -83,4 +83,10 @@ impl World {
         let certificate = Certificate { body, warrant: Warrant::Operators(Approvals::default()) };
         self.give(chosen, Input::Order(Order::Promote(Box::new(certificate))))
     }
+}
+
+/// Whether a node has what the term began with, its commits and its log. One that has the commits alone does not know clients'
+/// names for them, and would count a write again that is sent again.
+fn is_copy(before: &NamedBody, at: &Position) -> bool {
+    at.holds_opening_cut && at.log_size >= before.log_size
 }

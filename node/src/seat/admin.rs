@@ -1,6 +1,6 @@
 //! Orders about the seat, by a unix socket that only this node's user may open. The public API never takes them.
 //!
-//! What operators settle is in [`settling`](super::settling), what lost its place in [`quarantine`].
+//! What operators settle is in [`settling`], what lost its place in [`quarantine`].
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -154,8 +154,9 @@ async fn files_of_holder_mirror_and_voter_are_well_and_a_flipped_byte_at_the_hol
     for node in 0..3 {
         let audited = lattice.audit(node).await;
         assert_eq!((audited.code, &audited.json()["flaws"]), (0, &serde_json::json!([])), "{audited:?}");
+        // More than a full tile; how many a holder makes of what comes together is a matter of the moment.
         let seat_records = audited.json()["seat_records"].as_u64();
-        assert_eq!(seat_records.is_some_and(|records| records > 290), node < 2, "{audited:?}");
+        assert_eq!(seat_records.is_some_and(|records| records > 256), node < 2, "{audited:?}");
     }
     let mut database = flips::database(lattice.nodes[1].dir()).await;
     let depose = "INSERT INTO deposed SELECT term, seq, id, bytes FROM staged";

@@ -25,8 +25,8 @@ Every file is held against backup.json, and every entry, commit and record is ha
 
 The node may have signed more after the backup was taken. So a restored node, once it runs, writes nothing until at least
 half of the other members have told it what they hold of its commits, and goes on behind the last of them; its log goes on
-under a new name that names the old one; it neither votes on the seat nor serves it until a term begins without it. All
-that needs nothing of you; `lattice status` says how far it is. If no other node is left, its own message says what to do.
+under a new name that names the old one; it neither votes on the seat nor goes on with a term that it held until the next
+term, which the seat's holder begins by itself. All that needs nothing of you; `lattice status` says how far it is. If no other node is left, its own message says what to do.
 
 With --ticket the state goes to a new node with a key of its own instead, which joins by that ticket: for when the old key is
 lost or was seen by others, or the old node still runs. What it writes is another author's.

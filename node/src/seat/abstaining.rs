@@ -34,6 +34,14 @@ impl Abstention {
         self.until.is_some()
     }
 
+    /// The highest term that this node may have voted for, 0 while it does not know; `None` if it does not abstain.
+    pub(super) fn above(&self) -> Option<u64> {
+        self.until.as_ref().map(|until| match until {
+            Until::Unknown => 0,
+            Until::Above(term) => *term,
+        })
+    }
+
     /// After a change of the state: its log's name, whether it is still getting back what it lost, and the highest term.
     pub(super) fn look(&mut self, origin: &KeyName, is_catching_up: bool, term: u64) {
         if *origin != self.origin {

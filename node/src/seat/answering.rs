@@ -31,7 +31,7 @@ impl Driver {
                 return self.reply(request, &refused(Refused::Garbled(error.to_string()), None));
             }
         };
-        if matches!(question, SeatRequest::Probe { .. } | SeatRequest::Fetch { .. }) && self.may_have_forgotten() {
+        if self.may_have_forgotten() && !self.is_answered_all_the_same(from, &question) {
             // Without an answer its mirrors take it for dead. From an older copy they would seed themselves, and lose what
             // they acknowledged.
             return;
@@ -107,10 +107,33 @@ impl Driver {
         }
     }
 
+    /// Whether a node that may have forgotten that it holds the seat answers this: what says nothing of the state here, and
+    /// what its holder asks. Who holds the seat is known here for certain if the asker does not know of a higher term.
+    fn is_answered_all_the_same(&self, from: AuthorId, question: &SeatRequest) -> bool {
+        match question {
+            SeatRequest::Fetch { .. } => false,
+            SeatRequest::Probe { carrier } => {
+                let is_news = carrier.as_deref().is_some_and(|bytes| self.seat.news_in(bytes).is_some());
+                !is_news && self.certified.as_ref().is_some_and(|body| body.holder == from)
+            }
+            SeatRequest::Vote { .. }
+            | SeatRequest::Renew { .. }
+            | SeatRequest::Release { .. }
+            | SeatRequest::Inquire
+            | SeatRequest::HandOver { .. }
+            | SeatRequest::Stood { .. }
+            | SeatRequest::Write(_)
+            | SeatRequest::Read { .. }
+            | SeatRequest::Await { .. }
+            | SeatRequest::Names { .. }
+            | SeatRequest::Terms { .. } => true,
+        }
+    }
+
     /// How this node's lease stands.
     pub(super) fn inquired(&mut self, now: BootMs) -> LeaseState {
         let state = self.controller.voter().inquire(now);
-        let rest_ms = if self.abstains() { self.seat.timing.lease_ms } else { state.rest_ms };
+        let rest_ms = if self.abstains().is_some() { self.seat.timing.lease_ms } else { state.rest_ms };
         LeaseState { rest_ms, ..state }
     }
 
@@ -150,8 +173,8 @@ impl Driver {
             return self.refuse(request, Refusal::NoSeat);
         }
         let Some(request) = self.learn_first(request, from, carrier) else { return };
-        if self.abstains() {
-            return self.refuse(request, Refusal::Resting { ms: self.seat.timing.lease_ms });
+        if let Some(refusal) = self.abstains() {
+            return self.refuse(request, refusal);
         }
         let now = self.now().boot;
         match self.controller.voter().ask_vote(now, from, &body) {
@@ -183,8 +206,8 @@ impl Driver {
             let Some(request) = self.learn_first(request, from, carrier) else { return };
             return self.refuse(request, Refusal::Uncertified);
         };
-        if self.abstains() {
-            return self.refuse(request, Refusal::Resting { ms: self.seat.timing.lease_ms });
+        if let Some(refusal) = self.abstains() {
+            return self.refuse(request, refusal);
         }
         let now = self.now().boot;
         let asked = LeaseRequest { from, body: &body, ticket: ticket_of(ticket), lease_ms };

@@ -17,6 +17,7 @@ use node_core::seat::event::{Event, Order, OrderRefused};
 use node_core::seat::health::Probe;
 use node_core::seat::named::NamedBody;
 use node_core::seat::own::{Now, Settings};
+use node_core::seat::refusal::Refusal;
 use node_core::seat::timing::BootMs;
 use node_core::seat::voter::{Ballot, Voter};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -360,9 +361,13 @@ impl Driver {
         }
     }
 
-    /// Whether this node votes and grants no leases now, because it may have forgotten what it voted for.
-    pub(super) fn abstains(&self) -> bool {
-        self.abstention.holds() || !self.seat.writer.published().may_sign
+    /// Why this node votes and grants no leases now, if it may have forgotten what it voted for.
+    pub(super) fn abstains(&self) -> Option<Refusal> {
+        let resting = || {
+            let may_sign = self.seat.writer.published().may_sign;
+            (!may_sign).then_some(Refusal::Resting { ms: self.seat.timing.lease_ms })
+        };
+        self.abstention.above().map(|above| Refusal::Abstaining { above }).or_else(resting)
     }
 
     /// Whether this node may have signed more in the terms so far than its database tells: it holds none of them.
@@ -431,7 +436,14 @@ impl Driver {
         let now = self.now();
         let takeover = (self.controller.takeover_possible(now), self.controller.paused_ms(now));
         let (role, _) = self.controller.role();
-        let status = SeatStatus::of(&self.seat, role, self.controller.doing(), takeover, &self.outlook);
+        let doing = match self.abstention.above() {
+            Some(_) => format!(
+                "{}; abstains until the next term, for it may have forgotten its votes",
+                self.controller.doing()
+            ),
+            None => self.controller.doing().to_owned(),
+        };
+        let status = SeatStatus::of(&self.seat, role, doing, takeover, &self.outlook);
         self.status.send_if_modified(|shown| {
             let is_changed = *shown != status;
             *shown = status;

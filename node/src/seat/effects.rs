@@ -119,7 +119,7 @@ impl Driver {
             let term = body.term;
             let answered = move |result| Event::RenewAnswered { voter, term, asked, result };
             if voter == self.seat.own() {
-                if self.abstains() {
+                if self.abstains().is_some() {
                     continue;
                 }
                 let request = LeaseRequest { from: voter, body, ticket, lease_ms: self.seat.timing.lease_ms };
@@ -163,7 +163,7 @@ impl Driver {
     fn ask_vote(&mut self, voter: AuthorId, body: &NamedBody) {
         let term = body.term;
         if voter == self.seat.own() {
-            if self.abstains() {
+            if self.abstains().is_some() {
                 return;
             }
             let now = self.now().boot;

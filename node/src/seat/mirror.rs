@@ -242,6 +242,9 @@ impl Mirror {
         let here = self.seat.writer.published().seat;
         if self.is_twin_of_log(&here).await? {
             self.keep_names(names).await?;
+            if self.seat.writer.published().is_catching_up && !self.seat.writer.send(Job::CaughtUp).await {
+                return Err(Failed::Stopping);
+            }
             tracing::info!(records = here.log_size, holder = %self.body.holder.short(), "seeded: this node mirrors the holder");
             Ok(())
         } else {

@@ -59,7 +59,8 @@ pub fn refused(why: Refused, carrier: Option<Vec<u8>>) -> SeatAnswer {
         Refused::Voter(refusal) => {
             let holder = if let Refusal::LeaseRuns { holder, .. } = refusal { Some(*holder) } else { None };
             let ms = if let Refusal::ShorterLease { ms } = refusal { Some(*ms) } else { refusal.wait_ms() };
-            (refusal.term().unwrap_or_default(), ms.unwrap_or_default(), holder)
+            let term = if let Refusal::Abstaining { above } = refusal { Some(*above) } else { refusal.term() };
+            (term.unwrap_or_default(), ms.unwrap_or_default(), holder)
         }
         Refused::NoMember
         | Refused::Garbled(_)
@@ -86,6 +87,7 @@ fn voter_code(refusal: &Refusal) -> u64 {
         Refusal::Uncertified => 9,
         Refusal::Released => 10,
         Refusal::ShorterLease { .. } => 11,
+        Refusal::Abstaining { .. } => 12,
     }
 }
 
@@ -105,6 +107,7 @@ pub fn voters_refusal(refusal: &SeatRefusal) -> Option<Refusal> {
         9 => Refusal::Uncertified,
         10 => Refusal::Released,
         11 => Refusal::ShorterLease { ms },
+        12 => Refusal::Abstaining { above: term },
         _ => return None,
     })
 }
@@ -130,6 +133,7 @@ mod tests {
             Refusal::Uncertified,
             Refusal::Released,
             Refusal::ShorterLease { ms: 11 },
+            Refusal::Abstaining { above: 12 },
         ] {
             let SeatAnswer::Refused(answer) = refused(Refused::Voter(said), None) else { panic!("a refusal") };
             assert_eq!(voters_refusal(&answer), Some(said));

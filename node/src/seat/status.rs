@@ -173,7 +173,7 @@ impl SeatStatus {
     pub(super) fn of(
         seat: &Seat,
         role: Role,
-        doing: &str,
+        doing: String,
         (takeover, paused_ms): (Option<Result<Loss, WhyNot>>, u64),
         outlook: &Outlook,
     ) -> Self {
@@ -190,7 +190,7 @@ impl SeatStatus {
             spares: all(&body.spares),
             voters: all(&body.voters),
             role: word(role).to_owned(),
-            doing: doing.to_owned(),
+            doing,
             is_serving: serving.term == Some(body.term) && serving.is_leased() && !serving.is_draining,
             staged: published.staged as u64,
             log_size: published.log_size,

@@ -1,6 +1,7 @@
 //! Holder and shadow watch each other and themselves, and the holder its mirrors.
 
 use lattice::ids::AuthorId;
+use node_core::resume::Doubt;
 use node_core::seat::candidacy::Position;
 use node_core::seat::controller::Role;
 use node_core::seat::event::{Event, Fetched};
@@ -49,7 +50,8 @@ impl Driver {
         let health = monitor.read(now);
         // A node that was hidden a moment ago has to be found first: its silence says nothing yet.
         let began = *self.watch.first_answer.get_or_insert(now.after(GRACE_LEASES * self.seat.timing.lease_ms));
-        let is_judged = now >= began;
+        // Who won a term before others said what it signed could not write the certificate.
+        let is_judged = now >= began && self.seat.writer.published().doubt <= Some(Doubt::Usual);
         self.queue.push_back(Event::OtherHealth(if is_judged { health } else { Health::default() }));
         let (seat, told) = (self.seat.clone(), self.told.clone());
         self.tasks.spawn(async move {

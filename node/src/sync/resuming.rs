@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::join_all;
+use lattice::genesis::Member;
 use lattice::ids::AuthorId;
+use libp2p::PeerId;
 use node_core::resume::{Doubt, Heard, may_sign};
 use reconcile::message::{ChainId, Request, Response};
 use tokio::time::Instant;
@@ -77,7 +79,10 @@ impl Sync {
     async fn ask_for_own_chain(&self, told: &mut BTreeSet<AuthorId>) {
         let own: ChainId = (self.identity.keys.author.id(), 0);
         let request = Request::Frontier { after: just_before(own) };
-        let asking = self.audit.peers().into_iter().filter(|(_, member)| !told.contains(&member.author));
+        // A mirror is hidden: it has no peers but asks whom it knows.
+        let is_hidden = *self.hidden.borrow();
+        let reached = if is_hidden { self.members() } else { self.audit.peers() };
+        let asking = reached.into_iter().filter(|(_, member)| !told.contains(&member.author));
         let asking = asking.map(|(way, member)| {
             let (road, request) = (self.road(way, member.author), &request);
             async move {
@@ -93,6 +98,14 @@ impl Sync {
             }
             told.insert(author);
         }
+    }
+
+    fn members(&self) -> Vec<(Way, Member)> {
+        let (published, own) = (self.writer.published(), self.identity.keys.author.id());
+        let others = published.membership.members().filter(|member| member.author != own);
+        let others = others.filter(|member| published.membership.is_active(&member.author));
+        let way = |member: &Member| Some((Way::P2p(PeerId::from_bytes(&member.peer_id).ok()?), member.clone()));
+        others.filter_map(way).collect()
     }
 
     fn road(&self, way: Way, receiver: AuthorId) -> Road {

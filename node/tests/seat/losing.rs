@@ -119,11 +119,6 @@ async fn a_founder_that_loses_its_database_while_it_mirrors_comes_back() {
     world.put(CLIENT, "green/before", "1").await;
     world.seat.admin(0).switchover().await.expect("it moves");
     assert_eq!(world.steady().await.shadow, Some(0));
-    world.nodes[0].kill().await;
-    for file in ["state.db", "state.db-wal", "state.db-shm"] {
-        // A log that was written back is gone already.
-        let _ = std::fs::remove_file(world.nodes[0].dir().join(file));
-    }
-    world.nodes[0].listen().await.expect("started");
+    world.lose_database(0).await;
     world.one_root().await;
 }

@@ -1,8 +1,9 @@
-//! A holder whose database is put back to an older one.
+//! A holder whose database is put back to an older one; a voter and a shadow that lose theirs.
 
+use testnet::deadline;
 use tokio::process::Command;
 
-use crate::world::{World, program};
+use crate::world::{CLIENT, SOON, World, program};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_restored_from_a_backup_never_serves_the_term_it_forgot_half_of() {
@@ -40,4 +41,54 @@ async fn a_holder_restored_from_a_backup_never_serves_the_term_it_forgot_half_of
         let status = world.client(node).status().await.expect("it answers");
         assert!(status.equivocations.is_empty(), "{status:?}");
     }
+}
+
+/// Of three voters one is the holder. When the other two are needed, one that forgot its votes is as good as none; were its
+/// holder to die months later, nobody could take over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voter_that_lost_its_database_is_told_and_votes_again_after_a_term_that_the_holder_begins_for_it() {
+    let mut world = World::of(5, &[1]).await;
+    world.lose_database(3).await;
+    let told = deadline::until(SOON, async || {
+        let status = world.seat.admin(0).seat().await.map_err(|error| error.to_string())?;
+        let is_told = status.takeover.as_ref().is_some_and(|line| line.contains("1 may have forgotten their votes"));
+        if is_told && status.is_takeover_possible == Some(false) { Ok(()) } else { Err(format!("{status:?}")) }
+    });
+    told.await.unwrap_or_else(|late| panic!("{late}\n{}", world.logs()));
+    assert!(world.seat.admin(3).seat().await.expect("it answers").doing.contains("abstains until the next term"));
+    world.term_becomes(3, 2).await;
+    assert_eq!(world.steady().await.holder, 0);
+    let able = deadline::until(SOON, async || {
+        let status = world.seat.admin(0).seat().await.map_err(|error| error.to_string())?;
+        if status.is_takeover_possible == Some(true) { Ok(()) } else { Err(format!("{status:?}")) }
+    });
+    able.await.unwrap_or_else(|late| panic!("{late}\n{}", world.logs()));
+    let before = world.put(CLIENT, "green/before", "v").await;
+    world.nodes[0].kill().await;
+    world.term_becomes(CLIENT, 3).await;
+    world.has(CLIENT, "green/before", &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_that_lost_its_database_is_seeded_and_looks_well() {
+    let mut world = World::of(5, &[1]).await;
+    let before = world.put(CLIENT, "green/before", "v").await;
+    world.lose_database(1).await;
+    let able = deadline::until(SOON, async || {
+        let status = world.seat.admin(0).seat().await.map_err(|error| error.to_string())?;
+        // What it answers is judged again by now.
+        let mirror = status.lag.first().ok_or("no mirror")?;
+        let is_whole = !mirror.is_seeding && mirror.records == 0;
+        if is_whole && status.is_takeover_possible == Some(true) { Ok(()) } else { Err(format!("{status:?}")) }
+    });
+    able.await.unwrap_or_else(|late| panic!("{late}\n{}", world.logs()));
+    // Its holder asks how it is all the time.
+    for n in 0..20 {
+        world.put(CLIENT, &format!("green/{n}"), "v").await;
+    }
+    let status = world.seat.admin(0).seat().await.expect("it answers");
+    assert_eq!(status.is_takeover_possible, Some(true), "{status:?}");
+    world.nodes[0].kill().await;
+    world.term_becomes(CLIENT, 2).await;
+    world.has(CLIENT, "green/before", &before).await;
 }

@@ -108,6 +108,16 @@ impl World {
         named.unwrap_or_else(|refused| panic!("{refused}\n{}", self.logs()));
     }
 
+    /// Kills a node and starts it without its database.
+    pub(crate) async fn lose_database(&mut self, node: usize) {
+        self.nodes[node].kill().await;
+        for file in ["state.db", "state.db-wal", "state.db-shm"] {
+            // A log that was written back is gone already.
+            let _ = std::fs::remove_file(self.nodes[node].dir().join(file));
+        }
+        self.nodes[node].listen().await.expect("started");
+    }
+
     /// Waits until one node says that the term has come so far. On a busy machine a lease may run out: the term goes on.
     pub(crate) async fn term_becomes(&self, node: usize, term: u64) {
         let known = deadline::until(SOON, async || {

@@ -20,6 +20,12 @@ pub enum Refusal {
         /// Milliseconds until it answers.
         ms: u64,
     },
+    /// The voter lost its database or has an older one, and may have voted for what it knows no more.
+    #[error("may have forgotten its votes, and abstains until a term above {above} is settled")]
+    Abstaining {
+        /// The highest term that it may have voted for, 0 while it does not know that either.
+        above: u64,
+    },
     /// The voter voted or stood for another body of this term.
     #[error("voted or stood for another body of term {term}")]
     TermTaken {
@@ -79,6 +85,7 @@ impl Refusal {
             | Self::NotAsker
             | Self::NoVoter
             | Self::Resting { .. }
+            | Self::Abstaining { .. }
             | Self::LeaseRuns { .. }
             | Self::Uncertified
             | Self::ShorterLease { .. }
@@ -93,6 +100,7 @@ impl Refusal {
             Self::NoSeat
             | Self::NotAsker
             | Self::NoVoter
+            | Self::Abstaining { .. }
             | Self::TermTaken { .. }
             | Self::LowTerm { .. }
             | Self::NotEntitled { .. }

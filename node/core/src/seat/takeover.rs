@@ -19,8 +19,10 @@ pub struct Outlook {
     pub staged: (u64, u64),
     /// Records in the holder's log, and in the shadow's.
     pub records: (u64, u64),
-    /// Voters but the holder that answered lately, and how many votes a majority is.
+    /// Voters but the holder that answered lately and do not abstain, and how many votes a majority is.
     pub voters: (usize, usize),
+    /// Voters but the holder that answered lately, and abstain.
+    pub abstaining: usize,
     /// Until when takeovers are paused.
     pub paused: Option<BootMs>,
 }
@@ -52,8 +54,10 @@ pub enum WhyNot {
     ShadowIll(String),
     /// Too few voters answer.
     TooFewVoters {
-        /// That answer, the holder not counted.
+        /// That answer and do not abstain, the holder not counted.
         answering: usize,
+        /// That abstain.
+        abstaining: usize,
         /// That are needed.
         needed: usize,
     },
@@ -85,7 +89,7 @@ pub fn takeover_possible(now: BootMs, silent_ms: u64, outlook: &Outlook) -> Resu
     }
     let (answering, needed) = outlook.voters;
     if answering < needed {
-        return Err(WhyNot::TooFewVoters { answering, needed });
+        return Err(WhyNot::TooFewVoters { answering, abstaining: outlook.abstaining, needed });
     }
     if let Some(until) = outlook.paused.filter(|until| *until > now) {
         return Err(WhyNot::Paused { ms: until.remaining_ms(now) });
@@ -119,8 +123,12 @@ impl fmt::Display for WhyNot {
             Self::ShadowSilent { ms } => write!(f, "the shadow has been silent for {ms} ms"),
             Self::ShadowSeeding => f.write_str("the shadow lacks what the term began with"),
             Self::ShadowIll(what) => write!(f, "the shadow is not well: {what}"),
-            Self::TooFewVoters { answering, needed } => {
-                write!(f, "{answering} voters answer beside the holder, {needed} are needed")
+            Self::TooFewVoters { answering, abstaining, needed } => {
+                write!(f, "{answering} voters beside the holder could vote, {needed} are needed")?;
+                match abstaining {
+                    0 => Ok(()),
+                    _ => write!(f, "; {abstaining} may have forgotten their votes, and abstain until the next term"),
+                }
             }
             Self::Paused { ms } => write!(f, "takeovers are paused for another {ms} ms"),
         }

@@ -34,8 +34,8 @@ const MARKS: [(&str, &str, &str); 4] = [
     ),
     (
         ABSTAINING,
-        "this node may have forgotten what it voted for, so it neither votes on the seat nor serves it",
-        "it does again once a term begins without it; an operator can settle one (`lattice seat settle`)",
+        "this node may have forgotten what it voted for: it neither votes nor goes on with a term that it held",
+        "the next term ends that; a holder with a majority begins one by itself, else operators do (`lattice seat settle`)",
     ),
     (
         "ticket",

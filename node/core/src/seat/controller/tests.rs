@@ -145,7 +145,7 @@ fn a_spare_takes_the_place_of_a_shadow_that_stays_away() {
     let possible = |world: &World| world.nodes[0].controller.takeover_possible(world.now());
     assert_eq!(
         possible(&world),
-        Some(Err(WhyNot::TooFewVoters { answering: 1, needed: 2 })),
+        Some(Err(WhyNot::TooFewVoters { answering: 1, abstaining: 0, needed: 2 })),
         "two voters would be left"
     );
     world.nodes[1].is_up = true;
@@ -271,6 +271,33 @@ fn a_spare_that_is_bound_to_a_higher_term_is_freed_by_one_above_it() {
     assert_eq!((world.last().shadow, &world.last().spares[..]), (Some(world.name(1)), &[world.name(3)][..]));
     assert!(!world.steps(0).contains(&Step::Yielded));
     assert!(world.nodes[3].controller.may_serve(6));
+}
+
+#[test]
+fn a_voter_that_may_have_forgotten_its_votes_does_not_count_until_the_holder_begins_a_term_for_it() {
+    let mut world = serving(NoShadow::Block, 3);
+    // Of three voters the holder is one, so the others are both needed.
+    world.nodes[2].abstains_above = Some(1);
+    world.run(4 * Timing::LAN.lease_ms);
+    let possible = world.nodes[0].controller.takeover_possible(world.now());
+    let too_few = WhyNot::TooFewVoters { answering: 1, abstaining: 1, needed: 2 };
+    assert_eq!(possible, Some(Err(too_few.clone())));
+    assert!(world.nodes[0].alarms.contains(&Alarm::CannotTakeOver(too_few)));
+    world.until("a term above", |world| world.last().term == 2 && world.serving() == Some(0));
+    assert_eq!(world.last().shadow, Some(world.name(1)));
+    world.run(1_000);
+    assert!(world.nodes[0].controller.takeover_possible(world.now()).is_some_and(|possible| possible.is_ok()));
+    // One that does not know yet what it lost is not helped by a term; of a higher term the holder hears by itself.
+    for above in [0, 9] {
+        let from = world.name(2);
+        let asked = BootMs(world.now_ms);
+        let result = Err(crate::seat::refusal::Refusal::Abstaining { above });
+        world.run(Timing::LAN.cool_down_ms);
+        world.tell(0, Event::RenewAnswered { voter: from, term: 2, asked, result });
+        world.tell(0, Event::Tick);
+        world.run(100);
+        assert_eq!(world.last().term, 2);
+    }
 }
 
 #[test]

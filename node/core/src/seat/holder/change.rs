@@ -29,7 +29,7 @@ impl Holder {
             Err(_) => {}
         }
         self.replace_shadow(own);
-        self.free_spare(own);
+        self.free_others(own);
     }
 
     /// After long enough, a spare that is there becomes the shadow. Without one the policy decides.
@@ -60,15 +60,25 @@ impl Holder {
         }
     }
 
-    /// A spare that is bound to a higher term copies nothing (V5), so nobody could take the shadow's place: a term above that
-    /// one frees it. No hurry, and no oftener than a seat may move by itself: clients wait for a moment.
-    fn free_spare(&mut self, own: &mut Own) {
+    /// A spare that is bound to a higher term copies nothing (V5), so nobody could take the shadow's place; and a voter that
+    /// may have forgotten its votes abstains until a higher term, so one more that is away could end all moves. A term above
+    /// frees both. No hurry, and no oftener than a seat may move by itself: clients wait for a moment.
+    fn free_others(&mut self, own: &mut Own) {
         let is_due = self.lookout.age_ms(own.now.boot) >= own.timing().cool_down_ms;
         let is_idle = matches!(self.phase, Phase::Serving) && self.serves_until.is_some();
-        if self.spare_above > self.body.term && is_due && is_idle && !own.is_paused() {
+        if !is_due || !is_idle || own.is_paused() {
+            return;
+        }
+        if self.spare_above > self.body.term {
             self.above = self.above.max(self.spare_above);
             self.let_go_for = Some((self.above, own.now.boot));
             self.begin_change(own, self.same(), "a spare is bound to a higher term and copies nothing");
+        } else if self.lookout.abstains_above(self.body.term) {
+            self.begin_change(
+                own,
+                self.same(),
+                "a voter may have forgotten its votes and abstains until a higher term",
+            );
         }
     }
 

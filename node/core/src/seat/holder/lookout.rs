@@ -26,13 +26,22 @@ pub(super) struct Sight {
 pub(super) struct Lookout {
     since: BootMs,
     mirrors: Seen,
+    /// When each voter last answered.
     voters: BTreeMap<AuthorId, BootMs>,
+    /// Voters that said last that they abstain, and until a term above which one.
+    abstaining: BTreeMap<AuthorId, u64>,
     written: Option<Position>,
 }
 
 impl Lookout {
     pub(super) fn new(now: BootMs) -> Self {
-        Self { since: now, mirrors: BTreeMap::new(), voters: BTreeMap::new(), written: None }
+        Self {
+            since: now,
+            mirrors: BTreeMap::new(),
+            voters: BTreeMap::new(),
+            abstaining: BTreeMap::new(),
+            written: None,
+        }
     }
 
     pub(super) fn fetched(&mut self, at: BootMs, said: Fetched) {
@@ -43,8 +52,18 @@ impl Lookout {
         self.written = Some(position);
     }
 
-    pub(super) fn answered(&mut self, at: BootMs, voter: AuthorId) {
+    /// A voter answered a request for a lease; `Some` if it abstains until a term above this one.
+    pub(super) fn answered(&mut self, at: BootMs, voter: AuthorId, abstains_above: Option<u64>) {
         self.voters.insert(voter, at);
+        match abstains_above {
+            Some(above) => self.abstaining.insert(voter, above),
+            None => self.abstaining.remove(&voter),
+        };
+    }
+
+    /// Whether a voter abstains until a term above this one.
+    pub(super) fn abstains_above(&self, term: u64) -> bool {
+        self.abstaining.values().any(|above| *above == term)
     }
 
     /// Whether a mirror's copy has come into the term: it knows the certificate and has what the term began with.
@@ -73,7 +92,9 @@ impl Lookout {
         let sight = self.mirrors.get(&shadow);
         let lately = |at: &BootMs| now.since_ms(*at) <= ANSWERS_MISSED * own.timing().renew_ms;
         let others = body.voters.iter().filter(|voter| **voter != own.me);
-        let answering = others.filter(|voter| self.voters.get(voter).is_some_and(lately)).count();
+        let answering = others.filter(|voter| self.voters.get(voter).is_some_and(lately));
+        let (abstaining, able): (Vec<&AuthorId>, Vec<_>) =
+            answering.partition(|voter| self.abstaining.contains_key(voter));
         let written = self.written.map_or((0, 0), |position| (position.staged_seq, position.log_size));
         let copied = sight.map_or((0, 0), |sight| (sight.said.staged_seq, sight.said.log_size));
         // Who would take over is the shadow: its operator's pause counts, not one that was typed here.
@@ -85,7 +106,8 @@ impl Lookout {
             shadow_ill: own.other_health.first_cause(),
             staged: (written.0, copied.0),
             records: (written.1, copied.1),
-            voters: (answering, Holder::needed(body)),
+            voters: (able.len(), Holder::needed(body)),
+            abstaining: abstaining.len(),
             paused: sight.and_then(paused),
         };
         takeover_possible(now, own.timing().lease_ms, &outlook)

@@ -45,7 +45,8 @@ impl Holder {
         asked: BootMs,
         result: Result<(), Refusal>,
     ) {
-        self.lookout.answered(own.now.boot, voter);
+        let abstains_above = if let Err(Refusal::Abstaining { above }) = result { Some(above) } else { None };
+        self.lookout.answered(own.now.boot, voter, abstains_above);
         let renews = matches!(self.phase, Phase::Serving | Phase::Draining { .. });
         match result {
             // What was asked for before a release is given back, however late the answer comes.

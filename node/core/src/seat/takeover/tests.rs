@@ -13,6 +13,7 @@ fn well() -> Outlook {
         staged: (10, 10),
         records: (20, 20),
         voters: (2, 2),
+        abstaining: 0,
         paused: None,
     }
 }
@@ -37,7 +38,7 @@ fn it_says_why_not() {
         (Outlook { shadow_heard: Some(BootMs(98_000)), ..well() }, WhyNot::ShadowSilent { ms: 2_000 }),
         (Outlook { shadow_in_term: false, ..well() }, WhyNot::ShadowSeeding),
         (Outlook { shadow_ill: Some("full".to_owned()), ..well() }, WhyNot::ShadowIll("full".to_owned())),
-        (Outlook { voters: (1, 2), ..well() }, WhyNot::TooFewVoters { answering: 1, needed: 2 }),
+        (Outlook { voters: (1, 2), ..well() }, WhyNot::TooFewVoters { answering: 1, abstaining: 0, needed: 2 }),
         (Outlook { paused: Some(BootMs(100_500)), ..well() }, WhyNot::Paused { ms: 500 }),
     ];
     for (outlook, why) in cases {

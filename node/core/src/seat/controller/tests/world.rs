@@ -13,6 +13,7 @@ use crate::seat::event::{Event, Fetched, Order, OrderRefused};
 use crate::seat::health::{Health, Monitor, Probe, Reading};
 use crate::seat::named::NamedBody;
 use crate::seat::own::{NoShadow, Now, Settings};
+use crate::seat::refusal::Refusal;
 use crate::seat::timing::{BootMs, Timing};
 use crate::seat::voter::{Act, Ballot, LeaseRequest, Voter, VoterState};
 
@@ -27,6 +28,8 @@ pub(super) struct Peer {
     pub(super) is_answering: bool,
     /// Whether its copy is being made, as long as it is said.
     pub(super) is_seeding: bool,
+    /// Whether it lost its database in a term, and so votes and grants again in a higher one.
+    pub(super) abstains_above: Option<u64>,
     mirrors: Option<AuthorId>,
     monitor: Monitor,
     pub(super) staged: u64,
@@ -84,6 +87,7 @@ impl World {
                 is_up,
                 is_answering,
                 is_seeding: false,
+                abstains_above: None,
                 mirrors: None,
                 monitor,
                 staged: 0,
@@ -295,7 +299,8 @@ impl World {
                 for voter in self.asked(node, &voters) {
                     self.tell(voter, Event::Certified(body.clone()));
                     let request = LeaseRequest { from, body: &body, ticket, lease_ms: Timing::LAN.lease_ms };
-                    let result = self.nodes[voter].controller.voter().renew(now, &request);
+                    let granted = self.nodes[voter].controller.voter().renew(now, &request);
+                    let result = self.abstention(voter).map_or(granted, Err);
                     self.answer(voter, node, |voter| Event::RenewAnswered { voter, term: body.term, asked, result });
                 }
             }
@@ -355,11 +360,17 @@ impl World {
         self.tell(voter, Event::Certified(follows.expect("certified once")));
         let (now, from) = (BootMs(self.now_ms), self.name(node));
         let pending = self.nodes[voter].controller.voter().ask_vote(now, from, body);
-        let result = pending.map(|pending| {
+        let result = self.abstention(voter).map_or(pending, Err).map(|pending| {
             let persisted = pending.persisted();
             persisted.vote().expect("a vote").vote(&self.nodes[voter].key)
         });
         self.answer(voter, node, |voter| Event::VoteAnswered { voter, term: body.term, result });
+    }
+
+    fn abstention(&self, voter: usize) -> Option<Refusal> {
+        let certified = self.nodes[voter].controller.role().1;
+        let above = self.nodes[voter].abstains_above.filter(|above| certified <= *above);
+        above.map(|above| Refusal::Abstaining { above })
     }
 
     fn asked(&self, from: usize, voters: &[AuthorId]) -> Vec<usize> {

@@ -34,7 +34,7 @@ impl SwarmTask {
                     // Its next connection cost it more than the greeting does us.
                     self.greeted.remove(&peer_id);
                 }
-                self.relaying.closed(&peer_id, connection_id);
+                self.relaying.punching.closed(&peer_id, connection_id);
                 self.book.closed(steady_ms(), &name(&peer_id), number(connection_id), random());
                 self.show();
             }
@@ -59,7 +59,7 @@ impl SwarmTask {
     fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
         let mut address = split(endpoint.get_remote_address()).0.to_string();
         if endpoint.is_relayed() {
-            self.relaying.connected(peer, connection);
+            self.on_relayed(peer, connection, endpoint);
             if let ConnectedPoint::Listener { local_addr, .. } = endpoint {
                 // Of whoever comes through a relay only the relay is seen.
                 address = split(local_addr).0.to_string();
@@ -103,6 +103,7 @@ impl SwarmTask {
             }
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.book.heard(steady_ms(), &name(&peer_id));
+                self.on_observed(&info.observed_addr);
                 for address in info.listen_addrs.into_iter().filter(is_dialable) {
                     self.swarm.behaviour_mut().kademlia.add_address(&peer_id, address);
                 }

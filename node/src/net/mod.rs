@@ -4,7 +4,8 @@
 //! out what the book wants, and hands bytes to the tasks that decode, verify and store.
 //!
 //! Reading order: `behaviour` (the protocols and their bounds), [`exchange`] (bytes on a request's stream), `outgoing`
-//! (how many at once), [`address`] (what is dialled, and why not), [`swarm`] (the task), `events` (what the swarm says), `relaying` (nodes behind a NAT).
+//! (how many at once), [`address`] (what is dialled, and why not), [`swarm`] (the task), `events` (what the swarm says),
+//! `relaying` (nodes behind a NAT), `punching` (when they try again to reach each other directly).
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "libp2p's enums grow with each version; most of it is not ours")]
 
@@ -15,6 +16,7 @@ pub mod address;
 pub mod swarm;
 mod events;
 mod relaying;
+mod punching;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -8,12 +8,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use libp2p::core::ConnectedPoint;
 use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::ConnectionId;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate};
 use libp2p::{Multiaddr, PeerId, dcutr, relay};
 
 use super::address::{is_loopback, split};
+use super::punching::{Punching, beside};
 use super::swarm::{SwarmTask, name};
 use crate::clock::steady_ms;
 
@@ -24,7 +27,7 @@ const RESERVATIONS_MAX: usize = 128;
 const CIRCUITS_MAX: usize = 256;
 const CIRCUITS_PER_PEER_MAX: usize = 16;
 
-/// How long one connection is relayed before it must be made anew, so that a direct one is tried again.
+/// How long one connection is relayed before it must be made anew.
 const CIRCUIT_DURATION: Duration = Duration::from_secs(3600);
 
 /// Bytes of one relayed connection in each direction, then it is closed and made anew: the state of a small lattice goes
@@ -47,7 +50,7 @@ pub(super) fn bounds() -> relay::Config {
     }
 }
 
-/// Where this node is found, if not at its own addresses, and which connections are relayed.
+/// Where this node is found, if not at its own addresses, and what becomes of relayed connections.
 #[derive(Default)]
 pub(super) struct Relaying {
     /// Relays to be found at, each with its peer id.
@@ -57,27 +60,12 @@ pub(super) struct Relaying {
     next_try_ms: u64,
     /// Whether this node is a relay, which tells others its own addresses.
     is_relay: bool,
-    relayed: HashMap<PeerId, Vec<ConnectionId>>,
+    pub(super) punching: Punching,
 }
 
 impl Relaying {
     pub(super) fn new(relays: Vec<Multiaddr>, is_relay: bool) -> Self {
         Self { relays, is_relay, ..Self::default() }
-    }
-
-    /// A connection through a relay came.
-    pub(super) fn connected(&mut self, peer: PeerId, connection: ConnectionId) {
-        self.relayed.entry(peer).or_default().push(connection);
-    }
-
-    /// A connection closed, of whatever kind.
-    pub(super) fn closed(&mut self, peer: &PeerId, connection: ConnectionId) {
-        if let Some(relayed) = self.relayed.get_mut(peer) {
-            relayed.retain(|other| *other != connection);
-            if relayed.is_empty() {
-                self.relayed.remove(peer);
-            }
-        }
     }
 
     /// A listener is gone, and with it the reservation, if it had one.
@@ -161,17 +149,45 @@ impl SwarmTask {
         }
     }
 
+    /// A peer says where it sees this node. Of two transports only one may be in use with it.
+    pub(super) fn on_observed(&mut self, observed: &Multiaddr) {
+        for addr in beside(observed, self.swarm.listeners()) {
+            let candidate = FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr: &addr });
+            self.swarm.behaviour_mut().dcutr.on_swarm_event(candidate);
+        }
+    }
+
+    /// A connection through a relay came. One that was made for another attempt takes the place of the older one.
+    pub(super) fn on_relayed(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
+        let dialled = endpoint.is_dialer().then(|| endpoint.get_remote_address().clone());
+        for older in self.relaying.punching.connected(steady_ms(), peer, connection, dialled) {
+            self.swarm.close_connection(older);
+        }
+    }
+
+    /// Makes another relayed connection where no direct one came, so that both sides try again.
+    pub(super) fn punch_again(&mut self) {
+        for (peer, address) in self.relaying.punching.due(steady_ms()) {
+            let options = DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(vec![address]).build();
+            if let Err(error) = self.swarm.dial(options) {
+                tracing::debug!(%peer, %error, "can't dial through the relay again");
+            }
+        }
+    }
+
     /// Both sides tried to reach each other directly.
     pub(super) fn on_direct_attempt(&mut self, event: dcutr::Event) {
         let dcutr::Event { remote_peer_id: peer, result } = event;
         match result {
             Ok(_) => {
                 tracing::info!(%peer, "a direct connection takes the place of the relayed one");
-                for connection in self.relaying.relayed.remove(&peer).unwrap_or_default() {
+                for connection in self.relaying.punching.reached(&peer) {
                     self.swarm.close_connection(connection);
                 }
             }
-            Err(error) => tracing::info!(%peer, %error, "no direct connection; it goes on through the relay"),
+            Err(error) => {
+                tracing::info!(%peer, %error, "no direct connection; it goes on through the relay, and tries again later")
+            }
         }
     }
 }

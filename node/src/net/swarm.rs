@@ -250,6 +250,7 @@ impl SwarmTask {
             self.listen_again();
         }
         self.reserve();
+        self.punch_again();
         self.show();
     }
 

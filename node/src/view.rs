@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::seat::quarantine::QuarantineView;
 use crate::seat::status::SeatStatus;
 
 /// Five numbers about peers that are never mixed up, see `lattice status`.
@@ -76,6 +77,9 @@ pub struct Status {
     pub forks: Vec<String>,
     /// The seat, as this node knows it.
     pub seat: SeatStatus,
+    /// What cuts took away here and nobody has dealt with.
+    #[serde(default)]
+    pub quarantine: QuarantineView,
     /// Records in the node's log.
     pub log_size: u64,
     /// Road to other nodes: `p2p` or `http`.

@@ -41,6 +41,7 @@ mod peers;
 mod policy;
 mod proof;
 mod put;
+mod quarantine;
 mod reload;
 mod restore;
 mod run;
@@ -110,8 +111,8 @@ enum Command {
     Restore(restore::Args),
     /// The seat: who holds it, and orders to the node of a directory.
     Seat(seat::Args),
-    /// Writes of the seat that a takeover cut off here.
-    Quarantine(seat::QuarantineArgs),
+    /// What cuts took away here: to be shown, written again, or dropped.
+    Quarantine(quarantine::Args),
     /// Prints what a shell needs to complete this program's words.
     Completions(completions::Args),
     /// Writes a manual page for each command.
@@ -154,7 +155,7 @@ async fn do_command(command: Command) -> Result<ExitCode, Failure> {
         Command::Backup(args) => backup::run(args).await?,
         Command::Restore(args) => restore::run(args).await?,
         Command::Seat(args) => return seat::run(args).await,
-        Command::Quarantine(args) => return seat::run_quarantine(args).await,
+        Command::Quarantine(args) => return quarantine::run(args).await,
         Command::Completions(args) => completions::run(&args)?,
         Command::Man(args) => man::run(&args)?,
         Command::Testnet(args) => {

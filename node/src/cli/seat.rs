@@ -1,4 +1,4 @@
-//! `lattice seat` and `lattice quarantine`: orders to the node of a directory, by its admin socket.
+//! `lattice seat`: orders to the node of a directory, by its admin socket.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use node_core::seat::timing::Timing;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::exit::{Failure, usage};
+use super::quarantine;
 use super::target::Directory;
 use super::text;
 use crate::api::problem::ProblemView;
 use crate::seat::admin::SOCKET;
-use crate::seat::quarantine::Quarantined;
+use crate::seat::quarantine::QuarantineView;
 use crate::seat::settling::Approved;
 use crate::seat::status::SeatStatus;
 use crate::view::SeatTermView;
@@ -120,39 +121,6 @@ struct Settlement {
     output: Option<PathBuf>,
 }
 
-/// `lattice quarantine`.
-#[derive(Debug, clap::Args)]
-pub(super) struct QuarantineArgs {
-    #[command(flatten)]
-    directory: Directory,
-    /// Prints JSON
-    #[arg(long, global = true)]
-    json: bool,
-    #[command(subcommand)]
-    order: QuarantineOrder,
-}
-
-#[derive(Debug, Subcommand)]
-enum QuarantineOrder {
-    /// Lists writes of the seat that a takeover cut off here
-    List,
-    /// Shows one of them
-    Show {
-        /// The commit
-        commit: String,
-    },
-    /// Writes one of them again, at whoever holds the seat now, and forgets it here
-    Resubmit {
-        /// The commit
-        commit: String,
-    },
-    /// Forgets one of them
-    Drop {
-        /// The commit
-        commit: String,
-    },
-}
-
 /// The admin socket of a node's directory.
 pub(super) struct Admin {
     http: reqwest::Client,
@@ -188,7 +156,8 @@ impl Admin {
         let bytes = response.bytes().await.map_err(lost)?;
         if !status.is_success() {
             let detail = serde_json::from_slice::<ProblemView>(&bytes).map(|problem| problem.detail);
-            return Err(Failure::No(detail.unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned())));
+            let detail = detail.unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned());
+            return Err(if status == StatusCode::BAD_REQUEST { usage(detail) } else { Failure::No(detail) });
         }
         serde_json::from_slice(&bytes).map_err(|error| Failure::CouldNotTell(format!("the node's answer: {error}")))
     }
@@ -207,7 +176,14 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let json = args.json;
     let nothing = || json!({});
     match args.order {
-        Order::Status => tell(&admin.get::<SeatStatus>("/seat").await?, json, status_lines)?,
+        Order::Status => {
+            let status = admin.get::<SeatStatus>("/seat").await?;
+            let quarantine = admin.get::<QuarantineView>("/quarantine/size").await?;
+            tell(&status, json, |status| {
+                let warning = quarantine::warning(&quarantine).map(|words| format!("quarantine {words}"));
+                status_lines(status).into_iter().chain(warning).collect()
+            })?;
+        }
         Order::Create(settlement) => settle(&admin, "/seat/create", settlement, (None, None), json).await?,
         Order::Settle { settlement, cut, term } => {
             settle(&admin, "/seat/settle", settlement, (cut, term), json).await?
@@ -241,40 +217,6 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
             if verify && history.iter().any(|term| !term.holds) {
                 return Ok(ExitCode::from(1));
             }
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-pub(super) async fn run_quarantine(args: QuarantineArgs) -> Result<ExitCode, Failure> {
-    let admin = Admin::of(&args.directory)?;
-    match args.order {
-        QuarantineOrder::List => {
-            let all: Vec<Quarantined> = admin.get("/quarantine").await?;
-            tell(&all, args.json, |all| all.iter().map(quarantined_line).collect())?;
-        }
-        QuarantineOrder::Show { commit } => {
-            let all: Vec<Quarantined> = admin.get("/quarantine").await?;
-            let found = all.into_iter().find(|one| one.commit.starts_with(&commit));
-            let found = found.ok_or_else(|| Failure::No(format!("no commit {commit} is in quarantine")))?;
-            tell(&found, args.json, |one| {
-                let ops = one.operations.iter().map(|op| match &op.value_base64 {
-                    Some(value) => format!("  put {} (base64 {value})", op.key),
-                    None => format!("  delete {}", op.key),
-                });
-                std::iter::once(quarantined_line(one)).chain(ops).collect()
-            })?;
-        }
-        QuarantineOrder::Resubmit { commit } => {
-            let written: String = admin.post(&format!("/quarantine/{commit}/resubmit"), json!({})).await?;
-            tell(&written, args.json, |written| vec![format!("written again as {written}")])?;
-        }
-        QuarantineOrder::Drop { commit } => {
-            let was_there: bool = admin.post(&format!("/quarantine/{commit}/drop"), json!({})).await?;
-            if !was_there {
-                return Err(Failure::No(format!("no commit {commit} is in quarantine")));
-            }
-            tell(&was_there, args.json, |_| vec!["dropped".to_owned()])?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -317,7 +259,11 @@ fn tell_approved(approved: &Approved, output: Option<&Path>, json: bool) -> Resu
     })
 }
 
-fn tell<T: serde::Serialize>(facts: &T, json: bool, lines: impl FnOnce(&T) -> Vec<String>) -> Result<(), Failure> {
+pub(super) fn tell<T: serde::Serialize>(
+    facts: &T,
+    json: bool,
+    lines: impl FnOnce(&T) -> Vec<String>,
+) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     if json {
         return Ok(writeln!(out, "{}", text::as_json(facts))?);
@@ -375,9 +321,4 @@ fn term_line(term: &SeatTermView, verify: bool) -> String {
         term.signatures,
         term.reason
     )
-}
-
-fn quarantined_line(one: &Quarantined) -> String {
-    let keys: Vec<_> = one.operations.iter().map(|op| op.key.as_str()).collect();
-    format!("{} term {} number {}: {}", one.commit, one.term, one.seq, keys.join(" "))
 }

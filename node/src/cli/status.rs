@@ -207,6 +207,8 @@ fn troubles(status: &Status) -> Vec<Line> {
     if let (Some(why), Some(false)) = (&status.seat.takeover, status.seat.is_takeover_possible) {
         lines.push((Warning::Takeover.words(), visible(why)));
     }
+    let quarantine = super::quarantine::warning(&status.quarantine);
+    lines.extend(quarantine.map(|words| (Warning::Quarantine.words(), words)));
     lines.extend(status.equivocations.iter().map(|evidence| (Warning::Equivocation.words(), equivocation(evidence))));
     let forked = |log: &String| {
         (Warning::Fork.words(), visible(&format!("log {log} has two histories; the evidence is at /api/v1/forks")))
@@ -226,6 +228,7 @@ fn equivocation(evidence: &EquivocationView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seat::quarantine::QuarantineView;
     use crate::view::CheckpointView;
 
     fn healthy() -> Status {
@@ -248,6 +251,7 @@ mod tests {
             },
             confirmed_root: None,
             seat: crate::seat::status::SeatStatus::default(),
+            quarantine: QuarantineView::default(),
             forks: vec![],
             mode: "p2p".into(),
             mode_since_ms: 0,
@@ -288,11 +292,14 @@ mod tests {
             equivocations: vec![evidence],
             divergences: 2,
             forks: vec!["aa/bb".into()],
+            quarantine: QuarantineView { entries: 1, staged_commits: 2 },
             checkpoint: CheckpointView { withheld: Some("not yet".into()), ..healthy().checkpoint },
             ..healthy()
         };
         let text = block(&sick);
-        for warning in [Warning::NotReady, Warning::Divergence, Warning::Equivocation, Warning::Fork] {
+        for warning in
+            [Warning::NotReady, Warning::Divergence, Warning::Equivocation, Warning::Fork, Warning::Quarantine]
+        {
             assert!(text.contains(warning.words()), "{warning:?}: {text}");
         }
         for part in [
@@ -301,6 +308,7 @@ mod tests {
             "signed two commits 9",
             "2 times a peer's root",
             "log aa/bb has two",
+            "1 entry that a cut took out of the state, 2 commits that were only staged; see `lattice quarantine list`",
             "of 55; withheld: not yet",
         ] {
             assert!(text.contains(part), "{part}: {text}");

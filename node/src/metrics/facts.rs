@@ -239,6 +239,16 @@ fn seat(status: &Status) -> Vec<Family> {
             "Whether the shadow could take over now; only the holder knows, others say 0",
             u64::from(seat.is_takeover_possible == Some(true)),
         ),
+        (
+            "quarantine_entries",
+            "Entries that cuts took out of the state here, and that nobody has dealt with",
+            status.quarantine.entries,
+        ),
+        (
+            "seat_quarantine_commits",
+            "Commits of the seat that were staged here beyond a cut, and that nobody has dealt with",
+            status.quarantine.staged_commits,
+        ),
     ];
     let of_mirrors = |figure: fn(&crate::seat::status::MirrorLag) -> Value| {
         seat.lag.iter().map(|lag| (vec![("mirror", lag.mirror.clone())], figure(lag))).collect()

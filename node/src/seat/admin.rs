@@ -127,6 +127,8 @@ pub fn router(admin: Admin) -> Router {
         .route("/seat/degrade", post(degrade))
         .route("/seat/history", get(history))
         .route("/quarantine", get(quarantine::list))
+        .route("/quarantine/size", get(quarantine::size))
+        .route("/quarantine/{commit}", get(quarantine::show))
         .route("/quarantine/{commit}/drop", post(quarantine::drop_one))
         .route("/quarantine/{commit}/resubmit", post(quarantine::resubmit))
         .with_state(Arc::new(admin))

@@ -53,6 +53,7 @@ impl Service {
             confirmed_root: self.confirmed_root(),
             forks: published.forks.keys().cloned().collect(),
             seat: self.seat(),
+            quarantine: published.quarantine.into(),
             divergences: inner.counters.divergences() + published.damaged,
             last_reconcile: inner.counters.last_reconcile(),
             addresses: net.listening.iter().map(|address| with_peer(address, inner.net.own).to_string()).collect(),

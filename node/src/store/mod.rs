@@ -7,6 +7,7 @@ pub(crate) mod answers;
 pub mod checkpoints;
 pub mod log;
 pub mod open;
+pub mod quarantine;
 pub mod read;
 pub mod rebuild;
 pub mod staged;

@@ -87,20 +87,10 @@ async fn forget_oldest(connection: &mut SqliteConnection, commits: i64, bytes: i
     Ok(done.bind(commits).bind(bytes).execute(connection).await?.rows_affected())
 }
 
-/// Commits that lost their place.
-pub(crate) async fn deposed(connection: &mut SqliteConnection) -> Result<Vec<Commit>, StoreError> {
-    commits(connection, "SELECT bytes FROM deposed ORDER BY term, seq").await
-}
-
-async fn commits(connection: &mut SqliteConnection, sql: &'static str) -> Result<Vec<Commit>, StoreError> {
-    let rows: Vec<Vec<u8>> = sqlx::query_scalar(sql).fetch_all(connection).await?;
-    rows.iter().map(|bytes| Commit::decode(bytes).map_err(StoreError::damaged)).collect()
-}
-
-/// Forgets a commit that lost its place; tells whether it was there.
-pub(crate) async fn drop_deposed(connection: &mut SqliteConnection, id: CommitId) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM deposed WHERE id = ?").bind(id.0.to_vec()).execute(connection).await?;
-    Ok(done.rows_affected() > 0)
+/// Forgets a commit that lost its place.
+pub(crate) async fn drop_deposed(connection: &mut SqliteConnection, id: CommitId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM deposed WHERE id = ?").bind(id.0.to_vec()).execute(connection).await?;
+    Ok(())
 }
 
 /// What this node voted or stood for last, with its signature; neither is checked.
@@ -152,28 +142,6 @@ impl Reader {
         } else {
             Err(StoreError::damaged("this node's ballot does not bear its signature"))
         }
-    }
-
-    /// Commits of the seat that were staged here and lost their place.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`].
-    pub async fn deposed(&self) -> Result<Vec<Commit>, StoreError> {
-        deposed(&mut *self.pool().acquire().await?).await
-    }
-
-    /// One of them.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`].
-    pub async fn deposed_one(&self, id: CommitId) -> Result<Option<Commit>, StoreError> {
-        let bytes: Option<Vec<u8>> = sqlx::query_scalar("SELECT bytes FROM deposed WHERE id = ?")
-            .bind(id.0.to_vec())
-            .fetch_optional(self.pool())
-            .await?;
-        bytes.map(|bytes| Commit::decode(&bytes).map_err(StoreError::damaged)).transpose()
     }
 }
 

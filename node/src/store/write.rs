@@ -197,7 +197,11 @@ async fn release_replaced(connection: &mut SqliteConnection, writes: &[EntryWrit
     execute_for_all(connection, "DELETE FROM commits WHERE live = 0 AND id IN", &touched).await
 }
 
-async fn execute_for_all(connection: &mut SqliteConnection, head: &str, ids: &[i64]) -> Result<(), StoreError> {
+pub(super) async fn execute_for_all(
+    connection: &mut SqliteConnection,
+    head: &str,
+    ids: &[i64],
+) -> Result<(), StoreError> {
     for chunk in ids.chunks(ROWS_PER_STATEMENT) {
         let sql = AssertSqlSafe(with_places(head, chunk.len()));
         chunk.iter().fold(sqlx::query(sql), |query, id| query.bind(*id)).execute(&mut *connection).await?;
@@ -325,7 +329,7 @@ pub(crate) async fn keep_evidence(
 }
 
 /// Moves everything that an author wrote in a term after `last_seq` into quarantine, but for commits that hold one of the `kept`
-/// keys; gives the keys so emptied.
+/// keys; gives the keys so emptied. Rows of one commit follow each other there, as its entries did.
 pub(crate) async fn quarantine_beyond(
     connection: &mut SqliteConnection,
     (author, term): (i64, u64),
@@ -339,7 +343,7 @@ pub(crate) async fn quarantine_beyond(
     let copy = AssertSqlSafe(format!(
         "INSERT INTO quarantine (key, value, op_index, header, signature, op_hashes) \
          SELECT e.key, e.value, e.op_index, c.header, c.signature, c.op_hashes \
-         FROM entries e JOIN commits c ON c.id = e.commit_id WHERE c.id IN ({beyond})"
+         FROM entries e JOIN commits c ON c.id = e.commit_id WHERE c.id IN ({beyond}) ORDER BY e.id"
     ));
     let delete = AssertSqlSafe(format!("DELETE FROM entries WHERE commit_id IN ({beyond}) RETURNING key"));
     let forget = AssertSqlSafe(format!("DELETE FROM commits WHERE id IN ({beyond})"));

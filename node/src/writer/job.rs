@@ -83,6 +83,15 @@ pub enum Job {
         /// What happened.
         event: Event,
     },
+    /// Take a commit off the list of what is in quarantine: somebody has dealt with it.
+    Dismiss {
+        /// The commit.
+        commit: CommitId,
+        /// Its rows among the entries that cuts took out of the state.
+        rows: Vec<i64>,
+        /// Tells when that is durable.
+        reply: oneshot::Sender<Result<(), StoreError>>,
+    },
     /// Sign the own log as it is now, if that was not done.
     Checkpoint,
     /// Say what stands at a key in the state of the next checkpoint, or of the last one if nothing has changed since.

@@ -10,8 +10,8 @@
 //! 2. `state`, `transaction`: the last durable state, and how the next one comes about. `answers`: what is remembered of
 //!    requests. `equivocations`: what speaks against others.
 //! 3. `checkpoint`, [`caught`], [`witness`]: the log, signed, proven at, and compared for others.
-//! 4. `repair`, `resuming`, `renaming`: a disk that changed what it holds, a start that asks where our chain ends, a log that
-//!    goes on under another name. [`pace`]: figures.
+//! 4. `repair`, `quarantine`, `resuming`, `renaming`: a disk that changed what it holds, what cuts took away, a start that asks
+//!    where our chain ends, a log that goes on under another name. [`pace`]: figures.
 //! 5. [`seat`]: commits that are staged before they enter the state.
 
 pub mod job;
@@ -24,6 +24,7 @@ mod checkpoint;
 pub mod caught;
 pub mod witness;
 mod repair;
+mod quarantine;
 mod resuming;
 mod renaming;
 pub mod pace;
@@ -234,6 +235,12 @@ impl Writer {
                 self.finish(group).await;
                 let noted = self.state.note(now_ms(), event).await;
                 self.publish(noted.err());
+            }
+            Job::Dismiss { commit, rows, reply } => {
+                self.finish(group).await;
+                let dismissed = self.state.dismiss(commit, &rows).await;
+                self.publish_after(dismissed.clone().map(|()| true));
+                let _ = reply.send(dismissed);
             }
             Job::Checkpoint => {
                 self.finish(group).await;

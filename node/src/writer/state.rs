@@ -32,6 +32,7 @@ use super::transaction::{Batch, Next};
 use crate::home::Start;
 use crate::store::checkpoints::{Forks, WitnessedLogs};
 use crate::store::open::Opened;
+use crate::store::quarantine::QuarantineSize;
 use crate::store::{OWN_LOG, StoreError, log, write};
 
 /// Operations in a group from which on the planning leaves the async threads.
@@ -67,6 +68,8 @@ pub struct Published {
     pub forks: Arc<Forks>,
     /// The seat, as far as it is here.
     pub seat: SeatPublished,
+    /// What cuts took away and nobody has dealt with.
+    pub quarantine: QuarantineSize,
     /// Commits that wait.
     pub waiting: usize,
     /// Evidence kept.
@@ -114,6 +117,7 @@ pub(super) struct State {
     pub(super) clock: Clock,
     pub(super) damaged: u64,
     pub(super) seat: Seat,
+    pub(super) quarantine: QuarantineSize,
     /// Keys whose entries were dropped as damaged, and counted; they are not counted again when they come back.
     pub(super) dropped: BTreeSet<KeyHash>,
     /// Whether the last transaction may or may not be on disk.
@@ -183,6 +187,7 @@ impl State {
             clock: Clock::resuming_at(rebuilt.latest.max(tips.unwrap_or_default())),
             damaged: 0,
             seat: Seat::default(),
+            quarantine: QuarantineSize::default(),
             dropped: BTreeSet::new(),
             is_uncertain: false,
             is_catching_up: start.is_catching_up,
@@ -213,6 +218,7 @@ impl State {
         }
         state.take_up_witnessed().await?;
         state.take_up_seat(identity).await?;
+        state.recount_quarantine().await;
         Ok(state)
     }
 
@@ -232,6 +238,7 @@ impl State {
             witnessed: self.witnessed.clone(),
             forks: self.forks.clone(),
             seat: self.seat_published(),
+            quarantine: self.quarantine,
             waiting,
             equivocations: self.equivocations.clone(),
             damaged: self.damaged,
@@ -327,7 +334,11 @@ impl State {
         self.seat.tell(&next.made, items);
         self.damaged += damaged;
         let winning = plan.commits.iter().map(|write| write.commit.id()).collect();
-        Ok(Done { winning, ..self.adopt(next, &batch) })
+        let done = self.adopt(next, &batch);
+        if done.membership_changed {
+            self.recount_quarantine().await;
+        }
+        Ok(Done { winning, ..done })
     }
 
     /// All or nothing, on disk and in what it gives back.

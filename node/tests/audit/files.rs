@@ -132,7 +132,7 @@ const UNBOUND: [(&str, &[&str]); 6] = [
     ("invitations", &["secret_hash", "created_ms"]),
     ("answers", &["id", "name", "request_hash", "of_seat"]),
     ("forks", &["found_ms"]),
-    ("quarantine", &["id"]),
+    ("quarantine", &["id", "is_dismissed"]),
     ("staged", &["name"]),
     ("_sqlx_migrations", &["installed_on", "execution_time"]),
 ];

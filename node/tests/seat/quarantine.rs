@@ -1,8 +1,10 @@
-//! What only a dead holder had: its writes of the seat are kept apart, its ordinary writes merge.
+//! What only a dead holder had, and what operators cut off: it is kept apart, shown, and written again on purpose.
 
+use serde_json::Value;
 use testnet::client::{ClientError, Level};
 use testnet::deadline;
 
+use crate::orders::{ordered, refused};
 use crate::world::{SOON, World};
 
 /// Silence of a shadow after which writes at `shadow` are refused and not staged.
@@ -36,8 +38,8 @@ async fn a_local_write_that_the_shadow_never_got_is_found_in_quarantine() {
     let standing = world.steady().await;
     assert_eq!((standing.holder, standing.shadow), (1, Some(0)));
     let quarantined = world.seat.admin(0).quarantine().await.expect("a list");
-    let found: Vec<_> = quarantined.iter().map(|one| (one.commit.as_str(), one.term)).collect();
-    assert_eq!(found, [(local.as_str(), 1)], "{}", world.logs());
+    let found: Vec<_> = quarantined.iter().map(|one| (one.commit.as_str(), one.term, one.was_in_state)).collect();
+    assert_eq!(found, [(local.as_str(), 1, false)], "{}", world.logs());
     let there = world.client(3);
     assert_eq!(there.entry_at_seat("green/cut-off").await.expect("an answer"), None);
     // Written again on purpose, it is a write of the second term like any other.
@@ -50,4 +52,114 @@ async fn a_local_write_that_the_shadow_never_got_is_found_in_quarantine() {
     assert_ne!(entry.commit, local);
     assert_eq!(world.seat.admin(0).quarantine().await.expect("a list"), []);
     world.one_root().await;
+}
+
+/// Where people look, of five nodes: a member that neither mirrors nor held.
+const LOOKING: usize = 4;
+
+/// The operator's node is the shadow of the second, which is off; operators settle a term that cuts all but its first commit.
+/// Gives the commits that were cut off, in their order.
+async fn cut_by_operators(keys: &[&str]) -> (World, Vec<String>) {
+    let mut world = World::without_seat(5).await;
+    testnet::cluster::wait_until_settled(&world.nodes, SOON).await.expect("all know all");
+    world.seat.create(1, &[0], &[0, 3, 4]).await.expect("created");
+    world.steady().await;
+    world.put(LOOKING, "green/kept", "kept").await;
+    let mut cut = Vec::new();
+    for key in keys {
+        cut.push(world.put(LOOKING, key, &format!("first of {key}")).await);
+    }
+    world.one_root().await;
+    ordered(&world.nodes[0], &["seat", "pause", "--minutes", "5"]).await;
+    world.nodes[1].kill().await;
+    let settle = ["seat", "settle", "--holder", "node-1", "--shadow", "node-3", "--voters", "node-1,node-4,node-5"];
+    ordered(&world.nodes[0], &[&settle[..], &["--cut", "1"]].concat()).await;
+    for node in [0, LOOKING] {
+        world.term_becomes(node, 2).await;
+    }
+    for key in keys {
+        world.has_none(LOOKING, key).await;
+    }
+    (world, cut)
+}
+
+/// What the command says of the list, by commit.
+async fn listed(world: &World) -> Vec<Value> {
+    let shown = ordered(&world.nodes[LOOKING], &["quarantine", "list", "--json"]).await;
+    serde_json::from_str(&shown).expect("JSON")
+}
+
+async fn exit_code(world: &World, words: &[&str]) -> Option<i32> {
+    world.nodes[LOOKING].output(words).await.expect("it runs").status.code()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cut_takes_out_of_the_state_is_listed_shown_written_again_and_dropped() {
+    let (world, cut) = cut_by_operators(&["green/again", "green/dropped"]).await;
+    let [again, dropped] = &cut[..] else { panic!("two commits") };
+    let list = listed(&world).await;
+    let found: Vec<_> = list.iter().map(|one| (one["commit"].as_str().expect("an id"), &one["was_in_state"])).collect();
+    assert_eq!(found, [(again.as_str(), &Value::Bool(true)), (dropped.as_str(), &Value::Bool(true))]);
+    let first = (&list[0]["term"], &list[0]["seq"], &list[0]["keys"], &list[0]["author"]);
+    let author = Value::from(world.seat.author(1));
+    assert_eq!(first, (&Value::from(1), &Value::from(2), &serde_json::json!(["green/again"]), &author));
+    let status = ordered(&world.nodes[LOOKING], &["status"]).await;
+    assert!(status.contains("QUARANTINE") && status.contains("2 entries that a cut took out"), "{status}");
+
+    let prefix = &again[..8];
+    let shown = ordered(&world.nodes[LOOKING], &["quarantine", "show", prefix]).await;
+    assert!(shown.contains("put green/again = first of green/again\n    there now: nothing\n"), "{shown}");
+    let written = ordered(&world.nodes[LOOKING], &["quarantine", "resubmit", prefix]).await;
+    assert!(written.contains("written again as"), "{written}");
+    let entry = world.client(3).entry_at_seat("green/again").await.expect("an answer").expect("there again");
+    assert_eq!(entry.value.as_deref(), Some("first of green/again"));
+    assert!(written.contains(&entry.commit) && entry.commit != *again, "{written}");
+    ordered(&world.nodes[LOOKING], &["quarantine", "drop", &dropped[..8]]).await;
+    assert_eq!(listed(&world).await, Vec::<Value>::new());
+    let status = ordered(&world.nodes[LOOKING], &["status"]).await;
+    assert!(!status.contains("QUARANTINE"), "{status}");
+    // Each node that had it keeps it, until somebody looks there.
+    let elsewhere = deadline::until(SOON, async || {
+        let shown = ordered(&world.nodes[3], &["quarantine", "show", again]).await;
+        if shown.contains("there now: the same") { Ok(()) } else { Err(shown) }
+    });
+    elsewhere.await.expect("the new commit comes there too");
+    let nothing = ordered(&world.nodes[3], &["quarantine", "resubmit", again]).await;
+    assert!(nothing.contains("stands there already"), "{nothing}");
+
+    for order in ["show", "resubmit", "drop"] {
+        for wrong in ["999", "0123456g", &"0".repeat(65)] {
+            assert_eq!(exit_code(&world, &["quarantine", order, wrong]).await, Some(2), "{order} {wrong}");
+        }
+        let unknown = refused(&world.nodes[LOOKING], &["quarantine", order, "00000000"]).await;
+        assert!(unknown.contains("no commit 00000000 is in quarantine"), "{unknown}");
+        assert_eq!(exit_code(&world, &["quarantine", order, "00000000"]).await, Some(1), "{order}");
+        let gone = refused(&world.nodes[LOOKING], &["quarantine", order, dropped]).await;
+        assert!(gone.contains("is in quarantine"), "{gone}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_since_is_overwritten_by_a_cut_off_write_only_where_somebody_says_so() {
+    let (world, cut) = cut_by_operators(&["green/newer"]).await;
+    let cut = cut.first().expect("one commit");
+    // Under a name of its own: that of the first write stays taken.
+    let newer = deadline::until(SOON, async || {
+        let written = world.client(LOOKING).put_at(Level::Shadow, "green/newer", "second", "second-green/newer").await;
+        written.map_err(|error| error.to_string())
+    });
+    let newer = newer.await.expect("acknowledged").commit;
+    let arrived = deadline::until(SOON, async || {
+        let shown = ordered(&world.nodes[LOOKING], &["quarantine", "show", cut]).await;
+        if shown.contains("there now: another value, written since") { Ok(()) } else { Err(shown) }
+    });
+    arrived.await.expect("the new value comes");
+    let words = refused(&world.nodes[LOOKING], &["quarantine", "resubmit", cut]).await;
+    assert!(words.contains("\"green/newer\"") && words.contains("--overwrite"), "{words}");
+    world.has(LOOKING, "green/newer", &newer).await;
+    assert_eq!(listed(&world).await.len(), 1, "it stays on the list");
+    ordered(&world.nodes[LOOKING], &["quarantine", "resubmit", cut, "--overwrite"]).await;
+    let entry = world.client(LOOKING).entry_at_seat("green/newer").await.expect("an answer").expect("there");
+    assert_eq!(entry.value.as_deref(), Some("first of green/newer"));
+    assert_eq!(listed(&world).await.len(), 0);
 }

@@ -84,6 +84,14 @@ pub struct Quarantined {
     pub commit: String,
     /// The term it was written in.
     pub term: u64,
+    /// Whether it was in the state until a cut took it out.
+    pub was_in_state: bool,
+}
+
+#[derive(Deserialize)]
+struct QuarantinePage {
+    commits: Vec<Quarantined>,
+    next: Option<String>,
 }
 
 /// Talks to one node's admin socket. Cheap to copy.
@@ -120,12 +128,18 @@ impl Admin {
         self.post("/seat/switchover", json!({})).await
     }
 
-    /// Writes of the seat that a takeover cut off at this node.
+    /// What cuts took away at this node and nobody has dealt with.
     ///
     /// # Errors
     /// See [`AdminError`].
     pub async fn quarantine(&self) -> Result<Vec<Quarantined>, AdminError> {
-        self.get("/quarantine").await
+        let (mut all, mut path) = (Vec::new(), "/quarantine".to_owned());
+        loop {
+            let page: QuarantinePage = self.get(&path).await?;
+            all.extend(page.commits);
+            let Some(next) = page.next else { return Ok(all) };
+            path = format!("/quarantine?after={next}");
+        }
     }
 
     /// Asks for something.

@@ -25,12 +25,14 @@ pub(super) enum Warning {
     OpenedAnew,
     /// Nobody could take the seat over.
     Takeover,
+    /// A cut took away what nobody has looked at.
+    Quarantine,
 }
 
 impl Warning {
     /// All of them.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::NotReady,
         Self::Writes,
         Self::Waiting,
@@ -42,6 +44,7 @@ impl Warning {
         Self::Withheld,
         Self::OpenedAnew,
         Self::Takeover,
+        Self::Quarantine,
     ];
 
     /// The words by which the block of `status` says it, and by which the runbook is searched.
@@ -58,6 +61,7 @@ impl Warning {
             Self::Withheld => "withheld",
             Self::OpenedAnew => "opened anew",
             Self::Takeover => "TAKEOVER",
+            Self::Quarantine => "QUARANTINE",
         }
     }
 }

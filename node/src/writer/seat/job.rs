@@ -229,11 +229,4 @@ pub enum SeatJob {
         /// Tells when it is durable.
         reply: oneshot::Sender<Result<(), BallotError>>,
     },
-    /// Forget a commit in quarantine.
-    Drop {
-        /// The commit.
-        commit: CommitId,
-        /// Tells whether it was there.
-        reply: oneshot::Sender<Result<bool, StoreError>>,
-    },
 }

@@ -74,9 +74,6 @@ impl Writer {
             SeatJob::Vote { ballot, reply } => {
                 let _ = reply.send(self.vote(&ballot).await);
             }
-            SeatJob::Drop { commit, reply } => {
-                let _ = reply.send(table::drop_deposed(&mut self.state.connection, commit).await);
-            }
         }
         self.publish_after(Ok(false));
     }
@@ -350,6 +347,7 @@ impl State {
         };
         let written = written.await;
         self.end(written, Trace::Unstaged(*last)).await?;
+        self.recount_quarantine().await;
         if forgotten > 0 {
             self.tell_forgotten(forgotten).await;
         }

@@ -315,6 +315,11 @@ impl Admin {
 
 #[cfg(test)]
 mod tests {
+    use lattice::clock::Timestamp;
+    use lattice::entry::Version;
+    use lattice::ids::AuthorId;
+    use lattice::op::Key;
+
     use super::*;
 
     #[test]
@@ -324,6 +329,43 @@ mod tests {
         }
         assert_eq!(shown(b"\x1b[2J"), Err("G1sySg==".to_owned()), "it would act on the terminal");
         assert_eq!(shown(&[0xff]), Err("/w==".to_owned()));
+    }
+
+    fn standing(value: Option<&str>) -> StoredEntry {
+        let version = Version {
+            time: Timestamp::from_millis(1),
+            author: AuthorId([1; 32]),
+            term: 1,
+            seq: 1,
+            commit: CommitId([1; 32]),
+            op_index: 0,
+        };
+        StoredEntry { key: Key::new("k").expect("a key"), value: value.map(|text| text.as_bytes().to_vec()), version }
+    }
+
+    #[test]
+    fn a_key_has_changed_since_if_somebody_wrote_or_deleted_it_later() {
+        let (put, delete) = (Op::put("k", b"x").expect("small"), Op::delete("k").expect("small"));
+        let (x, y, gone) = (Some(standing(Some("x"))), Some(standing(Some("y"))), Some(standing(None)));
+        // What is wanted, what stands, whether that is newer.
+        let table = [
+            (&put, &None, false, Now::Absent),
+            (&put, &x, false, Now::Same),
+            (&put, &x, true, Now::Same),
+            (&put, &y, false, Now::Older),
+            (&put, &y, true, Now::Newer),
+            (&put, &gone, false, Now::Absent),
+            (&put, &gone, true, Now::Deleted),
+            (&delete, &None, false, Now::Same),
+            (&delete, &gone, true, Now::Same),
+            (&delete, &y, false, Now::Older),
+            (&delete, &y, true, Now::Newer),
+        ];
+        for (op, standing, is_newer, now) in table {
+            let found = Now::of(|_| !is_newer, op, standing.as_ref());
+            assert_eq!(found, now, "{op:?} {standing:?} {is_newer}");
+            assert_eq!(found.has_changed(), matches!(now, Now::Newer | Now::Deleted));
+        }
     }
 
     #[test]

@@ -11,29 +11,42 @@ use super::{SEAT_LOG, StoreError};
 /// Answers kept for repeated requests with an idempotency key (about a day of steady scripts; a guess).
 pub(crate) const ANSWERS_MAX: i64 = 100_000;
 
-/// Keeps the answer to a named write, and forgets the oldest beyond the bound. A mirror follows a holder that had forgotten
-/// the name, and gave it to another write.
-pub(crate) async fn keep(
-    connection: &mut SqliteConnection,
-    kept: &KeptName,
-    is_of_seat: bool,
-) -> Result<(), StoreError> {
-    let id: i64 =
-        sqlx::query("INSERT OR REPLACE INTO answers (name, request_hash, answer, of_seat) VALUES (?, ?, ?, ?)")
-            .bind(kept.name.clone())
-            .bind(kept.request_hash.to_vec())
-            .bind(kept.answer.clone())
-            .bind(is_of_seat)
-            .execute(&mut *connection)
-            .await?
-            .last_insert_rowid();
+/// Keeps the answer to a named write, which has this number in its term, and forgets the oldest beyond the bound. A mirror
+/// follows a holder that had forgotten the name, and gave it to another write.
+pub(crate) async fn keep(connection: &mut SqliteConnection, kept: &KeptName, seq: u64) -> Result<(), StoreError> {
+    let keep =
+        "INSERT OR REPLACE INTO answers (name, request_hash, answer, of_seat, term, seq) VALUES (?, ?, ?, ?, ?, ?)";
+    let id: i64 = sqlx::query(keep)
+        .bind(kept.name.clone())
+        .bind(kept.request_hash.to_vec())
+        .bind(kept.answer.clone())
+        .bind(kept.term > 0)
+        .bind(kept.term as i64)
+        .bind(seq as i64)
+        .execute(&mut *connection)
+        .await?
+        .last_insert_rowid();
     sqlx::query("DELETE FROM answers WHERE id <= ?").bind(id - ANSWERS_MAX).execute(connection).await?;
+    Ok(())
+}
+
+/// Forgets the answers to writes of a term of the seat beyond its cut: they stand nowhere any more, and whoever asks again
+/// writes again.
+pub(crate) async fn forget_beyond(
+    connection: &mut SqliteConnection,
+    term: u64,
+    last_seq: u64,
+) -> Result<(), StoreError> {
+    let last_seq = i64::try_from(last_seq).unwrap_or(i64::MAX);
+    let forget = sqlx::query("DELETE FROM answers WHERE of_seat AND term = ? AND seq > ?");
+    forget.bind(term as i64).bind(last_seq).execute(connection).await?;
     Ok(())
 }
 
 /// The answer kept under a name, with the hash of its request.
 pub(crate) async fn of_name(connection: &mut SqliteConnection, name: &str) -> Result<Option<KeptName>, StoreError> {
-    let query = sqlx::query("SELECT id, name, request_hash, answer FROM answers WHERE name = ?").bind(name.to_owned());
+    let query =
+        sqlx::query("SELECT id, name, request_hash, term, answer FROM answers WHERE name = ?").bind(name.to_owned());
     query.fetch_optional(connection).await?.as_ref().map(kept_name).transpose()
 }
 
@@ -41,7 +54,7 @@ fn kept_name(row: &SqliteRow) -> Result<KeptName, StoreError> {
     let hash: Vec<u8> = row.get(2);
     let request_hash =
         hash.try_into().map_err(|_| StoreError::damaged("the hash of a named request has not 32 bytes"))?;
-    Ok(KeptName { name: row.get(1), request_hash, answer: row.get(3) })
+    Ok(KeptName { name: row.get(1), request_hash, term: row.get::<i64, _>(3) as u64, answer: row.get(4) })
 }
 
 /// Answers kept for writes of the seat.
@@ -63,7 +76,7 @@ impl Reader {
     pub(crate) async fn seat_names(&self, after: u64, limit: usize) -> Result<SeatNames, StoreError> {
         let mut connection = self.pool().acquire().await?;
         let rows = sqlx::query(
-            "SELECT id, name, request_hash, answer FROM answers WHERE of_seat AND id > ? ORDER BY id LIMIT ?",
+            "SELECT id, name, request_hash, term, answer FROM answers WHERE of_seat AND id > ? ORDER BY id LIMIT ?",
         );
         let rows = rows.bind(after as i64).bind(limit as i64).fetch_all(&mut *connection).await?;
         let upto = rows.last().map_or(after, |row| row.get::<i64, _>(0) as u64);
@@ -82,7 +95,7 @@ mod tests {
     use crate::store::open::{Synchronous, open};
 
     fn named(name: &str) -> KeptName {
-        KeptName { name: name.to_owned(), request_hash: [1; 32], answer: vec![1] }
+        KeptName { name: name.to_owned(), request_hash: [1; 32], term: 1, answer: vec![1] }
     }
 
     #[tokio::test]
@@ -93,12 +106,12 @@ mod tests {
         let mut opened = open(&path, LatticeId::ZERO, key, Synchronous::Normal, |_| {}).await.expect("opens");
         let connection = &mut opened.writer;
         for name in ["oldest", "old"] {
-            keep(&mut *connection, &named(name), true).await.expect("kept");
+            keep(&mut *connection, &named(name), 1).await.expect("kept");
         }
         // As many rows lie between as a day's scripts make.
         let between = sqlx::query("UPDATE answers SET id = ? WHERE name = 'old'").bind(ANSWERS_MAX);
         between.execute(&mut *connection).await.expect("SQL");
-        keep(&mut *connection, &named("new"), true).await.expect("kept");
+        keep(&mut *connection, &named("new"), 1).await.expect("kept");
         assert_eq!(of_name(&mut *connection, "oldest").await.expect("readable").map(|kept| kept.name), None);
         for name in ["old", "new"] {
             assert!(of_name(&mut *connection, name).await.expect("readable").is_some(), "{name}");

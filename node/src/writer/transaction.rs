@@ -112,6 +112,9 @@ impl Next {
                 return Ok(Some(Event::Membership { changes: hashes, removed }));
             }
             for (author, term, last_seq) in cuts {
+                if term > 0 {
+                    answers::forget_beyond(connection, term, last_seq).await?;
+                }
                 // A holder that has written nothing has no number.
                 let Some(row) = self.authors.get(&author) else { continue };
                 for key in write::quarantine_beyond(connection, (*row, term), last_seq, &self.standing_falls()).await? {
@@ -159,8 +162,9 @@ async fn keep_answers(
         };
         if let Some(name) = name {
             let answer = encode_written(&written(&item.commit, log_size, root, entries));
-            let kept = KeptName { name: name.as_str().to_owned(), request_hash: request_hash(&ops), answer };
-            answers::keep(connection, &kept, item.commit.header().term > 0).await?;
+            let (term, seq) = (item.commit.header().term, item.commit.header().seq);
+            let kept = KeptName { name: name.as_str().to_owned(), request_hash: request_hash(&ops), term, answer };
+            answers::keep(connection, &kept, seq).await?;
         }
         if let Some((secret_hash, author)) = redeems {
             write::redeem_invitation(connection, secret_hash, author).await?;

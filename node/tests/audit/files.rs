@@ -130,7 +130,7 @@ const BOUND_IN_PART: [Columns; 3] = [
 /// Columns that nothing binds, as the help says.
 const UNBOUND: [(&str, &[&str]); 6] = [
     ("invitations", &["secret_hash", "created_ms"]),
-    ("answers", &["id", "name", "request_hash", "of_seat"]),
+    ("answers", &["id", "name", "request_hash", "of_seat", "term", "seq"]),
     ("forks", &["found_ms"]),
     ("quarantine", &["id", "is_dismissed"]),
     ("staged", &["name"]),

@@ -143,7 +143,10 @@ async fn what_a_cut_takes_out_of_the_state_is_listed_shown_written_again_and_dro
 async fn what_was_written_since_is_overwritten_by_a_cut_off_write_only_where_somebody_says_so() {
     let (world, cut) = cut_by_operators(&["green/newer"]).await;
     let cut = cut.first().expect("one commit");
-    // Under a name of its own: that of the first write stays taken.
+    // A client that sends its write again under its name is not told that the one which was cut away stands.
+    let again = world.put(LOOKING, "green/newer", "first of green/newer").await;
+    assert_ne!(again, *cut);
+    world.has(LOOKING, "green/newer", &again).await;
     let newer = deadline::until(SOON, async || {
         let written = world.client(LOOKING).put_at(Level::Shadow, "green/newer", "second", "second-green/newer").await;
         written.map_err(|error| error.to_string())

@@ -28,6 +28,8 @@ pub struct KeptName {
     pub name: String,
     /// SHA-256 over the hashes of its operations.
     pub request_hash: Digest,
+    /// The term in which it was written.
+    pub term: u64,
     /// Canonical bytes of the fields of [`SeatAnswer::Written`].
     pub answer: Vec<u8>,
 }
@@ -116,7 +118,8 @@ pub enum SeatAnswer {
     Terms(Vec<Vec<u8>>),
 }
 
-type NamesWire = (Vec<(String, ByteArray<32>, ByteBuf)>, u64, u64);
+type NameWire = (String, ByteArray<32>, u64, ByteBuf);
+type NamesWire = (Vec<NameWire>, u64, u64);
 type RefusalWire = (u64, u64, u64, Option<AuthorId>, String, Option<ByteBuf>);
 
 impl SeatAnswer {
@@ -143,7 +146,8 @@ impl SeatAnswer {
             Self::Entry(entry) => tagged(6, &[optional(entry.as_ref())]),
             Self::Names { names, upto, log_size } => {
                 let wire = |kept: &KeptName| {
-                    (kept.name.clone(), ByteArray::new(kept.request_hash), ByteBuf::from(kept.answer.clone()))
+                    let hash = ByteArray::new(kept.request_hash);
+                    (kept.name.clone(), hash, kept.term, ByteBuf::from(kept.answer.clone()))
                 };
                 let wire: NamesWire = (names.iter().map(wire).collect(), *upto, *log_size);
                 tagged(8, &wire)
@@ -201,10 +205,10 @@ impl SeatAnswer {
 
 fn names_of((names, upto, log_size): NamesWire) -> Result<SeatAnswer, DecodeError> {
     expect(names.len() <= NAMES_MAX, "at most 4096 names in an answer")?;
-    let read = |(name, request_hash, answer): (String, ByteArray<32>, ByteBuf)| {
+    let read = |(name, request_hash, term, answer): NameWire| {
         expect((1..=NAME_BYTES_MAX).contains(&name.len()), "a write's name has 1 to 128 bytes")?;
         expect(answer.len() <= KEPT_BYTES_MAX, "the answer kept for a name has at most 256 bytes")?;
-        Ok(KeptName { name, request_hash: request_hash.into_array(), answer: answer.into_vec() })
+        Ok(KeptName { name, request_hash: request_hash.into_array(), term, answer: answer.into_vec() })
     };
     let names = names.into_iter().map(read).collect::<Result<_, _>>()?;
     Ok(SeatAnswer::Names { names, upto, log_size })

@@ -64,7 +64,7 @@ fn every_message_reads_back_and_nothing_else_does() {
         SeatAnswer::Written { commit, seq: 1, time_ms: 2, log_position: 3, root, entries: 4 },
         SeatAnswer::Entry(Some(b"{}".to_vec())),
         SeatAnswer::Names {
-            names: vec![KeptName { name: "once".to_owned(), request_hash: [5; 32], answer: vec![6] }],
+            names: vec![KeptName { name: "once".to_owned(), request_hash: [5; 32], term: 7, answer: vec![6] }],
             upto: 7,
             log_size: 8,
         },
@@ -79,7 +79,7 @@ fn every_message_reads_back_and_nothing_else_does() {
 
 #[test]
 fn more_than_a_message_may_have_is_refused() {
-    let kept = KeptName { name: "n".to_owned(), request_hash: [5; 32], answer: vec![6] };
+    let kept = KeptName { name: "n".to_owned(), request_hash: [5; 32], term: 7, answer: vec![6] };
     let names = |names| SeatAnswer::decode(&SeatAnswer::Names { names, upto: 1, log_size: 1 }.encode());
     assert!(names(vec![kept.clone(); NAMES_MAX]).is_ok());
     assert!(names(vec![kept.clone(); NAMES_MAX + 1]).is_err());

@@ -71,7 +71,7 @@ With --db it reads a stopped node's directory: every row that a hash or a signat
 and no audit can find:
   rows of witnessed, forks, equivocations, quarantine, invitations, answers, staged, deposed and ballot that are gone, and
   of chains of which no commit is stored (other nodes may still tell of them);
-  invitations.secret_hash and created_ms, answers.name, request_hash and of_seat, forks.found_ms, the ids of quarantine and answers,
+  invitations.secret_hash and created_ms, answers.name, request_hash, of_seat, term and seq, forks.found_ms, the ids of quarantine and answers,
   quarantine.is_dismissed, run times in _sqlx_migrations; number and time in answers whose commit is gone; `first` and `prev` of runs in chains
   whose commit is no longer stored; records behind the last checkpoint beyond what their neighbours say;
   commits.first_entry and span, records.last_entry, as far as the entries that they spoke of are gone; staged.name, the

@@ -178,9 +178,9 @@ impl State {
         write::begin(&mut self.connection).await?;
         let written = async {
             for kept in names {
-                decode_written(&kept.answer)?;
+                let seq = decode_written(&kept.answer)?.seq;
                 if answers::of_name(&mut self.connection, &kept.name).await?.is_none() {
-                    answers::keep(&mut self.connection, kept, true).await?;
+                    answers::keep(&mut self.connection, kept, seq).await?;
                 }
             }
             table::unstage(&mut self.connection, &ids).await?;

@@ -214,9 +214,9 @@ pub enum SeatJob {
         /// What the log here amounts to then.
         reply: oneshot::Sender<Result<SeatPublished, MirrorError>>,
     },
-    /// The state is the holder's now: keep its answers to named writes, which this node may have to know later, and forget what
-    /// is staged here and came with the state.
-    EndSeed {
+    /// In a seed: keep the holder's answers to named writes, which this node may have to know later, and forget what is staged
+    /// here and came with the state.
+    TakeNames {
         /// The names, the oldest first.
         names: Vec<KeptName>,
         /// Tells when that is done.

@@ -165,9 +165,9 @@ impl State {
         Ok(record)
     }
 
-    /// At the end of a seed: keeps answers of the holder as if they had been given here, and forgets staged commits that
+    /// In a seed: keeps answers of the holder as if they had been given here, and forgets staged commits that
     /// came with the state, or whose entries others have replaced there. A name that is known here already keeps its answer.
-    pub(super) async fn end_seed(&mut self, names: &[KeptName]) -> Result<(), StoreError> {
+    pub(super) async fn take_names(&mut self, names: &[KeptName]) -> Result<(), StoreError> {
         self.expect_certain()?;
         let is_in = |staged: &StagedCommit| {
             let header = staged.commit.header();

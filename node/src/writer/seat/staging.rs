@@ -65,11 +65,11 @@ impl Writer {
                 self.publish_after(Ok(false));
                 let _ = reply.send(mirrored);
             }
-            SeatJob::EndSeed { names, reply } => {
+            SeatJob::TakeNames { names, reply } => {
                 self.finish(group).await;
-                let ended = self.state.end_seed(&names).await;
+                let taken = self.state.take_names(&names).await;
                 self.publish_after(Ok(false));
-                let _ = reply.send(ended);
+                let _ = reply.send(taken);
             }
             SeatJob::Vote { ballot, reply } => {
                 let _ = reply.send(self.vote(&ballot).await);
@@ -144,10 +144,8 @@ impl Writer {
                 self.finish(group).await;
             }
             // A term that has come since may have cut it: it stays for the quarantine.
-            if !self.state.counts(place) {
-                continue;
-            }
-            let Some(staged) = self.state.seat.staged.at_mut(place) else { continue };
+            let counts = self.state.seat.staged.at(place).is_some_and(|staged| self.state.counts(&staged.commit));
+            let Some(staged) = self.state.seat.staged.at_mut(place).filter(|_| counts) else { continue };
             if !std::mem::replace(&mut staged.is_released, true) {
                 let task = Task::Staged(staged.name.clone());
                 group.push(Item { commit: staged.commit.clone(), task, publish: true });
@@ -210,14 +208,9 @@ impl Writer {
 
     /// Moves what is staged of terms before `term` and beyond their cuts into quarantine.
     pub(in crate::writer) async fn settle_older(&mut self, term: u64) -> Result<(), StoreError> {
-        let membership = self.state.membership.clone();
-        let is_beyond = |commit: &VerifiedCommit| {
-            let header = commit.header();
-            header.term < term
-                && membership.last_seq_in(&header.author, header.term).is_none_or(|last| header.seq > last)
-        };
         let staged = &self.state.seat.staged;
-        let beyond: Vec<_> = staged.iter().filter(|(_, staged)| is_beyond(&staged.commit)).map(|(at, _)| at).collect();
+        let is_beyond = |(of, _): (u64, u64), staged: &StagedCommit| of < term && !self.state.counts(&staged.commit);
+        let beyond: Vec<_> = staged.iter().filter(|(at, staged)| is_beyond(*at, staged)).map(|(at, _)| at).collect();
         if beyond.is_empty() {
             return Ok(());
         }
@@ -267,10 +260,9 @@ pub(in crate::writer) fn answer(answers: Vec<(Reply, Written)>) {
 }
 
 impl State {
-    /// Whether a staged commit is within what its term counts to, as far as is known.
-    fn counts(&self, place: (u64, u64)) -> bool {
-        let Some(staged) = self.seat.staged.at(place) else { return false };
-        let header = staged.commit.header();
+    /// Whether a commit of the seat is within what its term counts to, as far as is known.
+    fn counts(&self, commit: &VerifiedCommit) -> bool {
+        let header = commit.header();
         self.membership.last_seq_in(&header.author, header.term).is_some_and(|last| header.seq <= last)
     }
 

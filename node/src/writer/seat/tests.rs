@@ -382,10 +382,10 @@ async fn a_mirror_takes_over_the_answers_to_named_writes_and_keeps_its_own() {
     late.settle(&keys(2), certified(&first(Some(2)))).await;
     let own = late.named("plain/own", "first").await.expect("durable").commit;
     let strange = vec![KeptName { answer: vec![1], ..of_seat.names[0].clone() }];
-    let refused = late.ask(|reply| Job::Seat(SeatJob::EndSeed { names: strange, reply })).await;
+    let refused = late.ask(|reply| Job::Seat(SeatJob::TakeNames { names: strange, reply })).await;
     assert!(refused.is_err(), "an answer that can't be given is not kept");
     let names = of_seat.names;
-    late.ask(|reply| Job::Seat(SeatJob::EndSeed { names, reply })).await.expect("kept");
+    late.ask(|reply| Job::Seat(SeatJob::TakeNames { names, reply })).await.expect("kept");
     late.serve(1).await;
     let (again, answer) = staging("green/l", Condition::Always, Some("second"), false);
     late.stage(again).await;

@@ -54,7 +54,7 @@ async fn at_the_end_of_a_seed_a_mirror_forgets_what_came_with_the_state_and_noth
     assert_eq!((here.root, here.seat.staged), (there.root, 2));
     let (root, chains) = (there.root, there.frontier.chains().map(|(of, chain)| (*of, chain.clone())).collect());
     shadow.ask(|reply| Job::Raise { root, chains, reply }).await;
-    shadow.ask(|reply| Job::Seat(SeatJob::EndSeed { names: Vec::new(), reply })).await.expect("ended");
+    shadow.ask(|reply| Job::Seat(SeatJob::TakeNames { names: Vec::new(), reply })).await.expect("ended");
     let seat = shadow.handle.published().seat;
     assert_eq!((seat.staged, seat.last), (1, (1, 3)), "what is in no state yet stays");
     shadow.stop().await;

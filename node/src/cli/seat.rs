@@ -55,20 +55,26 @@ enum Order {
         /// The number of the term; by default above all that the voters that answer are bound to
         #[arg(long)]
         term: Option<u64>,
+        #[command(flatten)]
+        extent: Deposing,
     },
     /// Adds this operator's signature to that of others
     Approve {
         /// A file that `create`, `settle` or `approve` wrote
         file: PathBuf,
-        /// Writes the signed note here instead of to standard output
+        /// Only writes the signed note here; without it the term is settled if enough have signed
         #[arg(short, long)]
         output: Option<PathBuf>,
+        #[command(flatten)]
+        extent: Deposing,
     },
     /// Writes a term into the state that enough operators have signed
     Promote {
         /// A file with an operator's signature; repeatable
         #[arg(long = "approve", required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        extent: Deposing,
     },
     /// Hands the seat to the shadow; for the holder
     Switchover,
@@ -116,9 +122,17 @@ struct Settlement {
     /// Why, in one line
     #[arg(long)]
     reason: Option<String>,
-    /// Writes the signed note here, for other operators to approve
+    /// Only writes the signed note here, for other operators to approve and one to promote; without it the term is settled if
+    /// enough have signed
     #[arg(short, long)]
     output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+struct Deposing {
+    /// Settles the term even while a node holds the seat; what that one acknowledged and the cut does not know of is cut
+    #[arg(long)]
+    depose: bool,
 }
 
 /// The admin socket of a node's directory.
@@ -184,17 +198,21 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
                 status_lines(status).into_iter().chain(warning).collect()
             })?;
         }
-        Order::Create(settlement) => settle(&admin, "/seat/create", settlement, (None, None), json).await?,
-        Order::Settle { settlement, cut, term } => {
-            settle(&admin, "/seat/settle", settlement, (cut, term), json).await?
+        Order::Create(settlement) => {
+            settle(&admin, "/seat/create", settlement, (None, None), Deposing::default(), json).await?;
         }
-        Order::Approve { file, output } => {
-            let approved: Approved = admin.post("/seat/approve", json!({ "notes": [read(&file)?] })).await?;
+        Order::Settle { settlement, cut, term, extent } => {
+            settle(&admin, "/seat/settle", settlement, (cut, term), extent, json).await?;
+        }
+        Order::Approve { file, output, extent } => {
+            let notes = json!({ "notes": [read(&file)?], "only_signs": output.is_some(), "deposes": extent.depose });
+            let approved: Approved = admin.post("/seat/approve", notes).await?;
             tell_approved(&approved, output.as_deref(), json)?;
         }
-        Order::Promote { files } => {
+        Order::Promote { files, extent } => {
             let notes = files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
-            let approved: Approved = admin.post("/seat/promote", json!({ "notes": notes })).await?;
+            let notes = json!({ "notes": notes, "deposes": extent.depose });
+            let approved: Approved = admin.post("/seat/promote", notes).await?;
             tell_approved(&approved, None, json)?;
             if !approved.is_settled {
                 return Ok(ExitCode::from(1));
@@ -227,11 +245,12 @@ async fn settle(
     path: &str,
     typed: Settlement,
     (cut, term): (Option<u64>, Option<u64>),
+    extent: Deposing,
     json: bool,
 ) -> Result<(), Failure> {
     let Settlement { holder, shadow, spares, voters, reason, output } = typed;
     let body = json!({ "holder": holder, "shadow": shadow, "spares": spares, "voters": voters, "cut": cut, "term": term,
-        "reason": reason });
+        "reason": reason, "only_signs": output.is_some(), "deposes": extent.depose });
     let approved: Approved = admin.post(path, body).await?;
     tell_approved(&approved, output.as_deref(), json)
 }
@@ -248,8 +267,11 @@ fn tell_approved(approved: &Approved, output: Option<&Path>, json: bool) -> Resu
         let Approved { note, approvals, needed, is_settled } = approved;
         let mut lines = vec![match is_settled {
             true => format!("settled: {approvals} of {needed} operators that are needed signed"),
-            false => format!(
+            false if approvals < needed => format!(
                 "{approvals} of {needed} operators that are needed signed; let others `lattice seat approve` it"
+            ),
+            false => format!(
+                "{approvals} of {needed} operators that are needed signed; `lattice seat promote --approve FILE` settles it"
             ),
         }];
         if output.is_none() && !is_settled {

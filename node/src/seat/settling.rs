@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use lattice::ids::AuthorId;
 use lattice::log::note::Note;
 use lattice::membership::Change;
 use lattice::seat::message::{SeatAnswer, SeatRequest};
@@ -32,6 +33,20 @@ pub struct Settlement {
     pub term: Option<u64>,
     /// Why, for people.
     pub reason: Option<String>,
+    /// How far it goes.
+    #[serde(flatten)]
+    pub extent: Extent,
+}
+
+/// How far an order of an operator goes.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Extent {
+    /// Only sign: whoever wants the term settled says so by `promote`, once enough have signed.
+    #[serde(default)]
+    pub only_signs: bool,
+    /// Settle even while a node holds the seat: what it acknowledges and the cut does not know of is cut.
+    #[serde(default)]
+    pub deposes: bool,
 }
 
 /// What operators sign, and how far it has come.
@@ -52,6 +67,9 @@ pub struct Approved {
 pub struct Notes {
     /// The notes.
     pub notes: Vec<String>,
+    /// How far it goes.
+    #[serde(flatten)]
+    pub extent: Extent,
 }
 
 /// Drafts the first term, signs it as an operator, and writes it if that is enough. Over a seat that is held it would depose
@@ -70,29 +88,30 @@ pub(super) async fn create(State(admin): Admins, typed: Json<Settlement>) -> Res
 
 /// Drafts the next term, or the first, signs it as an operator, and writes it if that is enough.
 pub(super) async fn settle(State(admin): Admins, Json(typed): Json<Settlement>) -> Result<Json<Approved>, Problem> {
-    let above = admin.highest_ballot().await;
-    let body = admin.drafted(&typed, above)?;
-    admin.approved(&body, None).await.map(Json)
+    let voters = admin.look_at_voters().await;
+    voters.expect_vacant(typed.extent)?;
+    let body = admin.drafted(&typed, voters.bound_to)?;
+    admin.approved(&body, None, typed.extent).await.map(Json)
 }
 
 /// Adds this operator's signature to a note of another.
 pub(super) async fn approve(
     State(admin): Admins,
-    Json(Notes { notes }): Json<Notes>,
+    Json(Notes { notes, extent }): Json<Notes>,
 ) -> Result<Json<Approved>, Problem> {
     let (body, approvals) = joined(&notes)?;
     admin.expect_next(&body)?;
-    admin.approved(&body, Some(approvals)).await.map(Json)
+    admin.approved(&body, Some(approvals), extent).await.map(Json)
 }
 
 /// Writes the certificate that these notes make.
 pub(super) async fn promote(
     State(admin): Admins,
-    Json(Notes { notes }): Json<Notes>,
+    Json(Notes { notes, extent }): Json<Notes>,
 ) -> Result<Json<Approved>, Problem> {
     let (body, approvals) = joined(&notes)?;
     admin.expect_next(&body)?;
-    admin.settled(&body, approvals).await.map(Json)
+    admin.settled(&body, approvals, extent).await.map(Json)
 }
 
 /// The body that these notes are about, and their signatures together.
@@ -111,6 +130,33 @@ fn joined(notes: &[String]) -> Result<(Body, Approvals), Problem> {
         };
     }
     all.ok_or_else(|| bad("give at least one note".to_owned()))
+}
+
+/// What the voters that answer say before operators overrule them.
+#[derive(Debug, Default)]
+struct Voters {
+    /// The highest term that this node or one of them is bound to: who voted or stood for it refuses whatever operators settle
+    /// below.
+    bound_to: u64,
+    /// Of how many of them a node has a lease.
+    leased: usize,
+    /// Which node.
+    holder: Option<AuthorId>,
+}
+
+impl Voters {
+    /// Operators settle what nobody can serve. A holder that serves goes on acknowledging after the cut was taken.
+    fn expect_vacant(&self, extent: Extent) -> Result<(), Problem> {
+        let Some(holder) = self.holder.filter(|_| !extent.deposes) else { return Ok(()) };
+        let detail = format!(
+            "{} holds the seat: its lease runs at {} of the nodes that answer. `lattice seat switchover` and `lattice seat mirrors` \
+             move it in good order; stop the holder before operators settle a term. With --depose it is settled all the same, and \
+             what the holder acknowledged and this node has not heard of is cut",
+            holder.short(),
+            self.leased
+        );
+        Err(Problem::new(Kind::Conflict, detail))
+    }
 }
 
 impl Admin {
@@ -139,19 +185,27 @@ impl Admin {
         Err(Problem::new(Kind::Conflict, detail))
     }
 
-    /// The highest term that this node, or a voter that answers, is bound to: who voted or stood for it refuses whatever
-    /// operators settle below.
-    async fn highest_ballot(&self) -> u64 {
+    /// Asks the voters, this node among them if it holds the seat.
+    async fn look_at_voters(&self) -> Voters {
         let own = self.seat.own();
-        let voters = self.seat.body().map(|body| body.voters).unwrap_or_default();
-        let asked = voters.into_iter().filter(|voter| *voter != own).map(async |voter| {
+        let asked = self.seat.body().map(|body| body.voters).unwrap_or_default();
+        let asked = asked.into_iter().filter(|voter| *voter != own).map(async |voter| {
             match self.seat.ask(voter, &SeatRequest::Inquire, self.seat.answer_timeout()).await {
-                Ok(SeatAnswer::Lease { certified_term, ballot_term, .. }) => certified_term.max(ballot_term),
-                Ok(_) | Err(_) => 0,
+                Ok(SeatAnswer::Lease { certified_term, ballot_term, lease, .. }) => {
+                    (certified_term.max(ballot_term), lease.map(|(holder, _)| holder))
+                }
+                Ok(_) | Err(_) => (0, None),
             }
         });
         let answers = futures::future::join_all(asked).await;
-        answers.into_iter().fold(self.seat.serving.borrow().floor, u64::max)
+        let serving = *self.seat.serving.borrow();
+        let here = (serving.floor, serving.is_leased().then_some(own));
+        let holders: Vec<_> = answers.iter().chain([&here]).filter_map(|(_, holder)| *holder).collect();
+        Voters {
+            bound_to: answers.iter().chain([&here]).map(|(term, _)| *term).max().unwrap_or_default(),
+            leased: holders.len(),
+            holder: holders.first().copied(),
+        }
     }
 
     /// The term after the highest one and above what nodes are bound to, or the first.
@@ -199,7 +253,7 @@ impl Admin {
     }
 
     /// Signs a body as an operator, and writes the certificate if enough have.
-    async fn approved(&self, body: &Body, others: Option<Approvals>) -> Result<Approved, Problem> {
+    async fn approved(&self, body: &Body, others: Option<Approvals>, extent: Extent) -> Result<Approved, Problem> {
         let identity = &self.seat.identity;
         if !identity.genesis.admins.contains(&identity.keys.author.id()) {
             let detail = "this node is no operator: its key is not among the admins of the genesis";
@@ -207,16 +261,17 @@ impl Admin {
         }
         let own = Approvals::by(body, &identity.keys, now_ms() / 1000);
         let approvals = others.map_or(own.clone(), |others| others.joined(&own));
-        self.settled(body, approvals).await
+        self.settled(body, approvals, extent).await
     }
 
-    async fn settled(&self, body: &Body, approvals: Approvals) -> Result<Approved, Problem> {
+    async fn settled(&self, body: &Body, approvals: Approvals, extent: Extent) -> Result<Approved, Problem> {
         let genesis = &self.seat.identity.genesis;
         let note = approvals.to_note(body).map_err(|error| Problem::new(Kind::Unprocessable, error.to_string()))?;
         let (signed, needed) =
             (approvals.by_admins(genesis, body).len(), lattice::seat::majority(genesis.admins.len()));
-        let is_settled = signed >= needed;
+        let is_settled = signed >= needed && !extent.only_signs;
         if is_settled {
+            self.look_at_voters().await.expect_vacant(extent)?;
             let certificate = Certificate { body: body.clone(), warrant: Warrant::Operators(approvals) };
             let op = Change::Certify(Box::new(certificate)).to_op()?;
             self.service.write(vec![op], None).await?;

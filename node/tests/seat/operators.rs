@@ -119,7 +119,9 @@ async fn a_term_is_settled_once_more_than_half_of_the_operators_have_signed_and_
     // What is about another term than the others, or no longer about the next one.
     let next = operators.file("next");
     let settle = ["seat", "settle", "--holder", "node-3", "--shadow", "node-1", "--output", text(&next)];
-    ordered(&operators.nodes[0], &settle).await;
+    let held = refused(&operators.nodes[0], &settle).await;
+    assert!(held.contains("holds the seat: its lease runs at") && held.contains("--depose"), "{held}");
+    ordered(&operators.nodes[0], &[&settle[..], &["--depose"]].concat()).await;
     let mixed = operators.refuse(0, "promote", &[&third, &next]).await;
     assert!(mixed.contains("different terms"), "{mixed}");
     seat.admin(0).switchover().await.expect("it moves");

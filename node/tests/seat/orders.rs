@@ -78,7 +78,10 @@ async fn a_paused_shadow_stays_and_operators_settle_a_term_over_dead_voters() {
     let note = world.nodes[0].dir().join("settled.note");
     let file = note.to_str().expect("text");
     let settle = ["seat", "settle", "--holder", "node-2", "--shadow", "node-3", "--voters", "node-1,node-2,node-3"];
-    ordered(&world.nodes[0], &[&settle[..], &["--output", file]].concat()).await;
+    let drafted = ordered(&world.nodes[0], &[&settle[..], &["--output", file]].concat()).await;
+    assert!(drafted.contains("1 of 1 operators that are needed signed; `lattice seat promote"), "{drafted}");
+    let term = world.seat.admin(0).seat().await.expect("it answers").term;
+    assert_eq!(term, 1, "a draft is a draft, however many have signed");
     let shown = ordered(&world.nodes[0], &["seat", "promote", "--approve", file]).await;
     assert!(shown.contains("settled"), "{shown}");
     world.nodes[3].listen().await.expect("started");

@@ -72,8 +72,9 @@ async fn cut_by_operators(keys: &[&str]) -> (World, Vec<String>) {
     world.one_root().await;
     ordered(&world.nodes[0], &["seat", "pause", "--minutes", "5"]).await;
     world.nodes[1].kill().await;
+    // The lease of the one that died may still run.
     let settle = ["seat", "settle", "--holder", "node-1", "--shadow", "node-3", "--voters", "node-1,node-4,node-5"];
-    ordered(&world.nodes[0], &[&settle[..], &["--cut", "1"]].concat()).await;
+    ordered(&world.nodes[0], &[&settle[..], &["--cut", "1", "--depose"]].concat()).await;
     for node in [0, LOOKING] {
         world.term_becomes(node, 2).await;
     }

@@ -1,9 +1,7 @@
 """Who vouches for a record of a log, by c2sp.org/tlog-checkpoint, tlog-cosignature and tlog-policy, and RFC 6962.
 
 The half of scripts/verify-bundle that knows nothing of a lattice."""
-import base64
-import hashlib
-import re
+import base64, hashlib, re  # noqa: E401
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -73,6 +71,7 @@ def read_policy(text):
                 quorum = [name]
             case [word, *_] if not word.startswith("#"):
                 raise ValueError(f"no line of a policy: {line}")
+    require(quorum, "the policy has no line \"quorum\"")
     for keys in logs, [key for _, key, least in voices if not least]:
         require(len({public for _, _, public in keys}) == len(keys), "a key is there twice")
     return logs, voices, quorum[0]

@@ -11,6 +11,7 @@ class Undecided(Exception):
 def require(holds, otherwise):
     if not holds:
         raise ValueError(otherwise)
+    return holds
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
 

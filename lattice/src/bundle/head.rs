@@ -15,9 +15,14 @@ pub(super) const FIRST_LINE: &str = "lattice-proof/v1";
 /// Milliseconds since 1970 at which the year 10000 begins: times from then on are shown as a number.
 const YEAR_10000_MS: u64 = 253_402_300_800_000;
 
+/// Bytes of a hash that are enough to tell a damaged proof: what changes by accident meets them once in 2^128 times.
+const BINDING_BYTES: usize = 16;
+
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
-/// The lines up to the empty one, which is not among them.
+/// The lines up to the empty one, which is not among them. The last one binds the proof behind it, byte for byte: a note
+/// may carry signatures by unknown keys, so a flipped bit in the line of a witness that the quorum can spare would make it
+/// a stranger's, and nobody would notice. Whoever changes a bundle on purpose can write that line anew; it proves nothing.
 pub(super) fn text(shown: &Shown, record: &Record, proof: &Proof) -> String {
     let mut out = format!("{FIRST_LINE}\n");
     // Writing into a String does not fail.
@@ -32,13 +37,14 @@ pub(super) fn text(shown: &Shown, record: &Record, proof: &Proof) -> String {
     let head = proof.checkpoint().checkpoint();
     let _ = write!(
         out,
-        "state {} of {} entries\nrecord {} of {}, written {}\nlog {}\n",
+        "state {} of {} entries\nrecord {} of {}, written {}\nlog {}\nproof SHA-256/128 {}\n",
         record.after,
         record.entries,
         proof.index(),
         head.size(),
         time(record.time_ms),
-        quoted(head.origin())
+        quoted(head.origin()),
+        data_encoding::HEXLOWER.encode(&sha256(&[proof.to_string().as_bytes()])[..BINDING_BYTES])
     );
     out
 }

@@ -67,10 +67,11 @@ fn the_lines_for_people_say_it_all() {
         "state ",
         "record 1 of 2, written 2025-06-15T15:06:41.014Z",
         r#"log "a7a7a7a7a7a7a7a7/"#,
+        "proof SHA-256/128 ",
     ]) {
         assert!(line.starts_with(starts), "{line:?} does not start with {starts:?}");
     }
-    assert_eq!(head.len(), 11);
+    assert_eq!(head.len(), 12);
 }
 
 #[test]

@@ -225,6 +225,9 @@ fn what_is_no_bundle_is_refused_in_words() {
     assert_eq!(with("\"y\"", "\"z\""), BadBundle::Head);
     assert_eq!(with("written 20", "written 19"), BadBundle::Head);
     assert_eq!(with("\n\n", "\nmore\n\n"), BadBundle::Head);
+    assert_eq!(with("SHA-256", "SHA-257"), BadBundle::Head);
+    let witness = super::world::origin(3);
+    assert_eq!(with(&format!("— {witness}"), "— a.stranger"), BadBundle::Head, "no witness that can be spared");
     assert!(matches!(with("\n\n", "\n\n\n"), BadBundle::Proof(_)));
     assert!(matches!(with("c2sp.org/tlog-proof@v1", "c2sp.org/tlog-proof@v2"), BadBundle::Proof(_)));
     assert_eq!(Bundle::parse(b"lattice-proof/v1\nhead\n"), Err(BadBundle::Text));

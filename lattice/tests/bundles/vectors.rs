@@ -15,7 +15,9 @@ use lattice::log::proof::Proof;
 use lattice::op::Op;
 use serde_json::{Value, json};
 
-use super::world::{LATTICE, WITNESSES, World, keys, one_of_each, origin, policy, policy_without_witnesses, signed};
+use super::world::{
+    LATTICE, WITNESSES, World, keys, one_of_each, origin, policy, policy_without_witnesses, resealed, signed,
+};
 
 const KEYS: &str = "seed of node n: 32 bytes of n; the first node keeps the log, the other four cosign it";
 
@@ -204,30 +206,42 @@ fn texts() -> Vec<(&'static str, String)> {
         let at = line.len() - 8;
         format!("{}AAA={}", &line[..at], &line[at + 4..])
     };
+    let again = |from: &str, to: &str| resealed(&with(from, to));
     let recoded = |change: &dyn Fn(&mut Vec<u8>)| {
         let bundle = Bundle::parse(good.as_bytes()).expect("good");
         let mut extra = bundle.shown().encode();
         change(&mut extra);
         let proof = bundle.proof();
         let proof = Proof::new(extra, proof.index(), proof.path().to_vec(), proof.checkpoint().clone()).expect("small");
-        format!("{}\n\n{proof}", good.split_once("\n\n").expect("two parts").0)
+        resealed(&format!("{}\n\n{proof}", good.split_once("\n\n").expect("two parts").0))
     };
     vec![
         ("another claim in the lines for people", with("has the value", "is deleted")),
         ("another key in the lines for people", with("key \"b\"", "key \"a\"")),
         ("a line more for people", with("\n\n", "\nand more\n\n")),
+        ("another hash of the proof", with("proof SHA-256/128 ", "proof SHA-256/128 0")),
+        (
+            "no hash of the proof",
+            good.lines().filter(|line| !line.starts_with("proof S")).map(|l| l.to_owned() + "\n").collect(),
+        ),
+        ("the name of a cosignature, the hash of the proof not", with(&name, &origin(3).to_string())),
+        ("a cosignature left out, the hash of the proof not", with(&format!("{line}\n"), "")),
+        (
+            "the order of cosignatures, the hash of the proof not",
+            with(&format!("{log_line}\n{line}\n"), &format!("{line}\n{log_line}\n")),
+        ),
         ("another version", with("proof/v1", "proof/v2")),
         ("carriage returns", good.replace('\n', "\r\n")),
         ("no last newline", good.trim_end().to_owned()),
         ("an empty line more", with("\n\n", "\n\n\n")),
-        ("an index with a leading zero", with("index 3", "index 03")),
-        ("the size of the log changed", with("\n4\n", "\n5\n")),
-        ("base64 of two pieces", with(&line, &joined)),
-        ("a cosignature that does not hold", with(&line, &line.replace('A', "B"))),
-        ("a cosignature of another's name", with(&name, &origin(3).to_string())),
-        ("a cosignature left out", with(&format!("{line}\n"), "")),
-        ("a line of a stranger", with(&line, &format!("{line}\n— stranger.example AAAAAAAA"))),
-        ("the log's signature left out", with(&format!("{log_line}\n"), "")),
+        ("an index with a leading zero", again("index 3", "index 03")),
+        ("the size of the log changed", again("\n4\n", "\n5\n")),
+        ("base64 of two pieces", again(&line, &joined)),
+        ("a cosignature that does not hold", again(&line, &line.replace('A', "B"))),
+        ("a cosignature of another's name", again(&name, &origin(3).to_string())),
+        ("a cosignature left out", again(&format!("{line}\n"), "")),
+        ("a line of a stranger", again(&line, &format!("{line}\n— stranger.example AAAAAAAA"))),
+        ("the log's signature left out", again(&format!("{log_line}\n"), "")),
         ("a byte behind the CBOR", recoded(&|extra| extra.push(0))),
         ("a number in a long form", recoded(&|extra| drop(extra.splice(1..2, [0x18, 0x01])))),
         ("a claim of unknown kind", recoded(&|extra| extra[2] = 3)),

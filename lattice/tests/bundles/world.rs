@@ -191,6 +191,14 @@ impl World {
     }
 }
 
+/// The text with the line anew that binds its proof: what somebody gives who changed the proof on purpose.
+pub(crate) fn resealed(text: &str) -> String {
+    let Some((head, proof)) = text.split_once("\n\n") else { return text.to_owned() };
+    let (rest, _) = head.rsplit_once("\nproof SHA-256/128 ").expect("the line stands last");
+    let hash = data_encoding::HEXLOWER.encode(&lattice::op::value_hash(proof.as_bytes()).0[..16]);
+    format!("{rest}\nproof SHA-256/128 {hash}\n\n{proof}")
+}
+
 /// One bundle of each kind that there is, by name.
 pub(crate) fn one_of_each() -> Vec<(&'static str, Bundle)> {
     let mut lone = World::new();

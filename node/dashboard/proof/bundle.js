@@ -135,10 +135,13 @@ async function commitSteps(file) {
   };
 }
 
-function expectLines(file, lines) {
+/** The lines for people, the last of which binds every byte behind them. */
+async function expectLines(file, text, lines) {
+  const hash = await sha256(utf8(text.slice(file.people.length + 1)));
   const all = [
     "lattice-proof/v1", ...lines, `state ${hex(file.after)} of ${file.entries} entries`,
-    `record ${file.index} of ${file.size}, written ${moment(file.written)}`, `log ${quoted(file.origin)}`, "",
+    `record ${file.index} of ${file.size}, written ${moment(file.written)}`, `log ${quoted(file.origin)}`,
+    `proof SHA-256/128 ${hex(hash.slice(0, 16))}`, "",
   ];
   require(file.people === all.join("\n"), "the lines for people say something else");
 }
@@ -201,7 +204,7 @@ export async function verify(text, policyText, tell = () => {}) {
   const form = async () => {
     const file = readFile(text);
     const own = await [valueSteps, absenceSteps, commitSteps][file.kind](file);
-    expectLines(file, own.lines);
+    await expectLines(file, text, own.lines);
     const log = logSteps(file, policyText);
     trust = log.trust;
     parts = { facts: { ...own.facts, root: hex(file.after), log: file.origin }, steps: [...own.steps, ...log.steps] };

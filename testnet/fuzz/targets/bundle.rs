@@ -1,4 +1,5 @@
-//! Proof bundles: the whole file, or what it shows joined with a proof of its record; the first byte says which.
+//! Proof bundles: the whole file, as it is and with the line anew that binds its proof; or what it shows joined with a proof
+//! of its record. The first byte says which.
 #![no_main]
 
 use lattice::bundle::Bundle;
@@ -19,11 +20,24 @@ fn policy() -> Policy {
     Policy::of_members(vec![key], Vec::new(), 0).expect("a policy")
 }
 
+/// With the hash that the proof has, which no change at random meets.
+fn bound(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (head, proof) = std::str::from_utf8(bytes).ok()?.split_once("\n\n")?;
+    let (rest, hash) = head.split_at_checked(head.len().checked_sub(32)?)?;
+    let right = lattice::op::value_hash(proof.as_bytes()).to_string();
+    (hash.len() == 32).then(|| format!("{rest}{}\n\n{proof}", &right[..32]).into_bytes())
+}
+
+fn whole(bytes: &[u8]) {
+    let bundle = one_encoding(bytes, encoded(Bundle::parse(bytes), |bundle| bundle.to_string().into_bytes()));
+    let _ = bundle.map(|bundle| bundle.verify(&policy()));
+}
+
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let Some((kind, bytes)) = input.split_first() else { return };
     if kind % 2 == 0 {
-        let bundle = one_encoding(bytes, encoded(Bundle::parse(bytes), |bundle| bundle.to_string().into_bytes()));
-        bundle.map(|bundle| bundle.verify(&policy()));
+        whole(bytes);
+        bound(bytes).inspect(|bytes| whole(bytes));
         return;
     }
     let Some(shown) = one_encoding(bytes, encoded(Shown::decode(bytes), Shown::encode)) else { return };

@@ -17,7 +17,7 @@ use super::problem::{Kind, Problem};
 /// other text.
 pub const BODY_BYTES_MAX: usize = 4 * COMMIT_BYTES_MAX;
 
-/// Time in which a body must have arrived: the largest at 35 kB/s (a guess).
+/// Time in which a body must have arrived: the largest at 35 kB/s (a guess). Strangers get less, see `arriving`.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A whole body.
@@ -27,7 +27,22 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await {
+        Self::within(BODY_TIMEOUT, request, state).await
+    }
+}
+
+impl Body {
+    /// Reads a body that has so much time to arrive.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] if it is too long, too slow, or breaks off.
+    pub(super) async fn within<S: Send + Sync>(
+        timeout: Duration,
+        request: Request,
+        state: &S,
+    ) -> Result<Self, Problem> {
+        match tokio::time::timeout(timeout, Bytes::from_request(request, state)).await {
             Ok(Ok(bytes)) => Ok(Self(bytes)),
             Ok(Err(refused)) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::new(
                 Kind::TooLarge,
@@ -36,7 +51,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
             Ok(Err(refused)) => Err(Problem::new(Kind::BadRequest, refused.body_text())),
             Err(_elapsed) => Err(Problem::new(
                 Kind::RequestTimeout,
-                format!("the body did not arrive within {} seconds", BODY_TIMEOUT.as_secs()),
+                format!("the body did not arrive within {} seconds", timeout.as_secs()),
             )),
         }
     }

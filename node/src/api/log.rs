@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +18,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
-use super::body::Body;
 use super::problem::{Kind, Problem, ProblemView};
 use crate::clock::now_ms;
 use crate::service::Service;
@@ -144,14 +143,14 @@ async fn forks(State(service): State<Service>) -> Json<ForksView> {
 async fn add_checkpoint(
     State(state): State<ApiState>,
     remote: Option<Extension<Remote>>,
-    Body(body): Body,
+    request: Request,
 ) -> Result<Response, Problem> {
     let Extension(remote) = remote.unwrap_or_default();
     if !state.witness_rate.lock().unwrap_or_else(PoisonError::into_inner).take(now_ms(), remote) {
         return Err(Problem::new(Kind::Busy, "more requests to cosign come than this node takes from one address"));
     }
-    // Once all is read: a place taken before would be held by whoever sends slowly. What may be read at once is bounded by
-    // the connections of an address.
+    let body = state.arriving.body(request).await?;
+    // Once all is read: a place taken before would be held by whoever sends slowly.
     let busy = || Problem::new(Kind::Busy, "as many checkpoints as this node takes at once are being cosigned");
     let _place = state.witness_slots.try_acquire().map_err(|_| busy())?;
     let request = AddCheckpoint::parse(&body).map_err(|error| Problem::new(Kind::BadRequest, error.to_string()))?;

@@ -8,7 +8,7 @@
 //! 1. [`serve`], `slots`, `lingering`: connections, what bounds them and how they end. [`auth`]: who may write, and read.
 //! 2. [`entries`], `seat`, [`commits`], [`watch`], [`facts`], [`invitations`], [`log`], [`proofs`], [`policy`],
 //!    `dashboard`: the routes, one file per concern.
-//! 3. [`parameters`], [`body`], [`shown`]: how requests are read and entries are shown.
+//! 3. [`parameters`], [`body`], [`arriving`], [`shown`]: how requests are read and entries are shown.
 //! 4. [`problem`]: the one place where an error becomes an answer. [`openapi`]: what the API says of itself.
 
 use std::sync::{Arc, Mutex};
@@ -40,10 +40,12 @@ pub mod policy;
 mod dashboard;
 pub mod parameters;
 pub mod body;
+pub mod arriving;
 pub mod shown;
 pub mod problem;
 pub mod openapi;
 
+use arriving::Arriving;
 use auth::{ApiToken, Readers};
 use problem::{Kind, Problem};
 
@@ -66,6 +68,7 @@ struct ApiState {
     audit: Audit,
     witness_slots: Arc<Semaphore>,
     witness_rate: Arc<Mutex<Buckets>>,
+    arriving: Arriving,
     seat: Seat,
 }
 
@@ -104,6 +107,7 @@ pub fn router(
             Bucket::new(WITNESS_PER_SECOND, 2 * WITNESS_PER_SECOND),
             Bucket::new(WITNESS_PER_SECOND_EACH, 2 * WITNESS_PER_SECOND_EACH),
         ))),
+        arriving: Arriving::default(),
         seat,
     };
     bounded(openapi::documented(state, readers, between_nodes))

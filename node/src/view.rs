@@ -297,12 +297,13 @@ pub struct Receipt {
     pub seq: u64,
     /// Its time in milliseconds since 1970.
     pub time_ms: u64,
-    /// Size of the log once the commit was in: `watch` from here sees what comes later.
-    pub log_position: u64,
-    /// State root after the batch that contained it.
-    pub state_root: String,
-    /// Entries after it.
-    pub entries: u64,
+    /// Size of the log once the commit was in: `watch` from here sees what comes later. `null` for a write of the seat at
+    /// level `local` that is staged and not yet in the state; the same `Idempotency-Key` gives it once it is there.
+    pub log_position: Option<u64>,
+    /// State root after the batch that contained it; `null` as above.
+    pub state_root: Option<String>,
+    /// Entries after it; `null` as above.
+    pub entries: Option<u64>,
 }
 
 /// The last checkpoint of a node's log.

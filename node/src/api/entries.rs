@@ -266,7 +266,7 @@ async fn write(state: &ApiState, op: Op, headers: &HeaderMap, query: Option<&str
         parameters.text("key");
         return seat::write(state, op, headers, parameters).await;
     }
-    Parameters::parse(query, &["key"])?;
+    seat::expect_no_level(&Parameters::parse(query, &[&["key"][..], &seat::WRITE_PARAMETERS].concat())?)?;
     seat::expect_no_condition(headers)?;
     let written = state.service.write(vec![op], idempotency_key(headers)?).await?;
     Ok(Json(shown::receipt(written)).into_response())

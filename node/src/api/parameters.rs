@@ -56,6 +56,11 @@ impl Parameters {
         Ok(Self(parameters))
     }
 
+    /// Whether a parameter is given.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Takes a parameter as text.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
         self.0.remove(name)

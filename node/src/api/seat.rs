@@ -121,13 +121,27 @@ pub(super) fn expect_no_condition(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Refuses levels, and ways to the holder, of keys that have none.
+pub(super) fn expect_no_level(parameters: &Parameters) -> Result<(), Problem> {
+    match WRITE_PARAMETERS.into_iter().find(|name| parameters.has(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let detail = format!(
+                "query parameter {name:?} holds for the seat's keys alone: another key has no holder, and is durable at the \
+                 node that takes it"
+            );
+            Err(Problem::new(Kind::Unprocessable, detail))
+        }
+    }
+}
+
 /// Where the holder takes the same request, if that is another node.
 async fn redirected(state: &ApiState, key: &Key) -> Result<Option<Response>, Problem> {
     let Some(body) = state.seat.body().filter(|body| body.holder != state.seat.own()) else { return Ok(None) };
     let published = Key::new(&url_key(&body.holder))?;
     let url = state.service.get(&published).await?.and_then(|entry| entry.value);
     let url = url.and_then(|url| String::from_utf8(url).ok()).ok_or_else(|| {
-        Problem::new(Kind::NoHolder, "the holder publishes no URL: leave \"forward\" out, or give it --http-url")
+        Problem::new(Kind::Conflict, "the holder publishes no URL: leave \"forward\" out, or give it --http-url")
     })?;
     let key: String = percent_encoding::utf8_percent_encode(key.as_str(), percent_encoding::NON_ALPHANUMERIC).collect();
     let location = format!("{}/api/v1/entries/{key}", url.trim_end_matches('/'));

@@ -29,12 +29,13 @@ pub(crate) fn entry(stored: StoredEntry) -> Entry {
 
 /// What a client learns of its durable write.
 pub(super) fn receipt(written: Written) -> Receipt {
+    let applied = written.is_applied();
     Receipt {
         commit: written.commit.to_string(),
         seq: written.seq,
         time_ms: written.time_ms,
-        log_position: written.log_position,
-        state_root: written.root.to_string(),
-        entries: written.entries,
+        log_position: applied.then_some(written.log_position),
+        state_root: applied.then(|| written.root.to_string()),
+        entries: applied.then_some(written.entries),
     }
 }

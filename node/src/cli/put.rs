@@ -42,12 +42,11 @@ pub(super) fn tell(receipt: &Receipt, key: &str, json: bool) -> Result<(), Failu
         writeln!(out, "{}", as_json(receipt))?;
     } else {
         let Receipt { commit, seq, log_position, .. } = receipt;
-        writeln!(
-            out,
-            "{}: commit {} (number {seq}), durable at log position {log_position}",
-            visible(key),
-            short(commit)
-        )?;
+        let where_it_is = match log_position {
+            Some(position) => format!("durable at log position {position}"),
+            None => "staged at the seat's holder alone".to_owned(),
+        };
+        writeln!(out, "{}: commit {} (number {seq}), {where_it_is}", visible(key), short(commit))?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use tracing_subscriber::{EnvFilter, fmt, reload};
 use super::exit::{Failure, usage};
 use super::target::{Directory, TOKEN_FILE};
 use crate::daemon::{self, Launcher, LogBy};
+use crate::home::HomeError;
 use crate::settings::address::{DialAddress, HttpListen, P2pListen, RelayAddress};
 use crate::settings::environment::UnknownVariable;
 use crate::settings::heartbeat::{AloneMs, BeatMs, JitterPercent, Mismatches, NodeUrl, OwnUrl, TimeoutMs};
@@ -162,7 +163,10 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let watcher = tokio::spawn(stop_on_signal(shutdown.clone()));
     let result = daemon::run(settings, Launcher { read, log_by, tell: Arc::new(show), with_ticket }, shutdown).await;
     watcher.abort();
-    result.map_err(|error| Failure::No(format!("{error:#}")))
+    result.map_err(|error| match error.downcast_ref() {
+        Some(absent @ HomeError::Absent(_)) => usage(absent),
+        Some(_) | None => Failure::No(format!("{error:#}")),
+    })
 }
 
 /// On standard output, which no log is made of.

@@ -27,6 +27,8 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 
 const _: () = assert!(Timing::WAN.moved_ms() < TIMEOUT.as_secs() * 1_000, "the node says first that it takes too long");
 
+const NO_SEAT: &str = "no seat yet; an operator creates it with `lattice seat create`";
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -170,8 +172,9 @@ impl Admin {
         let bytes = response.bytes().await.map_err(lost)?;
         if !status.is_success() {
             let detail = serde_json::from_slice::<ProblemView>(&bytes).map(|problem| problem.detail);
-            let detail = detail.unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned());
-            return Err(if status == StatusCode::BAD_REQUEST { usage(detail) } else { Failure::No(detail) });
+            let words = detail.unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned());
+            let is_mistyped = matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY);
+            return Err(if is_mistyped { Failure::Usage(words) } else { Failure::No(words) });
         }
         serde_json::from_slice(&bytes).map_err(|error| Failure::CouldNotTell(format!("the node's answer: {error}")))
     }
@@ -231,7 +234,10 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         Order::Degrade => tell(&admin.post::<SeatStatus>("/seat/degrade", nothing()).await?, json, status_lines)?,
         Order::History { verify } => {
             let history: Vec<SeatTermView> = admin.get("/seat/history").await?;
-            tell(&history, json, |history| history.iter().map(|term| term_line(term, verify)).collect())?;
+            tell(&history, json, |history| match history.as_slice() {
+                [] => vec![NO_SEAT.to_owned()],
+                history => history.iter().map(|term| term_line(term, verify)).collect(),
+            })?;
             if verify && history.iter().any(|term| !term.holds) {
                 return Ok(ExitCode::from(1));
             }
@@ -298,7 +304,7 @@ pub(super) fn tell<T: serde::Serialize>(
 
 fn status_lines(status: &SeatStatus) -> Vec<String> {
     let Some(seat) = &status.seat else {
-        return vec!["no seat yet; an operator creates it with `lattice seat create`".to_owned()];
+        return vec![NO_SEAT.to_owned()];
     };
     let none = || "none".to_owned();
     let mut lines = vec![

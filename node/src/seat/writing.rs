@@ -24,6 +24,9 @@ const _: () =
 /// How long one try at one holder may take.
 pub(super) const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Time that a further try must have left: one that ran out at once would hide the holder's own reason behind its silence.
+pub(super) const TRY_TIME_LEAST: Duration = Duration::from_millis(250);
+
 /// Pause between two tries.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -81,7 +84,7 @@ impl Seat {
         let until = Instant::now() + Duration::from_millis(self.timing.write_ms());
         loop {
             let why = match self.try_write(&mut write, until).await {
-                Err(error) if error.may_pass() && Instant::now() < until => error,
+                Err(error) if error.may_pass() && Instant::now() + RETRY_PAUSE + TRY_TIME_LEAST < until => error,
                 done => return done,
             };
             tracing::debug!(%why, "a write of the seat is tried again");

@@ -189,7 +189,7 @@ name = {name}
 #synchronous = \"full\"
 
 # What to log: off, error, warn, info, debug, trace, also by part of the program, such as \"info,node::sync=debug\". With
-# `lattice log` it changes until the next start.
+# `lattice log` it changes until the next reload.
 #log = {log}
 
 # Log JSON lines instead of text.

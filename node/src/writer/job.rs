@@ -168,7 +168,8 @@ pub enum Job {
     },
 }
 
-/// A durable write of our own.
+/// A durable write of our own. Of a write of the seat that is staged only, no log and no state tells yet: its position is
+/// [`NOT_APPLIED`], and root and entries mean nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// The commit.
@@ -183,6 +184,24 @@ pub struct Written {
     pub root: StateRoot,
     /// Entries once it was in.
     pub entries: u64,
+}
+
+/// The log position of a write that is not in the state yet. No record of a commit is the first of a log, so that one that is
+/// in the state has a greater one.
+pub(crate) const NOT_APPLIED: u64 = 0;
+
+impl Written {
+    /// A commit of the seat that is stored, and waits for its place in the state.
+    pub(crate) fn staged(commit: &VerifiedCommit) -> Self {
+        let header = commit.header();
+        let (log_position, root) = (NOT_APPLIED, StateRoot::ZERO);
+        Self { commit: commit.id(), seq: header.seq, time_ms: header.time.millis(), log_position, root, entries: 0 }
+    }
+
+    /// Whether it is in the state, and so in the log.
+    pub fn is_applied(&self) -> bool {
+        self.log_position != NOT_APPLIED
+    }
 }
 
 /// What became of a commit handed in.

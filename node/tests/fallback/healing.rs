@@ -163,7 +163,7 @@ async fn a_checkpoint_is_cosigned_over_http_where_libp2p_does_not_pass() {
     let url = apart.url(1);
     apart.start(1, &[]).await;
     let one = apart.start(0, &["--node", &url]).await;
-    let size = one.put("key", "value").await.expect("acknowledged").log_position;
+    let size = one.put("key", "value").await.expect("acknowledged").log_position.expect("it is in the log");
     let checkpoint = format!("{}/checkpoint", apart.url(0));
     let cosigned = deadline::until(SOON, async || {
         let text = reqwest::get(&checkpoint).await.map_err(|error| error.to_string())?.text().await;

@@ -76,6 +76,12 @@ async fn conditions_hold_at_the_holder_and_through_any_other_node() {
     assert_eq!(elsewhere.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let unknown = other.ask(Method::GET, "api/v1/entries/green/absent?consistency=seat").send().await;
     assert_eq!(unknown.expect("an answer").status(), StatusCode::NOT_FOUND);
+    for query in ["level=local", "forward=no"] {
+        let plain = other.ask(Method::PUT, &format!("api/v1/entries/plain?{query}")).body("1").send().await;
+        let plain = plain.expect("an answer");
+        assert_eq!(plain.status(), StatusCode::UNPROCESSABLE_ENTITY, "{query}");
+        assert!(plain.text().await.expect("text").contains("for the seat's keys alone"), "{query}");
+    }
     let unconditional = other.ask(Method::PUT, "api/v1/entries/plain").header("if-match", "*").body("1").send().await;
     assert_eq!(unconditional.expect("an answer").status(), StatusCode::UNPROCESSABLE_ENTITY, "a key without a holder");
 }
@@ -95,7 +101,7 @@ async fn a_client_that_wants_no_forwarding_is_sent_to_the_holder() {
     };
     // The URL is an ordinary entry, which takes its time to every node.
     deadline::until(SOON, async || match unforwarded().await.status() {
-        StatusCode::SERVICE_UNAVAILABLE => Err("no URL is known there".to_owned()),
+        StatusCode::CONFLICT => Err("no URL is known there".to_owned()),
         _ => Ok(()),
     })
     .await

@@ -46,6 +46,15 @@ async fn an_operator_founds_a_seat_and_names_other_mirrors() {
     assert!(unknown.contains("node-9"), "{unknown}");
     let few = refused(first, &founding("node-1,node-4")).await;
     assert!(few.contains("3 to 15 voters"), "{few}");
+    std::fs::write(first.dir().join("no.note"), "no note\n").expect("written");
+    let no_note = first.dir().join("no.note");
+    let promote = ["seat", "promote", "--approve", no_note.to_str().expect("text")];
+    for mistyped in [&founding("node-1,node-4")[..], &promote] {
+        let output = first.output(mistyped).await.expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "wrong usage: {}", text(&output));
+    }
+    assert!(ordered(last, &["seat", "history", "--verify"]).await.starts_with("no seat yet"));
+    assert_eq!(ordered(last, &["seat", "--json", "history"]).await, "[]\n");
     let stranger = refused(last, &founding("node-1,node-4,node-5")).await;
     assert!(stranger.contains("operator"), "{stranger}");
     ordered(first, &founding("node-1,node-4,node-5")).await;

@@ -24,7 +24,10 @@ async fn a_local_write_that_the_shadow_never_got_is_found_in_quarantine() {
     })
     .await
     .expect("the holder knows that its shadow is silent");
-    let local = holder.put_at(Level::Local, "green/cut-off", "2", "local").await.expect("staged here").commit;
+    let local = holder.put_at(Level::Local, "green/cut-off", "2", "local").await.expect("staged here");
+    // The answer named the record and the root before it, which are those of another write.
+    assert_eq!((local.log_position, &local.state_root, local.entries), (None, &None, None), "{local:?}");
+    let local = local.commit;
     assert_eq!(holder.entry_at_seat("green/cut-off").await.expect("an answer"), None, "what may vanish is not shown");
     let shadow = holder.put_at(Level::Shadow, "green/refused", "3", "shadow").await;
     assert!(

@@ -136,12 +136,12 @@ pub struct Receipt {
     pub commit: String,
     /// Its number in the node's chain.
     pub seq: u64,
-    /// Log position of the record that names it.
-    pub log_position: u64,
-    /// State root after the batch that contained it.
-    pub state_root: String,
-    /// Entries after it.
-    pub entries: u64,
+    /// Log position of the record that names it; `None` while it is staged at the seat's holder only.
+    pub log_position: Option<u64>,
+    /// State root after the batch that contained it; `None` likewise.
+    pub state_root: Option<String>,
+    /// Entries after it; `None` likewise.
+    pub entries: Option<u64>,
 }
 
 /// One operation of a commit.

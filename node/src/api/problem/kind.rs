@@ -78,7 +78,7 @@ impl Kind {
                 (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key was used before")
             }
             Self::Database => (StatusCode::INTERNAL_SERVER_ERROR, "database", "The database of this node fails"),
-            Self::NoHolder => (StatusCode::SERVICE_UNAVAILABLE, "no-holder", "Nobody holds the seat now"),
+            Self::NoHolder => (StatusCode::SERVICE_UNAVAILABLE, "no-holder", "The seat is not served now"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much at once"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "This node is not ready"),
             Self::Clock => (StatusCode::SERVICE_UNAVAILABLE, "clock", "This machine's clock is off"),

@@ -46,6 +46,11 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let is_url = args.node.contains("://");
     let mut findings = Vec::new();
     let target = if is_url {
+        if !args.node.starts_with("http://") {
+            let why =
+                "is not a URL that can be asked: write http://HOST:PORT (for TLS, put a proxy or a tunnel before it)";
+            return Err(usage(format!("{} {why}", args.node)));
+        }
         Some(Target::at(args.node.clone()))
     } else {
         let dir = PathBuf::from(&args.node);

@@ -126,7 +126,7 @@ impl Writer {
                 let waiting = self.state.seat.staged.take(place).map(|taken| taken.waiting).unwrap_or_default();
                 waiting.into_iter().chain(on_staged).for_each(|reply| reply.finish(Err(error.clone().into())));
             } else if let (Some(reply), Some(staged)) = (on_staged, self.state.seat.staged.at(place)) {
-                reply.finish(Ok(self.state.written(&staged.commit)));
+                reply.finish(Ok(Written::staged(&staged.commit)));
             }
         }
         let is_alone =

@@ -2,7 +2,8 @@
 
 use reqwest::Method;
 
-use super::client::{Client, entry_path};
+use super::client::Client;
+use super::conditions::Conditions;
 use super::exit::Failure;
 use super::put;
 use super::target::Target;
@@ -12,6 +13,8 @@ pub(super) struct Args {
     /// The key
     key: String,
     #[command(flatten)]
+    conditions: Conditions,
+    #[command(flatten)]
     target: Target,
     /// Prints the API's JSON
     #[arg(long)]
@@ -20,6 +23,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let client = Client::of(&args.target)?;
-    let receipt = client.ask(client.write(Method::DELETE, &entry_path(&args.key), None)).await?;
-    put::tell(&receipt, &args.key, args.json)
+    let request = client.write(Method::DELETE, &args.conditions.path(&args.key), None);
+    let receipt = client.ask(args.conditions.on(request)).await?;
+    // What is deleted has no version that a condition could name.
+    put::tell(&receipt, None, &args.key, args.json)
 }

@@ -86,7 +86,7 @@ impl From<ClientError> for Failure {
             }
             ClientError::BadTarget(_) => Self::Usage(text),
             ClientError::Refused { status, .. } => match status {
-                403 | 404 | 409 => Self::No(text),
+                403 | 404 | 409 | 412 => Self::No(text),
                 400..=499 => Self::Usage(text),
                 _ => Self::CouldNotTell(text),
             },

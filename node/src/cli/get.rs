@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use super::client::{Client, ClientError, entry_path};
+use super::conditions::tag;
 use super::exit::Failure;
 use super::target::Target;
 use super::text::as_json;
@@ -12,19 +13,35 @@ use crate::view::Entry;
 pub(super) struct Args {
     /// The key
     key: String,
+    /// Of the seat's keys: `seat`, as the holder has it under its lease; else as the node that is asked has it
+    #[arg(long, value_name = "WHERE", value_parser = ["seat"])]
+    consistency: Option<String>,
     #[command(flatten)]
     target: Target,
-    /// Prints the API's JSON, with author and time
+    /// Prints the API's JSON, with author and time, and the tag for `put --if-match`
     #[arg(long)]
     json: bool,
 }
 
+/// An entry, and the tag by which a write can say that it goes on from it.
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    entry: &'a Entry,
+    tag: String,
+}
+
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let client = Client::of(&args.target)?;
-    let entry: Entry = client.ask(client.get(&entry_path(&args.key))).await?;
+    let path = match &args.consistency {
+        Some(consistency) => format!("{}&consistency={consistency}", entry_path(&args.key)),
+        None => entry_path(&args.key),
+    };
+    let entry: Entry = client.ask(client.get(&path)).await?;
     let mut out = std::io::stdout();
     if args.json {
-        return Ok(writeln!(out, "{}", as_json(&entry))?);
+        let tag = tag(&entry.commit, entry.op_index);
+        return Ok(writeln!(out, "{}", as_json(&Told { entry: &entry, tag }))?);
     }
     out.write_all(&value_of(&entry)?)?;
     // A file gets the value and nothing else; a person's prompt should not stick to it.

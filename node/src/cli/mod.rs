@@ -27,6 +27,7 @@ mod audit;
 mod backup;
 
 mod completions;
+mod conditions;
 mod delete;
 mod doctor;
 mod export;

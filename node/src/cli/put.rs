@@ -6,7 +6,8 @@ use std::path::Path;
 use lattice::limits::VALUE_BYTES_MAX;
 use reqwest::{Method, header};
 
-use super::client::{Client, entry_path};
+use super::client::Client;
+use super::conditions::{Conditions, tag};
 use super::exit::{Failure, usage};
 use super::target::Target;
 use super::text::{as_json, short, visible};
@@ -19,8 +20,10 @@ pub(super) struct Args {
     /// The value: a text, `-` for standard input, or `@FILE` for a file's bytes
     value: String,
     #[command(flatten)]
+    conditions: Conditions,
+    #[command(flatten)]
     target: Target,
-    /// Prints the API's JSON
+    /// Prints the API's JSON, and the tag of what was written
     #[arg(long)]
     json: bool,
 }
@@ -29,17 +32,28 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let value = value_bytes(&args.value)?;
     let client = Client::of(&args.target)?;
     let request = client
-        .write(Method::PUT, &entry_path(&args.key), None)
+        .write(Method::PUT, &args.conditions.path(&args.key), None)
         .header(header::CONTENT_TYPE, "application/octet-stream")
         .body(value);
-    tell(&client.ask(request).await?, &args.key, args.json)
+    let receipt: Receipt = client.ask(args.conditions.on(request)).await?;
+    let tag = tag(&receipt.commit, 0);
+    tell(&receipt, Some(tag), &args.key, args.json)
+}
+
+/// A receipt, and the tag by which the next write can say that it goes on from this one.
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    receipt: &'a Receipt,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
 }
 
 /// Says what became durable.
-pub(super) fn tell(receipt: &Receipt, key: &str, json: bool) -> Result<(), Failure> {
+pub(super) fn tell(receipt: &Receipt, tag: Option<String>, key: &str, json: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     if json {
-        writeln!(out, "{}", as_json(receipt))?;
+        writeln!(out, "{}", as_json(&Told { receipt, tag }))?;
     } else {
         let Receipt { commit, seq, log_position, .. } = receipt;
         let where_it_is = match log_position {

@@ -117,3 +117,44 @@ async fn a_client_that_wants_no_forwarding_is_sent_to_the_holder() {
     let entry = world.client(3).entry_at_seat("green/a b").await.expect("an answer").expect("written");
     assert_eq!(entry.value.as_deref(), Some("1"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_chooses_levels_compares_and_sets_and_reads_under_the_lease() {
+    let world = World::of(4, &[1]).await;
+    let run = async |words: &[&str]| {
+        let output = world.nodes[3].output(words).await.expect("it runs");
+        let said = [&output.stdout[..], &output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).expect("text"))
+    };
+    let tag_of = |(code, said): (Option<i32>, String)| {
+        assert_eq!(code, Some(0), "{said}");
+        let json: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+        json["tag"].as_str().expect("a tag").to_owned()
+    };
+    let first = tag_of(run(&["put", "green/x", "1", "--if-absent", "--level", "quorum", "--json"]).await);
+    let (code, why) = run(&["put", "green/x", "2", "--if-absent"]).await;
+    assert_eq!(code, Some(1), "it is there: {why}");
+    assert_eq!(tag_of(run(&["get", "green/x", "--consistency", "seat", "--json"]).await), first);
+    let second = tag_of(run(&["put", "green/x", "2", "--if-match", &first, "--json"]).await);
+    let (code, why) = run(&["put", "green/x", "3", "--if-match", &first]).await;
+    assert_eq!(code, Some(1), "it has changed: {why}");
+    assert_eq!(run(&["get", "green/x", "--consistency", "seat"]).await, (Some(0), "2".to_owned()));
+    let (code, said) = run(&["put", "green/local", "1", "--level", "local"]).await;
+    assert!(code == Some(0) && said.contains("staged at the seat's holder"), "{said}");
+    let (code, said) = run(&["delete", "green/x", "--if-match", &first]).await;
+    assert_eq!(code, Some(1), "{said}");
+    let (code, said) = run(&["delete", "green/x", "--if-match", &second, "--level", "shadow"]).await;
+    assert!(code == Some(0) && said.contains("durable at log position"), "{said}");
+    assert_eq!(run(&["get", "green/x", "--consistency", "seat"]).await.0, Some(1));
+    for (words, why) in [
+        (&["put", "plain", "1", "--level", "quorum"][..], "for the seat's keys alone"),
+        (&["put", "plain", "1", "--if-absent"], "for the seat's keys alone"),
+        (&["get", "plain", "--consistency", "seat"], "only the seat's keys"),
+        (&["put", "green/x", "1", "--if-match", "7"], "entity tag"),
+        (&["put", "green/x", "1", "--level", "most"], "local, shadow, quorum"),
+        (&["put", "green/x", "1", "--if-absent", "--if-match", "*"], "cannot be used with"),
+    ] {
+        let (code, said) = run(words).await;
+        assert!(code == Some(2) && said.contains(why), "{words:?}: {said}");
+    }
+}

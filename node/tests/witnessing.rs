@@ -173,6 +173,59 @@ async fn a_restarted_node_signs_again_once_half_of_the_others_have_spoken() {
     accepted(&cluster.nodes()[0], alone.log_size).await;
 }
 
+/// What a witness keeps of its cosignatures lies in its database. Without it, it learns from the checkpoints that others hold
+/// what it cosigned, before it cosigns again: else a log could have it sign a second history, from its beginning on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_witness_that_lost_its_database_cosigns_nothing_older_than_before() {
+    let (_root, mut cluster) = cluster(3).await;
+    let log = &cluster.nodes()[0];
+    let older = accepted(log, 2).await;
+    let origin = older.checkpoint().origin().to_owned();
+    let client = log.reached().expect("it runs").client;
+    for n in 0..20 {
+        client.put(&format!("later/{n}"), "v").await.expect("acknowledged");
+    }
+    let witness = &cluster.nodes()[2];
+    let home = Home::open(witness.dir()).expect("a node's");
+    let name: KeyName =
+        status(witness, |status| status.checkpoint.size > 0).await.checkpoint.origin.parse().expect("a name");
+    let key = VerifierKey::new(name, KeyKind::Cosigner, home.keys().expect("its keys").log_key().0).expect("a key");
+    let cosigned = deadline::until(SOON, async || {
+        let newer = checkpoint(log).await?;
+        let is_cosigned = matches!(newer.cosigned_by(&key), Ok(Some(_)));
+        let size = newer.checkpoint().size();
+        if is_cosigned && size >= older.checkpoint().size() + 20 { Ok(size) } else { Err(newer.to_string()) }
+    });
+    let cosigned = cosigned.await.unwrap_or_else(|late| panic!("{late}"));
+    let witness = &mut cluster.nodes_mut()[2];
+    witness.stop().await;
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        // A clean stop has removed the latter two.
+        let _ = std::fs::remove_file(witness.dir().join(file));
+    }
+    witness.start().await.expect("started");
+    // From the first moment on it is asked to begin anew, with a checkpoint that the log did sign.
+    let witness = &cluster.nodes()[2];
+    let request = AddCheckpoint { old: 0, proof: Vec::new(), checkpoint: older.clone() }.to_string();
+    let answered = deadline::until(SOON, async || {
+        let asked = reqwest::Client::new().post(url(witness, "/witness/add-checkpoint")).body(request.clone()).send();
+        let answer = asked.await.map_err(|error| error.to_string())?;
+        let (code, text) = (answer.status().as_u16(), answer.text().await.map_err(|error| error.to_string())?);
+        // It asks others first, and knows no log before it has its members back.
+        if matches!(code, 404 | 503) { Err(format!("{code} {text}")) } else { Ok((code, text)) }
+    });
+    let (code, text) = answered.await.unwrap_or_else(|late| panic!("{late}"));
+    assert_eq!(code, 409, "{text}\n{}", witness.log_tail());
+    let size: u64 = text.trim().parse().expect("the size that it cosigned last");
+    assert!(size >= cosigned, "{size} of {cosigned}");
+    let held = get(witness, &format!("/witness/{}/checkpoint", sha256_hex(&origin))).await.expect("it holds one");
+    let held = SignedCheckpoint::parse(held.as_bytes()).expect("a checkpoint");
+    assert!(held.checkpoint().size() >= cosigned);
+    for node in cluster.nodes() {
+        assert_eq!(status(node, |_| true).await.forks, Vec::<String>::new(), "nothing was contradicted");
+    }
+}
+
 fn sha256_hex(text: &str) -> String {
     use sha2::Digest;
     data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(text.as_bytes()))

@@ -5,6 +5,7 @@ use lattice::log::evidence::{ForkEvidence, NoFork};
 use lattice::log::exchange::{EXCHANGE_BYTES_MAX, Request, Response};
 use lattice::log::witness::{AddCheckpoint, expect_signed};
 use node_core::logs::{cosigner_of, log_of};
+use node_core::resume::Doubt;
 use tokio::sync::oneshot;
 
 use super::Audit;
@@ -73,11 +74,13 @@ impl Audit {
         }
     }
 
-    /// What is held of a log: what was cosigned last, or what gossip brought if that is more.
+    /// What is held of a log: what was cosigned last, or what gossip brought if that is more; of the own log the last one.
     pub(crate) fn held(&self, origin: &str) -> Option<SignedCheckpoint> {
-        let witnessed = self.writer().published().witnessed.get(origin).map(|held| held.as_ref().clone());
-        let heard = self.board.of(origin);
-        [witnessed, heard].into_iter().flatten().max_by_key(|held| held.checkpoint().size())
+        let published = self.writer().published();
+        let witnessed = published.witnessed.get(origin).map(|held| held.as_ref().clone());
+        let own = published.checkpointed.as_ref().map(|own| own.signed.clone());
+        let own = own.filter(|own| own.checkpoint().origin() == origin);
+        [witnessed, self.board.of(origin), own].into_iter().flatten().max_by_key(|held| held.checkpoint().size())
     }
 
     /// Takes in a checkpoint that its log signed, from wherever it came.
@@ -91,7 +94,8 @@ impl Audit {
         let witnessed = published.witnessed.get(signed.checkpoint().origin());
         let known = witnessed.and_then(|held| ForkEvidence::of_contradiction(held, signed, &key));
         let size = witnessed.map_or(0, |held| held.checkpoint().size());
-        if signed.checkpoint().size() > size && is_cosigned_by(&self.service.inner.identity, signed) {
+        let may_have = published.doubt > Some(Doubt::Usual) || is_cosigned_by(&self.service.inner.identity, signed);
+        if signed.checkpoint().size() > size && may_have {
             self.writer().send(Job::Recall { signed: Box::new(signed.clone()) }).await;
         }
         match heard.or(known) {

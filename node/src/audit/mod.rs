@@ -5,13 +5,15 @@
 //! # Reading order
 //!
 //! 1. [`keep_signed`]: checkpoints in time. [`proofs`]: what is shown at them.
-//! 2. [`cosigning`]: our checkpoints before others' eyes, and [`asking`]: several at once. [`asked`]: others' before ours.
+//! 2. [`cosigning`]: our checkpoints before others' eyes, and [`asking`]: several at once. [`asked`]: others' before ours,
+//!    and `recalling`: what of them may be forgotten.
 //! 3. [`board`]: what is known of all. [`comparing`]: whether that is one history of each.
 
 pub mod proofs;
 pub mod cosigning;
 pub mod asking;
 pub mod asked;
+mod recalling;
 pub mod board;
 pub mod comparing;
 

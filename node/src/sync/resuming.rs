@@ -23,6 +23,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// Time for one answer, which takes the other side no work: some round trips around the world.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How often others are asked what this node cosigned: a log whose peers are all silent must not keep it from writing.
+const RECALLS_MAX: usize = 3;
+
 impl Sync {
     /// Works until this node may sign, or `stop` fires. `is_known_elsewhere` says whether this node ever met another.
     pub async fn settle_doubt(self, is_known_elsewhere: bool, stop: CancellationToken) {
@@ -34,6 +37,12 @@ impl Sync {
             let Some(doubt) = self.writer.published().doubt else { return };
             let heard = self.heard(&told, is_known_elsewhere, started);
             if may_sign(doubt, heard) && !self.is_waiting_for_a_state(heard) {
+                if doubt > Doubt::Usual {
+                    tokio::select! {
+                        () = self.recall_cosigned() => {}
+                        () = stop.cancelled() => return,
+                    }
+                }
                 self.writer.send(Job::Sure).await;
                 if doubt > Doubt::Usual {
                     tracing::info!(
@@ -53,6 +62,16 @@ impl Sync {
                 () = stop.cancelled() => return,
             }
         }
+    }
+
+    /// Learns what this node cosigned. Who is a member is known by now.
+    async fn recall_cosigned(&self) {
+        for _ in 0..RECALLS_MAX {
+            if self.audit.recall_cosigned().await {
+                return;
+            }
+        }
+        tracing::warn!("nobody answered about some logs, of which this node may have cosigned more than it knows");
     }
 
     fn heard(&self, told: &BTreeSet<AuthorId>, is_known_elsewhere: bool, started: Instant) -> Heard {

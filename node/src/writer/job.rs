@@ -169,7 +169,7 @@ pub enum Job {
 }
 
 /// A durable write of our own. Of a write of the seat that is staged only, no log and no state tells yet: its position is
-/// [`NOT_APPLIED`], and root and entries mean nothing.
+/// 0, and root and entries mean nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// The commit.

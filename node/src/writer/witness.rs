@@ -97,13 +97,17 @@ impl State {
     }
 
     /// Takes back into memory what bears this node's own cosignature and is more of its log than is held; tells whether
-    /// it did. What is cosigned is stored first, so the memory is of before: that of a backup, or lost.
+    /// it did. What is cosigned is stored first, so the memory is of before: that of a backup, or lost. While this node is in
+    /// doubt about that, whatever its log signed counts as cosigned: others keep the lines of the last checkpoint alone.
     pub(super) async fn recall(&mut self, identity: &Identity, signed: &SignedCheckpoint) -> Result<bool, StoreError> {
         let name = signed.checkpoint().origin();
         let Some((_, key)) = log_of(&self.membership, &identity.lattice, name) else { return Ok(false) };
         let held = self.witnessed.get(name).map_or(0, |held| held.checkpoint().size());
         let room = room_for(self.witnessed.keys().map(String::as_str), name);
-        if signed.checkpoint().size() <= held || room == Room::None || !is_cosigned_by(identity, signed) {
+        if signed.checkpoint().size() <= held || room == Room::None {
+            return Ok(false);
+        }
+        if self.doubt <= Some(Doubt::Usual) && !is_cosigned_by(identity, signed) {
             return Ok(false);
         }
         let Ok(bare) = signed.bare(&key) else { return Ok(false) };
@@ -111,7 +115,7 @@ impl State {
             log = name,
             held,
             recalled = bare.checkpoint().size(),
-            "this node had forgotten what it cosigned"
+            "this node had forgotten what it cosigned, or may have"
         );
         self.remember(bare, room).await?;
         Ok(true)

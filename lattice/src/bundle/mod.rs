@@ -71,7 +71,7 @@ pub enum BadBundle {
     )]
     Origin,
     /// The lines for people are not those that the rest gives.
-    #[error("the readable lines say something else than what the bundle shows")]
+    #[error("the readable lines are not those of what the bundle shows: one or the other was changed")]
     Head,
 }
 

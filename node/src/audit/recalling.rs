@@ -19,11 +19,11 @@ const ASKED_OF_EACH: usize = 3;
 const UNDER_WAY_MAX: usize = 16;
 
 impl Audit {
-    /// Asks about the logs of all members, and takes in what is held of them; tells whether somebody answered about each.
-    pub(crate) async fn recall_cosigned(&self) -> bool {
+    /// Asks nodes about the logs of all members, and takes in what is held of them; tells whether somebody answered about each.
+    pub(crate) async fn recall_cosigned(&self, ways: &[Way]) -> bool {
         let names = self.names_of_logs();
-        let questions = questions(&names, &self.peers().into_iter().map(|(way, _)| way).collect::<Vec<_>>());
-        let mut open: BTreeSet<_> = questions.iter().map(|(name, _)| name.clone()).collect();
+        let questions = questions(&names, ways);
+        let mut open: BTreeSet<_> = names.into_iter().collect();
         let asked = questions.into_iter().map(|(name, way)| async move {
             let answer = self.ask(&way, &Request::Checkpoint { origin: name.clone() }).await;
             (name, answer)

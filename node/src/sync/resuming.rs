@@ -67,7 +67,8 @@ impl Sync {
     /// Learns what this node cosigned. Who is a member is known by now.
     async fn recall_cosigned(&self) {
         for _ in 0..RECALLS_MAX {
-            if self.audit.recall_cosigned().await {
+            let ways: Vec<_> = self.reached().into_iter().map(|(way, _)| way).collect();
+            if self.audit.recall_cosigned(&ways).await {
                 return;
             }
         }
@@ -98,10 +99,7 @@ impl Sync {
     async fn ask_for_own_chain(&self, told: &mut BTreeSet<AuthorId>) {
         let own: ChainId = (self.identity.keys.author.id(), 0);
         let request = Request::Frontier { after: just_before(own) };
-        // A mirror is hidden: it has no peers but asks whom it knows.
-        let is_hidden = *self.hidden.borrow();
-        let reached = if is_hidden { self.members() } else { self.audit.peers() };
-        let asking = reached.into_iter().filter(|(_, member)| !told.contains(&member.author));
+        let asking = self.reached().into_iter().filter(|(_, member)| !told.contains(&member.author));
         let asking = asking.map(|(way, member)| {
             let (road, request) = (self.road(way, member.author), &request);
             async move {
@@ -119,7 +117,11 @@ impl Sync {
         }
     }
 
-    fn members(&self) -> Vec<(Way, Member)> {
+    /// Who can be asked: lattice peers, by whatever road. A mirror is hidden, and asks whom it knows.
+    fn reached(&self) -> Vec<(Way, Member)> {
+        if !*self.hidden.borrow() {
+            return self.audit.peers();
+        }
         let (published, own) = (self.writer.published(), self.identity.keys.author.id());
         let others = published.membership.members().filter(|member| member.author != own);
         let others = others.filter(|member| published.membership.is_active(&member.author));

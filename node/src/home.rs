@@ -14,6 +14,7 @@ use crate::api::auth::ApiToken;
 use crate::durable;
 
 mod continuity;
+mod founding;
 
 use continuity::BEGUN;
 pub use continuity::Start;
@@ -210,11 +211,15 @@ impl Home {
     ///
     /// [`HomeError`] if the file is damaged or may be read by others.
     pub fn keys(&self) -> Result<NodeKeys, HomeError> {
-        let text = self.read_secret("node.key")?;
+        self.seed("node.key").map(|seed| seed.keys())
+    }
+
+    fn seed(&self, file: &str) -> Result<Seed, HomeError> {
+        let text = self.read_secret(file)?;
         let bytes = HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).ok();
         let seed: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
-        let damaged = || self.damaged("node.key", "expected 64 hexadecimal digits; restore it from a backup");
-        seed.map(NodeKeys::from_seed).ok_or_else(damaged)
+        let damaged = || self.damaged(file, "expected 64 hexadecimal digits; restore it from a backup");
+        seed.map(Seed).ok_or_else(damaged)
     }
 
     /// The token that clients show; a new one if the file was lost, which `true` tells.

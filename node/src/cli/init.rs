@@ -27,9 +27,12 @@ pub(super) struct Args {
     /// What people call the lattice [default: the genesis file's name, or "lattice"]
     #[arg(long, value_name = "NAME")]
     lattice: Option<NodeName>,
-    /// Founds with more members, other limits or seat prefixes
+    /// Founds with more members, other limits or seat prefixes; see `lattice keygen --help`
     #[arg(long, value_name = "FILE.toml")]
     genesis: Option<PathBuf>,
+    /// Takes on the founding document that another founder made with this node's key among its members
+    #[arg(long, value_name = "genesis.cbor", conflicts_with_all = ["genesis", "lattice"])]
+    founded: Option<PathBuf>,
     /// Prints JSON
     #[arg(long)]
     json: bool,
@@ -46,12 +49,16 @@ struct Founded {
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let dir = args.directory.path()?;
-    Home::expect_none(&dir)?;
-    let seed = Seed::random().map_err(|error| Failure::No(format!("no randomness: {error}")))?;
+    let waiting = Seed::waiting(&dir)?;
+    let seed = waiting.clone().map_or_else(Seed::random, Ok);
+    let seed = seed.map_err(|error| Failure::No(format!("no randomness: {error}")))?;
     let keys = seed.keys();
     let (founder, peer_id) = founder(args.name.as_str(), &keys)?;
-    let genesis = genesis(args.genesis.as_deref(), args.lattice.as_ref(), founder)?;
-    Home::create(&dir, &seed, &genesis, None)?;
+    let genesis = match &args.founded {
+        Some(file) => founded(file, &founder)?,
+        None => genesis(args.genesis.as_deref(), args.lattice.as_ref(), founder)?,
+    };
+    Home::create(&dir, &seed, &genesis, None)?.end_waiting()?;
     file::write_first(&dir, &args.name, &[]).map_err(|error| Failure::No(format!("{}: {error}", dir.display())))?;
     let founded = Founded {
         dir,
@@ -67,8 +74,22 @@ fn genesis(file: Option<&Path>, name: Option<&NodeName>, founder: Member) -> Res
     founding.into_genesis(name.map(NodeName::as_str), founder).map_err(usage)
 }
 
+/// A founding document that somebody else made, if it names this node as a member.
+fn founded(file: &Path, own: &Member) -> Result<Genesis, Failure> {
+    let wrong = |why: String| usage(format!("{}: {why}", file.display()));
+    let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let genesis = Genesis::decode(&bytes).map_err(|error| wrong(format!("no founding document: {error}")))?;
+    if genesis.members.iter().any(|member| member.author == own.author && member.peer_id == own.peer_id) {
+        return Ok(genesis);
+    }
+    Err(wrong(format!(
+        "its members do not include this node's key, {}; whoever founds needs what `lattice keygen` printed here",
+        own.author
+    )))
+}
+
 /// The node that founds, as a member.
-fn founder(name: &str, keys: &NodeKeys) -> Result<(Member, PeerId), Failure> {
+pub(super) fn founder(name: &str, keys: &NodeKeys) -> Result<(Member, PeerId), Failure> {
     let p2p = Keypair::ed25519_from_bytes(keys.p2p.0).map_err(|error| Failure::No(error.to_string()))?;
     let peer_id = p2p.public().to_peer_id();
     let alone = Genesis::founded_by(name, name, keys, peer_id.to_bytes());

@@ -36,6 +36,7 @@ mod import;
 mod init;
 mod invite;
 mod join;
+mod keygen;
 mod list;
 mod man;
 mod peers;
@@ -68,6 +69,8 @@ const EXIT_CODES: &str = "Exit codes: 0 yes, 1 no, 2 wrong usage, 3 could not te
 enum Command {
     /// Founds a lattice and its first node.
     Init(init::Args),
+    /// Makes a key for somebody who founds a lattice together with others.
+    Keygen(keygen::Args),
     /// Prints a ticket with which one more node can join; asks the running node.
     Invite(invite::Args),
     /// Makes a node that joins the lattice of a ticket.
@@ -134,6 +137,7 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn do_command(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Init(args) => init::run(args)?,
+        Command::Keygen(args) => keygen::run(&args)?,
         Command::Invite(args) => invite::run(args).await?,
         Command::Join(args) => join::run(args).await?,
         Command::Run(args) => run::run(args).await?,

@@ -224,7 +224,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         Order::Switchover => tell(&admin.post::<SeatStatus>("/seat/switchover", nothing()).await?, json, status_lines)?,
         Order::Pause { minutes } => {
             let paused = admin.post::<SeatStatus>("/seat/pause", json!({ "seconds": minutes.saturating_mul(60) }));
-            tell(&paused.await?, json, |_| vec![format!("paused for {minutes} minutes; it ends by itself")])?;
+            tell(&paused.await?, json, |status| vec![paused_line(status, minutes)])?;
         }
         Order::Resume => tell(&admin.post::<SeatStatus>("/seat/resume", nothing()).await?, json, status_lines)?,
         Order::Mirrors { shadow, spares } => {
@@ -302,16 +302,32 @@ pub(super) fn tell<T: serde::Serialize>(
     Ok(())
 }
 
+fn paused_line(status: &SeatStatus, minutes: u64) -> String {
+    let shadow = status.shadow.as_ref().map(|shadow| status.names.get(shadow).unwrap_or(shadow));
+    match (status.role.as_str(), shadow) {
+        ("holder", Some(shadow)) => format!(
+            "paused for {minutes} minutes: this holder changes its mirrors by order alone; {shadow} may still take over, unless it \
+             is paused there"
+        ),
+        _ => format!("paused for {minutes} minutes; it ends by itself"),
+    }
+}
+
 fn status_lines(status: &SeatStatus) -> Vec<String> {
     let Some(seat) = &status.seat else {
         return vec![NO_SEAT.to_owned()];
     };
     let none = || "none".to_owned();
+    let named = |author: &String| match status.names.get(author) {
+        Some(name) => format!("{name} {author}"),
+        None => author.clone(),
+    };
+    let spares: Vec<_> = status.spares.iter().map(named).collect();
     let mut lines = vec![
         format!("seat      {seat}, term {}: {}", status.term, status.reason),
-        format!("holder    {}", status.holder.clone().unwrap_or_else(none)),
-        format!("shadow    {}", status.shadow.clone().unwrap_or_else(none)),
-        format!("spares    {}", if status.spares.is_empty() { none() } else { status.spares.join(" ") }),
+        format!("holder    {}", status.holder.as_ref().map_or_else(none, named)),
+        format!("shadow    {}", status.shadow.as_ref().map_or_else(none, named)),
+        format!("spares    {}", if spares.is_empty() { none() } else { spares.join(", ") }),
         format!("here      {}, {}", status.role, status.doing),
         format!("log       {} records, {} commits staged", status.log_size, status.staged),
     ];
@@ -322,7 +338,7 @@ fn status_lines(status: &SeatStatus) -> Vec<String> {
         let seeding = if lag.is_seeding { ", being seeded" } else { "" };
         lines.push(format!(
             "mirror    {}: {} records and {} bytes behind, level {} ms ago, heard {} ms ago{seeding}",
-            &lag.mirror[..8.min(lag.mirror.len())],
+            status.names.get(&lag.mirror).map_or(&lag.mirror[..8.min(lag.mirror.len())], String::as_str),
             lag.records,
             lag.bytes,
             lag.behind_ms,
@@ -330,6 +346,10 @@ fn status_lines(status: &SeatStatus) -> Vec<String> {
         ));
     }
     lines.extend(status.takeover.iter().map(|takeover| format!("if it dies {takeover}")));
+    lines.extend(status.last_alarm.iter().map(|alarm| {
+        let ago = crate::clock::now_ms().saturating_sub(alarm.time_ms) / 1000;
+        format!("alarm     {ago} s ago: {}", alarm.what)
+    }));
     lines
 }
 

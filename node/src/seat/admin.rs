@@ -24,6 +24,7 @@ use super::status::SeatStatus;
 use super::{Seat, quarantine, settling};
 use crate::api::auth::{ApiToken, bearer};
 use crate::api::problem::{Kind, Problem};
+use crate::clock::now_ms;
 use crate::service::Service;
 use crate::view::SeatTermView;
 
@@ -149,6 +150,10 @@ async fn pause(State(admin): Admins, Json(Pause { seconds }): Json<Pause>) -> Re
         let detail = format!("a pause lasts a second at least and {} hours at most", PAUSE_SECONDS_MAX / 3600);
         return Err(Problem::new(Kind::Unprocessable, detail));
     }
+    if !matches!(admin.handle.status().role.as_str(), "holder" | "shadow" | "spare") {
+        let detail = "this node neither holds nor mirrors the seat, so it takes nothing over; pause the shadow";
+        return Err(Problem::new(Kind::Conflict, detail));
+    }
     let Json(_before) = admin.order(Order::Pause { for_ms: seconds.saturating_mul(1000) }).await?;
     admin.shown_once(|status| status.paused_ms > 0).await
 }
@@ -219,7 +224,7 @@ impl Admin {
 
     /// Gives an order whose end is the next term, and waits for that; the driver gives up by itself.
     async fn moved_by(&self, order: Order) -> Result<Json<SeatStatus>, Problem> {
-        let term = self.handle.status().term;
+        let (term, ordered_ms) = (self.handle.status().term, now_ms());
         let Json(_before) = self.order(order).await?;
         let mut changes = self.handle.watch();
         let moved = changes.wait_for(|status| status.term > term);
@@ -227,7 +232,16 @@ impl Admin {
         match tokio::time::timeout(within, moved).await {
             Ok(Ok(status)) => Ok(Json(status.clone())),
             Ok(Err(_)) => Err(Problem::new(Kind::Busy, "this node is stopping")),
-            Err(_) => Err(Problem::new(Kind::TooSlow, "the seat did not move; see `lattice seat status`")),
+            Err(_) => {
+                let SeatStatus { doing, last_alarm, .. } = self.handle.status();
+                let alarm = last_alarm.filter(|alarm| alarm.time_ms >= ordered_ms);
+                let alarm = alarm.map_or_else(String::new, |alarm| format!("; it said: {}", alarm.what));
+                let detail = format!(
+                    "the seat did not move within {} s; this node is {doing}{alarm}. `lattice seat status` shows what becomes of it",
+                    within.as_secs()
+                );
+                Err(Problem::new(Kind::TooSlow, detail))
+            }
         }
     }
 }

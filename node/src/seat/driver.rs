@@ -33,7 +33,7 @@ use super::moving::{Move, tell_of};
 use super::opening::{NotOpened, Opening};
 use super::places::{Learning, Places};
 use super::room::{self, Room};
-use super::status::{Outlook, SeatStatus};
+use super::status::{Outlook, SeatAlarm, SeatStatus};
 use super::watching::Watch;
 use super::{Seat, Serving};
 use crate::clock::{boot_ms, now_ms};
@@ -126,6 +126,8 @@ pub struct Driver {
     pub(super) queue: VecDeque<Event>,
     /// What was alarmed of last, and when: it is not repeated at once.
     pub(super) alarmed: Option<(String, BootMs)>,
+    /// The same for people.
+    pub(super) last_alarm: Option<SeatAlarm>,
     /// Whether writes are held, and whether the shadow must have all before they are drained.
     pub(super) draining: Option<bool>,
     /// Whether the writer takes no more writes of the seat.
@@ -220,6 +222,7 @@ impl Driver {
             awaited_mirror: None,
             queue: VecDeque::new(),
             alarmed: None,
+            last_alarm: None,
             draining: None,
             is_held: false,
             releasing: Vec::new(),
@@ -443,7 +446,7 @@ impl Driver {
             ),
             None => self.controller.doing().to_owned(),
         };
-        let status = SeatStatus::of(&self.seat, role, doing, takeover, &self.outlook);
+        let status = SeatStatus::of(&self.seat, role, doing, takeover, &self.outlook, self.last_alarm.clone());
         self.status.send_if_modified(|shown| {
             let is_changed = *shown != status;
             *shown = status;

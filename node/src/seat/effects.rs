@@ -20,7 +20,8 @@ use super::handing::Weight;
 use super::moving::Move;
 use super::opening::NotOpened;
 use super::refusal::voters_refusal;
-use crate::clock::boot_ms;
+use super::status::SeatAlarm;
+use crate::clock::{boot_ms, now_ms};
 use crate::writer::job::Job;
 use crate::writer::seat::SeatJob;
 
@@ -280,6 +281,7 @@ impl Driver {
     /// Says it, but not what it said a moment ago.
     pub(super) fn alarm(&mut self, what: &str) {
         let now = boot_ms();
+        self.last_alarm = Some(SeatAlarm { what: what.to_owned(), time_ms: now_ms() });
         if self.alarmed.as_ref().is_some_and(|(said, at)| said == what && now.since_ms(*at) < ALARM_PAUSE_MS) {
             return;
         }

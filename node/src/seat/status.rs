@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use lattice::ids::AuthorId;
-use lattice::seat::{BodyHash, Certificate, Term, Warrant};
+use lattice::membership::Membership;
+use lattice::seat::{Body, BodyHash, Certificate, Term, Warrant};
 use node_core::seat::controller::Role;
 use node_core::seat::event::Fetched;
 use node_core::seat::takeover::{Loss, WhyNot};
@@ -54,6 +55,21 @@ pub struct SeatStatus {
     pub paused_ms: u64,
     /// Why the term changed last.
     pub reason: String,
+    /// What members call the nodes that are named here, by author key.
+    #[serde(default)]
+    pub names: BTreeMap<String, String>,
+    /// What this node alarmed of last, since it started.
+    #[serde(default)]
+    pub last_alarm: Option<SeatAlarm>,
+}
+
+/// Something that people should look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SeatAlarm {
+    /// What.
+    pub what: String,
+    /// When, in milliseconds since 1970.
+    pub time_ms: u64,
 }
 
 /// How far a mirror is behind.
@@ -142,12 +158,17 @@ impl Outlook {
     }
 
     fn lag(&self, seat: &Seat, role: Role) -> Vec<MirrorLag> {
-        let now = boot_ms();
+        let (now, silent_ms) = (boot_ms(), seat.timing.shadow_silent_ms());
         let shown = |mirror: AuthorId, seen: &Seen, is_seeding: bool, holder_size: u64| MirrorLag {
             mirror: mirror.to_string(),
             records: holder_size.saturating_sub(seen.log_size),
             bytes: seat.writer.with_outbox(|outbox| outbox.bytes_from(seen.log_size)),
-            behind_ms: if seen.log_size >= holder_size { 0 } else { now.since_ms(seen.level) },
+            // Of one that is silent nobody knows whether it still has everything.
+            behind_ms: if seen.log_size >= holder_size && now.since_ms(seen.heard) < silent_ms {
+                0
+            } else {
+                now.since_ms(seen.level)
+            },
             silent_ms: now.since_ms(seen.heard),
             is_seeding,
         };
@@ -176,6 +197,7 @@ impl SeatStatus {
         doing: String,
         (takeover, paused_ms): (Option<Result<Loss, WhyNot>>, u64),
         outlook: &Outlook,
+        last_alarm: Option<SeatAlarm>,
     ) -> Self {
         let Some(body) = seat.body() else { return Self { role: word(Role::Outsider).to_owned(), ..Self::default() } };
         let state = seat.writer.published();
@@ -199,12 +221,24 @@ impl SeatStatus {
             is_takeover_possible: takeover.as_ref().map(Result::is_ok),
             takeover: takeover.map(|takeover| match takeover {
                 Ok(loss) => loss.to_string(),
+                Err(why) if published.staged > 0 => {
+                    format!("nobody could take over: {why}; {} staged commits may be here alone", published.staged)
+                }
                 Err(why) => format!("nobody could take over: {why}"),
             }),
             paused_ms,
+            names: names(&state.membership, &body),
+            last_alarm,
             reason: body.reason,
         }
     }
+}
+
+/// What the nodes of a term are called.
+fn names(membership: &Membership, body: &Body) -> BTreeMap<String, String> {
+    let authors = [body.holder].into_iter().chain(body.mirrors().copied()).chain(body.voters.iter().copied());
+    let named = |author: AuthorId| Some((author.to_string(), membership.member(&author)?.name.clone()));
+    authors.filter_map(named).collect()
 }
 
 /// All terms of the line, each checked against the one before.

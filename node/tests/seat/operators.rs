@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use lattice::genesis::{Genesis, Member};
 use lattice::ids::LatticeId;
 use lattice::keys::NodeKeys;
 use lattice::log::note::Note;
 use lattice::seat::{Approvals, Body};
-use libp2p::identity::Keypair;
-use node::home::{Home, Seed};
+use node::home::Home;
 use testnet::process::{Launch, Node, lasting_port};
 use testnet::seat::Seat;
+use tokio::process::Command;
 
 use crate::orders::{ordered, refused};
 use crate::world::{SOON, program};
@@ -21,37 +20,52 @@ const RUNNING: usize = 3;
 
 struct Operators {
     root: tempfile::TempDir,
-    seeds: Vec<Seed>,
     nodes: Vec<Node>,
 }
 
-fn member(number: usize, keys: &NodeKeys) -> Member {
-    let keypair = Keypair::ed25519_from_bytes(keys.p2p.0).expect("32 bytes");
-    let peer_id = keypair.public().to_peer_id().to_bytes();
-    Member {
-        name: format!("node-{}", number + 1),
-        author: keys.author.id(),
-        log_key: keys.log_key(),
-        peer_id,
-        roles: [].into(),
+/// What a command prints on standard output.
+async fn printed(words: &[&str]) -> String {
+    let output = Command::new(program()).args(words).output().await.expect("it runs");
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// As the help of `lattice keygen` says; gives the directories of the founders.
+async fn founded(root: &Path) -> Vec<PathBuf> {
+    let name = |number: usize| format!("node-{}", number + 1);
+    let dirs: Vec<_> = (0..FOUNDERS).map(|number| root.join(name(number))).collect();
+    let (mut blocks, mut authors) = (String::new(), Vec::new());
+    for (number, dir) in dirs.iter().enumerate() {
+        let words = ["keygen", "--dir", text(dir), "--name", &name(number)];
+        let block = printed(&words).await;
+        assert_eq!(printed(&words).await, block, "asked again it says the same");
+        let author = block.lines().find_map(|line| line.strip_prefix("author = ")).expect("an author");
+        authors.push(author.to_owned());
+        blocks += &block;
     }
+    let file = root.join("founding.toml");
+    std::fs::write(&file, format!("name = \"testnet\"\nadmins = [{}]\n{blocks}", authors.join(", "))).expect("written");
+    let init = ["init", "--dir", text(&dirs[0]), "--name", &name(0), "--genesis", text(&file)];
+    printed(&init).await;
+    let genesis = dirs[0].join("genesis.cbor");
+    for (number, dir) in dirs.iter().enumerate().skip(1) {
+        printed(&["init", "--dir", text(dir), "--name", &name(number), "--founded", text(&genesis)]).await;
+    }
+    // Somebody who is no founder can't take it on.
+    let (stranger, name) = (root.join("stranger"), name(FOUNDERS));
+    let init = ["init", "--dir", text(&stranger), "--name", &name, "--founded", text(&genesis)];
+    let refused = Command::new(program()).args(init).output().await.expect("it runs");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("lattice keygen"), "{refused:?}");
+    dirs
 }
 
 impl Operators {
     async fn found() -> Self {
         let root = tempfile::tempdir().expect("a temporary directory");
-        let seeds: Vec<_> = (0..FOUNDERS).map(|_| Seed::random().expect("randomness")).collect();
-        let mut members: Vec<_> = seeds.iter().enumerate().map(|(number, seed)| member(number, &seed.keys())).collect();
-        let mut genesis = Genesis::founded_by("testnet", "node-1", &seeds[0].keys(), members[0].peer_id.clone());
-        genesis.admins = members.iter().map(|member| member.author).collect();
-        members.sort_by_key(|member| member.author);
-        genesis.members = members;
         let mut nodes: Vec<Node> = Vec::new();
-        for (number, seed) in seeds.iter().enumerate().take(RUNNING) {
-            let name = format!("node-{}", number + 1);
-            let dir = root.path().join(&name);
-            Home::create(&dir, seed, &genesis, None).expect("made");
-            let mut launch = Launch::new(program(), name, dir);
+        for (number, dir) in founded(root.path()).await.into_iter().enumerate().take(RUNNING) {
+            let mut launch = Launch::new(program(), format!("node-{}", number + 1), dir);
             launch.p2p = vec![format!("127.0.0.1:{}", lasting_port())];
             launch.peers = nodes.iter().filter_map(Node::reached).flat_map(|reached| reached.run.p2p).collect();
             let mut node = Node::new(launch);
@@ -59,7 +73,12 @@ impl Operators {
             nodes.push(node);
         }
         testnet::cluster::wait_until_settled(&nodes, SOON).await.expect("all know all");
-        Self { root, seeds, nodes }
+        Self { root, nodes }
+    }
+
+    /// The keys of one that runs.
+    fn keys(&self, node: usize) -> NodeKeys {
+        Home::open(self.nodes[node].dir()).expect("there is a node").keys().expect("a key")
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -142,7 +161,7 @@ async fn no_operator_signs_for_another_lattice_or_seat_or_words_that_say_somethi
     let note = Note::parse(drafted.as_bytes()).expect("a note");
     let body = Approvals::body_of(&note).expect("a body");
     let signed = |body: &Body| {
-        let note = Approvals::by(body, &operators.seeds[0].keys(), 1).to_note(body).expect("a line");
+        let note = Approvals::by(body, &operators.keys(0), 1).to_note(body).expect("a line");
         note.to_string()
     };
     let others = [

@@ -77,6 +77,12 @@ async fn a_paused_shadow_stays_and_operators_settle_a_term_over_dead_voters() {
     let kept = world.put(4, "green/kept", "1").await;
     let paused = ordered(&world.nodes[1], &["seat", "pause", "--minutes", "5"]).await;
     assert!(paused.contains("paused"), "{paused}");
+    let nothing = refused(&world.nodes[4], &["seat", "pause"]).await;
+    assert!(nothing.contains("pause the shadow"), "a voter takes nothing over: {nothing}");
+    let half = ordered(&world.nodes[0], &["seat", "pause"]).await;
+    assert!(half.contains("node-2 may still take over"), "{half}");
+    let shown = ordered(&world.nodes[0], &["seat", "status"]).await;
+    assert!(shown.contains("holder    node-1 ") && shown.contains("mirror    node-3: "), "{shown}");
     world.nodes[0].kill().await;
     // With a second voter gone there is no majority, whatever the shadow may do.
     world.nodes[3].kill().await;

@@ -5,6 +5,7 @@ mod world;
 
 use super::*;
 use crate::seat::effect::Alarm;
+use crate::seat::event::Fetched;
 use crate::seat::own::NoShadow;
 use crate::seat::takeover::WhyNot;
 use crate::seat::timing::Timing;
@@ -313,6 +314,24 @@ fn a_mirror_that_is_being_seeded_could_not_take_over() {
     world.nodes[1].is_up = false;
     world.until("a spare is the shadow", |world| world.last().shadow.is_some_and(|shadow| shadow != world.name(1)));
     assert_eq!(world.last().shadow, Some(world.name(4)));
+}
+
+#[test]
+fn a_shadow_whose_log_is_shorter_than_what_the_term_began_with_could_not_take_over() {
+    let mut world = serving(NoShadow::Block, 4);
+    world.nodes[0].staged = 5;
+    world.run(200);
+    world.nodes[0].is_up = false;
+    world.until("the shadow serves, and is followed", |world| world.serving() == Some(1));
+    world.run(200);
+    let (mirror, term) = (world.last().shadow.expect("the spare"), world.last().term);
+    assert_eq!(world.last().log_size, 5);
+    for (log_size, is_short) in [(4, true), (5, false)] {
+        let fetched = Fetched { mirror, term, staged_seq: 5, log_size, is_twin: true, paused_ms: 0 };
+        world.tell(1, Event::FetchedBy(fetched));
+        let possible = world.nodes[1].controller.takeover_possible(world.now()).expect("it holds");
+        assert_eq!(possible == Err(WhyNot::ShadowSeeding), is_short, "{possible:?}");
+    }
 }
 
 #[test]

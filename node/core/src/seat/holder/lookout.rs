@@ -66,9 +66,11 @@ impl Lookout {
         self.abstaining.values().any(|above| *above == term)
     }
 
-    /// Whether a mirror's copy has come into the term: it knows the certificate and has what the term began with.
-    pub(super) fn is_in_term(&self, mirror: &AuthorId, term: u64) -> bool {
-        self.mirrors.get(mirror).is_some_and(|sight| sight.said.term == term && sight.said.is_twin)
+    /// Whether a mirror's copy has come into the term: it knows the certificate and has what the term began with. With a shorter
+    /// log it could not stand (V7).
+    pub(super) fn is_in_term(&self, mirror: &AuthorId, body: &NamedBody) -> bool {
+        let Some(Sight { said, .. }) = self.mirrors.get(mirror) else { return false };
+        said.term == body.term && said.is_twin && said.log_size >= body.log_size
     }
 
     /// Milliseconds since the term began.
@@ -83,7 +85,7 @@ impl Lookout {
 
     /// The first spare that is there and copies this term.
     pub(super) fn spare(&self, now: BootMs, silent_ms: u64, body: &NamedBody) -> Option<AuthorId> {
-        let is_there = |spare: &&AuthorId| self.is_in_term(spare, body.term) && self.away_ms(now, spare) <= silent_ms;
+        let is_there = |spare: &&AuthorId| self.is_in_term(spare, body) && self.away_ms(now, spare) <= silent_ms;
         body.spares.iter().find(is_there).copied()
     }
 
@@ -102,7 +104,7 @@ impl Lookout {
         let outlook = Outlook {
             has_shadow: body.shadow.is_some(),
             shadow_heard: sight.map(|sight| sight.at),
-            shadow_in_term: self.is_in_term(&shadow, body.term),
+            shadow_in_term: self.is_in_term(&shadow, body),
             shadow_ill: own.other_health.first_cause(),
             staged: (written.0, copied.0),
             records: (written.1, copied.1),

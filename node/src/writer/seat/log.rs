@@ -83,6 +83,12 @@ fn carried(item: &Item) -> Carried {
         Task::Staged(name) | Task::Foreign(_, name) => name.clone(),
         Task::Own(_) => None,
     };
+    // Only what left staging here was staged at mirrors. A session brings a commit back that they have applied as well: it
+    // goes with the record that names it again.
+    let place = match &item.task {
+        Task::Staged(_) => (header.term, header.seq),
+        Task::Foreign(..) | Task::Own(_) => (0, header.seq),
+    };
     let bytes = item.commit.commit().encode().into();
-    Carried { id: item.commit.id(), place: (header.term, header.seq), bytes, name }
+    Carried { id: item.commit.id(), place, bytes, name }
 }

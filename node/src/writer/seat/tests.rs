@@ -461,6 +461,37 @@ async fn what_the_shadow_has_and_a_new_term_cuts_is_released_no_more() {
     shadow.stop().await;
 }
 
+/// A session that began before the commit was in the state brings it back, beside one that is new.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_comes_back_to_its_holder_goes_to_its_mirrors_again() {
+    let (_a, holder, _b, shadow) = pair().await;
+    let (write, staged) = staging("green/k", Condition::Always, Some("once"), true);
+    holder.stage(write).await;
+    let id = staged.await.expect("an answer").expect("staged").commit;
+    shadow.fetch(&holder).await.expect("staged there");
+    holder.release(1, 1).await;
+    holder.write(vec![put("plain", b"v")]).await;
+    shadow.fetch(&holder).await.expect("applied there");
+    let again = holder.recent().into_iter().find(|commit| commit.id() == id).expect("it was recorded");
+    let draft = lattice::commit::Draft {
+        lattice: holder.identity.lattice,
+        term: 0,
+        seq: 1,
+        prev: lattice::ids::CommitId::ZERO,
+        time: lattice::clock::Timestamp::from_millis(5),
+    };
+    let verified = |commit: Commit| commit.verify(&holder.identity.genesis).expect("signed");
+    let new = draft.sign(&keys(2).author, vec![put("other", b"v")]);
+    holder.handle.take(vec![verified(again), verified(new)], false).await.expect("running");
+    holder.write(vec![put("plain", b"w")]).await;
+    let here = shadow.fetch(&holder).await.expect("it follows");
+    let there = holder.handle.published();
+    assert_eq!((here.log_size, shadow.handle.published().root), (there.seat.log_size, there.root));
+    for node in [holder, shadow] {
+        node.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn staged_writes_and_their_names_survive_a_restart() {
     let (dir, holder, _b, shadow) = pair().await;

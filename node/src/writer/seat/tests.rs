@@ -15,7 +15,7 @@ use super::*;
 use crate::store::open::{Synchronous, open};
 use crate::writer::job::{IdempotencyKey, Job, WriteError, Written};
 use crate::writer::{Identity, Reply, WriterHandle, writer};
-use lattice::commit::Commit;
+use lattice::commit::{Commit, VerifiedCommit};
 use lattice::op::Op;
 
 /// A node of the seat: its writer over a database.
@@ -137,6 +137,11 @@ impl Local {
 
     /// Applies what another wrote.
     async fn settle(&self, by: &NodeKeys, ops: Vec<Op>) {
+        self.handle.take(vec![self.first_of(by, ops)], false).await.expect("running");
+    }
+
+    /// The first ordinary commit of another member.
+    fn first_of(&self, by: &NodeKeys, ops: Vec<Op>) -> VerifiedCommit {
         let draft = lattice::commit::Draft {
             lattice: self.identity.lattice,
             term: 0,
@@ -144,8 +149,7 @@ impl Local {
             prev: lattice::ids::CommitId::ZERO,
             time: lattice::clock::Timestamp::from_millis(5),
         };
-        let commit = draft.sign(&by.author, ops).verify(&self.identity.genesis).expect("signed");
-        self.handle.take(vec![commit], false).await.expect("running");
+        draft.sign(&by.author, ops).verify(&self.identity.genesis).expect("signed")
     }
 
     fn recent(&self) -> Vec<Commit> {
@@ -461,54 +465,6 @@ async fn what_the_shadow_has_and_a_new_term_cuts_is_released_no_more() {
     shadow.stop().await;
 }
 
-/// A session that began before the commit was in the state brings it back, beside one that is new.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_commit_that_comes_back_to_its_holder_goes_to_its_mirrors_again() {
-    let (_a, holder, _b, shadow) = pair().await;
-    let (write, staged) = staging("green/k", Condition::Always, Some("once"), true);
-    holder.stage(write).await;
-    let id = staged.await.expect("an answer").expect("staged").commit;
-    shadow.fetch(&holder).await.expect("staged there");
-    holder.release(1, 1).await;
-    holder.write(vec![put("plain", b"v")]).await;
-    shadow.fetch(&holder).await.expect("applied there");
-    let again = holder.recent().into_iter().find(|commit| commit.id() == id).expect("it was recorded");
-    let draft = lattice::commit::Draft {
-        lattice: holder.identity.lattice,
-        term: 0,
-        seq: 1,
-        prev: lattice::ids::CommitId::ZERO,
-        time: lattice::clock::Timestamp::from_millis(5),
-    };
-    let verified = |commit: Commit| commit.verify(&holder.identity.genesis).expect("signed");
-    let new = draft.sign(&keys(2).author, vec![put("other", b"v")]);
-    holder.handle.take(vec![verified(again), verified(new)], false).await.expect("running");
-    holder.write(vec![put("plain", b"w")]).await;
-    let here = shadow.fetch(&holder).await.expect("it follows");
-    let there = holder.handle.published();
-    assert_eq!((here.log_size, shadow.handle.published().root), (there.seat.log_size, there.root));
-    for node in [holder, shadow] {
-        node.stop().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn staged_writes_and_their_names_survive_a_restart() {
-    let (dir, holder, _b, shadow) = pair().await;
-    let (write, staged) = staging("green/k", Condition::Always, Some("once"), true);
-    holder.stage(write).await;
-    let written = staged.await.expect("an answer").expect("staged");
-    holder.stop().await;
-    let holder = start(dir.path(), 0).await;
-    assert_eq!(holder.handle.published().seat.part, Part::Holder(1), "its log has no gaps");
-    let (again, answer) = staging("green/k", Condition::Always, Some("once"), false);
-    holder.stage(again).await;
-    holder.release(1, 1).await;
-    assert_eq!(answer.await.expect("an answer").expect("in the state").commit, written.commit);
-    holder.stop().await;
-    shadow.stop().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_shadow_a_write_is_in_the_state_when_it_is_answered() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -528,3 +484,4 @@ async fn without_a_shadow_a_write_is_in_the_state_when_it_is_answered() {
 mod failing;
 mod leaving;
 mod lying;
+mod returning;

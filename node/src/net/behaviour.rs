@@ -23,6 +23,8 @@ use libp2p::{
 use sha2::{Digest, Sha256};
 
 use super::exchange::WholeMessages;
+use super::instances::agent_version;
+use super::swarm::random;
 use super::{Protocol, relaying};
 use crate::audit::asked::WITNESS_BYTES_MAX;
 
@@ -140,7 +142,7 @@ fn behaviour(
         .with_max_established(Some(CONNECTIONS_MAX))
         .with_max_established_per_peer(Some(PER_PEER_MAX));
     let identify = identify::Config::new("/lattice/1".to_owned(), keypair.public())
-        .with_agent_version(concat!("lattice/", env!("CARGO_PKG_VERSION")).to_owned())
+        .with_agent_version(agent_version(random()))
         .with_push_listen_addr_updates(true);
     let mdns = if with_mdns { Some(mdns::tokio::Behaviour::new(mdns::Config::default(), own)?) } else { None };
     Ok(Behaviour {

@@ -35,6 +35,7 @@ impl SwarmTask {
                     self.greeted.remove(&peer_id);
                 }
                 self.relaying.punching.closed(&peer_id, connection_id);
+                self.instances.closed(&peer_id, connection_id);
                 self.book.closed(steady_ms(), &name(&peer_id), number(connection_id), random());
                 self.show();
             }
@@ -101,8 +102,12 @@ impl SwarmTask {
             BehaviourEvent::Ping(ping::Event { peer, result: Ok(rtt), .. }) => {
                 self.book.pinged(steady_ms(), &name(&peer), rtt.as_secs_f64() * 1000.0);
             }
-            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, connection_id, info }) => {
                 self.book.heard(steady_ms(), &name(&peer_id));
+                for dead in self.instances.said(peer_id, connection_id, &info.agent_version) {
+                    tracing::debug!(peer = %peer_id, "a connection leads to a process that is no more");
+                    self.swarm.close_connection(dead);
+                }
                 self.on_observed(&info.observed_addr);
                 for address in info.listen_addrs.into_iter().filter(is_dialable) {
                     self.swarm.behaviour_mut().kademlia.add_address(&peer_id, address);

@@ -5,7 +5,8 @@
 //!
 //! Reading order: `behaviour` (the protocols and their bounds), [`exchange`] (bytes on a request's stream), `outgoing`
 //! (how many at once), [`address`] (what is dialled, and why not), [`swarm`] (the task), `events` (what the swarm says),
-//! `relaying` (nodes behind a NAT), `punching` (when they try again to reach each other directly).
+//! `relaying` (nodes behind a NAT), `punching` (when they try again to reach each other directly), `instances` (connections to
+//! processes that are no more).
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "libp2p's enums grow with each version; most of it is not ours")]
 
@@ -17,6 +18,7 @@ pub mod swarm;
 mod events;
 mod relaying;
 mod punching;
+mod instances;
 
 use std::sync::Arc;
 use std::time::Instant;

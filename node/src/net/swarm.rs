@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::{cause, kind_of, listen_hint, why_not_dialled, with_peer};
 use super::behaviour::{Behaviour, swarm, topic};
+use super::instances::Instances;
 use super::outgoing::{Asked, Outgoing, Reply};
 use super::relaying::Relaying;
 use super::{
@@ -79,6 +80,7 @@ pub struct SwarmTask {
     pub(super) dials: HashMap<ConnectionId, Dialled>,
     /// Peers whose hello was answered within the last second.
     pub(super) greeted: HashMap<PeerId, u64>,
+    pub(super) instances: Instances,
     /// What was logged of refused peers.
     told: HashMap<PeerId, String>,
     pub(super) figures: libp2p::metrics::Metrics,
@@ -158,6 +160,7 @@ pub async fn start(
         waiting: HashMap::new(),
         dials: HashMap::new(),
         greeted: HashMap::new(),
+        instances: Instances::default(),
         told: HashMap::new(),
         figures,
     };

@@ -27,6 +27,8 @@ pub(super) struct Standby {
     above: u64,
     /// When it last told the holder that it can't copy.
     complained: Option<BootMs>,
+    /// When its copy was last found to be none to stand with.
+    unable: Option<BootMs>,
 }
 
 #[derive(Debug)]
@@ -61,7 +63,8 @@ impl Why {
 
 impl Standby {
     pub(super) fn begin(own: &mut Own, body: NamedBody) -> Self {
-        let mut standby = Self { body, position: None, phase: Phase::Following, above: 0, complained: None };
+        let mut standby =
+            Self { body, position: None, phase: Phase::Following, above: 0, complained: None, unable: None };
         if !standby.resume(own) {
             own.want(Effect::StartMirroring { holder: standby.body.holder, term: standby.body.term });
         }
@@ -106,6 +109,10 @@ impl Standby {
         match event {
             Event::Tick => self.tick(own),
             Event::StagedUpTo { position, behind } => {
+                let can_now = |before: Position| {
+                    (before.holds_opening_cut, before.log_size) != (position.holds_opening_cut, position.log_size)
+                };
+                self.unable = self.unable.filter(|_| !self.position.is_none_or(can_now));
                 self.position = Some(position);
                 own.lag = Some(behind);
             }
@@ -231,7 +238,9 @@ impl Standby {
     fn stand_if_free(&mut self, own: &mut Own) {
         let free = self.free(own);
         let needed = majority(self.body.voters.len());
-        if free.len() < needed || own.is_paused() || !own.other_health.is_suspect() {
+        // A mirror that is stopped for nothing, again and again, does not become a better copy.
+        let was_unable = self.unable.is_some_and(|at| !own.is_past(at.after(own.timing().stand_ms)));
+        if free.len() < needed || own.is_paused() || !own.other_health.is_suspect() || was_unable {
             return;
         }
         let is_released = free.iter().filter(|is_released| **is_released).count() >= needed;
@@ -274,6 +283,7 @@ impl Standby {
     fn stand(&mut self, own: &mut Own, position: Position, why: Why) {
         let heading = own.heading(self.above, &why.reason());
         let draft = candidacy::takeover(own.me, Some(&self.body), &position, heading);
+        self.unable = draft.is_err().then_some(own.now.boot);
         let Some(body) = own.stand(draft) else {
             self.follow_again(own);
             return;

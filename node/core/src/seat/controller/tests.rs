@@ -274,6 +274,20 @@ fn a_spare_that_is_bound_to_a_higher_term_is_freed_by_one_above_it() {
     assert!(world.nodes[3].controller.may_serve(6));
 }
 
+/// Without a shadow nothing else was looked at: the holder's death would have left two voters of three that are well, and one of
+/// them abstaining for ever.
+#[test]
+fn a_holder_without_a_shadow_frees_a_voter_that_abstains_too() {
+    let mut world = serving(NoShadow::Degrade, 3);
+    world.nodes[1].is_up = false;
+    world.until("it goes on alone", |world| world.last().shadow.is_none() && world.serving() == Some(0));
+    world.nodes[1].is_up = true;
+    let term = world.last().term;
+    world.nodes[2].abstains_above = Some(term);
+    world.until("a term above", |world| world.last().term == term + 1 && world.serving() == Some(0));
+    assert_eq!(world.last().shadow, None);
+}
+
 #[test]
 fn a_voter_that_may_have_forgotten_its_votes_does_not_count_until_the_holder_begins_a_term_for_it() {
     let mut world = serving(NoShadow::Block, 3);
@@ -332,6 +346,21 @@ fn a_shadow_whose_log_is_shorter_than_what_the_term_began_with_could_not_take_ov
         let possible = world.nodes[1].controller.takeover_possible(world.now()).expect("it holds");
         assert_eq!(possible == Err(WhyNot::ShadowSeeding), is_short, "{possible:?}");
     }
+}
+
+/// It was stopped and begun again at every tick, with a line in the log each time.
+#[test]
+fn a_mirror_that_can_not_stand_is_left_running_for_a_while() {
+    let mut world = serving(NoShadow::Block, 3);
+    world.nodes[1].lacks_opening = true;
+    world.run(200);
+    world.nodes[0].is_up = false;
+    world.run(3 * Timing::LAN.stand_ms);
+    let suspected = world.steps(1).into_iter().filter(|step| *step == Step::Suspected).count();
+    assert!((1..=4).contains(&suspected), "{suspected} times");
+    assert_eq!(world.serving(), None);
+    world.nodes[1].lacks_opening = false;
+    world.until("it is found to be able", |world| world.serving() == Some(1));
 }
 
 #[test]

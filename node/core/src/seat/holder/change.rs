@@ -21,15 +21,18 @@ impl Holder {
                 }
             }
             // Said by `Degraded` already, once for the whole term.
-            Err(crate::seat::takeover::WhyNot::NoShadow) => return,
+            Err(crate::seat::takeover::WhyNot::NoShadow) => {}
             // At the beginning of a term nobody has fetched yet.
             Err(why) if self.lookout.age_ms(own.now.boot) > 2 * own.timing().lease_ms => {
                 own.alarm(Alarm::CannotTakeOver(why));
             }
             Err(_) => {}
         }
-        self.replace_shadow(own);
-        self.free_others(own);
+        // Whoever lacks what its own term began with can't begin another (V7): operators have to settle one.
+        if self.lookout.has_opening() {
+            self.replace_shadow(own);
+            self.free_others(own);
+        }
     }
 
     /// After long enough, a spare that is there becomes the shadow. Without one the policy decides.

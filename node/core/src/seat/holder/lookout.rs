@@ -73,6 +73,11 @@ impl Lookout {
         said.term == body.term && said.is_twin && said.log_size >= body.log_size
     }
 
+    /// Whether this node has what the term began with, as far as it was told.
+    pub(super) fn has_opening(&self) -> bool {
+        self.written.is_none_or(|position| position.holds_opening_cut)
+    }
+
     /// Milliseconds since the term began.
     pub(super) fn age_ms(&self, now: BootMs) -> u64 {
         now.since_ms(self.since)
@@ -104,7 +109,8 @@ impl Lookout {
         let outlook = Outlook {
             has_shadow: body.shadow.is_some(),
             shadow_heard: sight.map(|sight| sight.at),
-            shadow_in_term: self.is_in_term(&shadow, body),
+            // What this node lacks itself its mirrors can't have from it.
+            shadow_in_term: self.is_in_term(&shadow, body) && self.has_opening(),
             shadow_ill: own.other_health.first_cause(),
             staged: (written.0, copied.0),
             records: (written.1, copied.1),

@@ -28,6 +28,8 @@ pub(super) struct Peer {
     pub(super) is_answering: bool,
     /// Whether its copy is being made, as long as it is said.
     pub(super) is_seeding: bool,
+    /// Whether its copy lacks what its term began with, as long as it is said.
+    pub(super) lacks_opening: bool,
     /// Whether it lost its database in a term, and so votes and grants again in a higher one.
     pub(super) abstains_above: Option<u64>,
     mirrors: Option<AuthorId>,
@@ -87,6 +89,7 @@ impl World {
                 is_up,
                 is_answering,
                 is_seeding: false,
+                lacks_opening: false,
                 abstains_above: None,
                 mirrors: None,
                 monitor,
@@ -191,7 +194,8 @@ impl World {
     fn position(&self, node: usize) -> Position {
         let (_, term) = self.nodes[node].controller.role();
         let (staged_seq, log_size) = (self.nodes[node].staged, self.nodes[node].staged);
-        Position { term, staged_seq, holds_opening_cut: true, log_size, log_root: [0; 32] }
+        let holds_opening_cut = !self.nodes[node].lacks_opening;
+        Position { term, staged_seq, holds_opening_cut, log_size, log_root: [0; 32] }
     }
 
     /// Copies all at once, and acknowledges.

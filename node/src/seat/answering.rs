@@ -66,7 +66,8 @@ impl Driver {
             }
             SeatRequest::Stood { term } => {
                 self.queue.push_back(Event::MirrorStood { from, term });
-                self.reply(request, &SeatAnswer::Done);
+                // Who can't copy asks for no records, and so hears in no refusal of a term that has come since.
+                self.reply(request, &refused(Refused::OtherTerm, self.seat.carrier()));
             }
             SeatRequest::Probe { carrier } => {
                 self.learn_of(from, carrier.as_deref());
@@ -201,8 +202,18 @@ impl Driver {
         (name, ticket, lease_ms): (BodyHash, TicketWire, u64),
         carrier: Option<Vec<u8>>,
     ) {
-        let known = self.controller.voter().state().certified.clone();
-        let Some(body) = known.filter(|body| body.name() == name) else {
+        let certified = |driver: &mut Self| {
+            let known = driver.controller.voter().state().certified.clone();
+            known.filter(|body| body.name() == name)
+        };
+        let mut known = certified(self);
+        if known.is_none() {
+            // Gossip may have brought it into the state a moment ago.
+            self.look_at_state();
+            self.turn();
+            known = certified(self);
+        }
+        let Some(body) = known else {
             let Some(request) = self.learn_first(request, from, carrier) else { return };
             return self.refuse(request, Refusal::Uncertified);
         };

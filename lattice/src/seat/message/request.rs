@@ -83,7 +83,8 @@ pub enum SeatRequest {
         /// The commit that carries the asker's highest certificate, if the other may not know it.
         carrier: Option<Vec<u8>>,
     },
-    /// The asker, the shadow, stood for a higher term.
+    /// The asker, a mirror, stood for a higher term or voted in one, and can't copy. It is refused, with the certificate of the
+    /// highest term: it asks for nothing in which it would hear of that.
     Stood {
         /// The term.
         term: u64,
@@ -98,7 +99,8 @@ pub enum SeatRequest {
         is_bare: bool,
         /// Milliseconds to wait if there is nothing.
         wait_ms: u64,
-        /// Whether the asker's copy is the holder's record by record, and not one that is being seeded.
+        /// Whether the asker's copy is the holder's record by record, and not one that is being seeded, nor one that lacks what
+        /// the term began with while the holder has it.
         is_twin: bool,
         /// Milliseconds for which the asker takes nothing over by order of an operator.
         paused_ms: u64,

@@ -55,7 +55,12 @@ impl Node {
             Message::HandOver { term, staged_seq } => {
                 self.queue.push_back(Event::HandedOver { from: author, term, staged_seq });
             }
-            Message::Stood { term } => self.queue.push_back(Event::MirrorStood { from: author, term }),
+            Message::Stood { term } => {
+                self.queue.push_back(Event::MirrorStood { from: author, term });
+                // Who can't copy asks for no records, and so hears in no refusal of a term that has come since.
+                let certificates = self.disk.carrier().into_iter().collect();
+                self.out.push(Output::Send(from, Message::Terms(certificates)));
+            }
             Message::Probe { carrier } => {
                 self.learn(carrier);
                 let (log_size, waiting) = (self.disk.log.len() as u64, self.disk.staged.len() as u64);

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use lattice::ids::AuthorId;
 use lattice::op::Op;
 use lattice::seat::message::{ForwardedWrite, SeatAnswer, SeatRequest};
@@ -155,20 +157,28 @@ impl Seat {
         let (author, term, seq) = (header.author, header.term, header.seq);
         let mut waiting: Vec<AuthorId> = body.voters.iter().copied().filter(|voter| *voter != own).collect();
         let mut have = body.voters.len() - waiting.len();
-        while have < majority(body.voters.len()) {
+        let needed = majority(body.voters.len());
+        while have < needed {
             if Instant::now() >= until {
                 return Err(SeatWriteError::Uncertain);
             }
             let wait_ms = u64::try_from(QUORUM_WAIT.as_millis()).unwrap_or_default();
             let request = SeatRequest::Await { author, term, seq, wait_ms };
-            let asked = waiting.iter().map(|voter| self.ask_for_client(*voter, &request, QUORUM_WAIT * 2));
-            let answers = futures::future::join_all(asked).await;
-            let has = |answer: &Result<SeatAnswer, _>| matches!(answer, Ok(SeatAnswer::Done));
-            have += answers.iter().filter(|answer| has(answer)).count();
-            let mut answers = answers.iter();
-            waiting.retain(|_| !answers.next().is_some_and(has));
-            // A voter that is busy, or not connected, has answered at once.
-            tokio::time::sleep(RETRY_PAUSE).await;
+            let ask = async |voter| (voter, self.ask_for_client(voter, &request, QUORUM_WAIT * 2).await);
+            let mut asked: FuturesUnordered<_> = waiting.iter().copied().map(ask).collect();
+            // Who is slow is not waited for once enough have it.
+            while have < needed
+                && let Some((voter, answer)) = asked.next().await
+            {
+                if matches!(answer, Ok(SeatAnswer::Done)) {
+                    have += 1;
+                    waiting.retain(|other| *other != voter);
+                }
+            }
+            if have < needed {
+                // A voter that is busy, or not connected, has answered at once.
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
         }
         Ok(())
     }

@@ -222,9 +222,19 @@ impl Admin {
         }
         let known_cut = |before: &Term| {
             let body = &before.certificate.body;
-            let in_state = published.frontier.chain(&body.holder, body.term).seq();
+            let chain = published.frontier.chain(&body.holder, body.term);
             let (of_term, staged) = published.seat.last;
-            if of_term == body.term { staged.max(in_state) } else { in_state }
+            let whole = if of_term == body.term { staged.max(chain.seq()) } else { chain.seq() };
+            if chain.highest() <= whole {
+                return Ok(whole);
+            }
+            let detail = format!(
+                "this node knows commits of term {} up to {} without a gap, and others up to {}: draft it where all are known, or name the cut with --cut; what is beyond it goes to quarantine",
+                body.term,
+                whole,
+                chain.highest()
+            );
+            Err(Problem::new(Kind::Conflict, detail))
         };
         let last = before.as_ref().map_or(0, |before| before.certificate.body.term);
         let term = typed.term.unwrap_or(last.max(above).saturating_add(1));
@@ -242,7 +252,7 @@ impl Admin {
             voters,
             electors: before.as_ref().map(|before| before.certificate.body.voters.clone()).unwrap_or_default(),
             follows: before.as_ref().map(|before| before.hash),
-            cut: before.as_ref().map_or(0, |before| typed.cut.unwrap_or_else(|| known_cut(before))),
+            cut: before.as_ref().map_or(Ok(0), |before| typed.cut.map_or_else(|| known_cut(before), Ok))?,
             log_size: before.as_ref().map_or(0, |_| published.seat.log_size),
             log_root: before.as_ref().map_or([0; 32], |_| published.seat.log_root),
             time_ms: now_ms(),

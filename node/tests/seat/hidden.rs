@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -40,6 +41,8 @@ async fn the_shadow_has_no_open_port_and_is_in_no_mesh_until_it_holds_the_seat()
     .expect("its ports are closed");
     let pid = world.nodes[shadow].pid().expect("it runs");
     assert_eq!(listening(pid), Vec::<String>::new());
+    let open = world.nodes[2].launch_mut().p2p.clone();
+    assert!(open.iter().any(|port| takes_quic(port)), "who is not hidden answers");
     for node in [0, 2, 3] {
         let seen = deadline::until(SOON, async || {
             let seen = peer(&world, node, shadow).await;
@@ -99,9 +102,24 @@ fn answers(address: &str) -> bool {
     let parts: Vec<&str> = address.split('/').collect();
     match parts[..] {
         ["", "ip4", ip, "tcp", port, ..] => TcpStream::connect(format!("{ip}:{port}")).is_ok(),
-        ["", "ip4", ip, "udp", port, ..] => UdpSocket::bind(format!("{ip}:{port}")).is_err(),
+        ["", "ip4", ip, "udp", port, ..] => takes_quic(&format!("{ip}:{port}")),
         _ => true,
     }
+}
+
+/// How long a node on the same machine may take to answer a packet.
+const PACKET_ANSWERED: Duration = Duration::from_millis(500);
+
+/// Whether somebody takes QUIC connections at an address: told of a version that nobody speaks, a server names those that it does
+/// (RFC 9000, 6.1); a socket that only ever asked is silent.
+fn takes_quic(address: &str) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.set_read_timeout(Some(PACKET_ANSWERED)).expect("set");
+    // Long header, a reserved version, and two connection ids of eight bytes.
+    let mut packet = vec![0xc0, 0x1a, 0x2a, 0x3a, 0x4a, 8, 1, 1, 1, 1, 1, 1, 1, 1, 8, 2, 2, 2, 2, 2, 2, 2, 2];
+    packet.resize(1200, 0);
+    socket.connect(address).expect("an address");
+    socket.send(&packet).is_ok() && socket.recv(&mut packet).is_ok()
 }
 
 /// Whether nobody has `host:port`, for TCP and UDP.

@@ -83,7 +83,7 @@ fn carried(item: &Item) -> Carried {
         Task::Staged(name) | Task::Foreign(_, name) => name.clone(),
         Task::Own(_) => None,
     };
-    // Only what left staging here was staged at mirrors. A session brings a commit back that they have applied as well: it
+    // Only what left staging here was staged at other mirrors. What a session brought back to its holder they have applied: it
     // goes with the record that names it again.
     let place = match &item.task {
         Task::Staged(_) => (header.term, header.seq),

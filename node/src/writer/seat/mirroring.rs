@@ -103,17 +103,16 @@ impl Writer {
         let mut items = Vec::with_capacity(named.len());
         for id in named {
             let staged = self.state.seat.staged.of_id(id);
-            let (commit, name) = match came.commits.iter().find(|commit| commit.id() == *id) {
-                Some(commit) => (commit.clone(), staged.and_then(|staged| staged.name.clone())),
-                None => match staged {
-                    Some(staged) => (staged.commit.clone(), staged.name.clone()),
-                    // A session brought it before; were it not so, the roots would differ once this node is seeded.
-                    None if fidelity == Fidelity::Joined => continue,
-                    None => return Err(MirrorError::Missing { position, commit: *id }),
-                },
+            let (commit, task) = match (staged, came.commits.iter().find(|commit| commit.id() == *id)) {
+                (Some(staged), _) => (staged.commit.clone(), Task::Staged(staged.name.clone())),
+                // Other mirrors have it staged no more than this one.
+                (None, Some(commit)) => (commit.clone(), Task::Foreign(None, None)),
+                // A session brought it before; were it not so, the roots would differ once this node is seeded.
+                (None, None) if fidelity == Fidelity::Joined => continue,
+                (None, None) => return Err(MirrorError::Missing { position, commit: *id }),
             };
             if self.admits(&commit, fidelity)? {
-                items.push(Item { commit, task: Task::Staged(name), publish: false });
+                items.push(Item { commit, task, publish: false });
             }
         }
         if items.is_empty() {

@@ -29,7 +29,7 @@ pub struct Recent {
 pub struct Carried {
     /// Its id.
     pub id: CommitId,
-    /// Its term, and its number there.
+    /// Its term, and its number there; term 0 also where mirrors have not staged it, so that it goes with its record.
     pub place: (u64, u64),
     /// Its encoding.
     pub bytes: Arc<[u8]>,

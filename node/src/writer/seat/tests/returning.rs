@@ -6,6 +6,10 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_comes_back_to_its_holder_goes_to_its_mirrors_again() {
     let (_a, holder, _b, shadow) = pair().await;
+    let third = tempfile::tempdir().expect("a directory");
+    let late = start(third.path(), 2).await;
+    late.settle(&keys(2), certified(&first(Some(1)))).await;
+    late.copy(&first(Some(1))).await;
     let (write, staged) = staging("green/k", Condition::Always, Some("once"), true);
     holder.stage(write).await;
     let id = staged.await.expect("an answer").expect("staged").commit;
@@ -13,6 +17,7 @@ async fn a_commit_that_comes_back_to_its_holder_goes_to_its_mirrors_again() {
     holder.release(1, 1).await;
     holder.write(vec![put("plain", b"v")]).await;
     shadow.fetch(&holder).await.expect("applied there");
+    late.fetch(&holder).await.expect("applied there too");
     let again = holder.recent().into_iter().find(|commit| commit.id() == id).expect("it was recorded");
     let again = again.verify(&holder.identity.genesis).expect("signed");
     let new = holder.first_of(&keys(2), vec![put("other", b"v")]);
@@ -21,7 +26,10 @@ async fn a_commit_that_comes_back_to_its_holder_goes_to_its_mirrors_again() {
     let here = shadow.fetch(&holder).await.expect("it follows");
     let there = holder.handle.published();
     assert_eq!((here.log_size, shadow.handle.published().root), (there.seat.log_size, there.root));
-    for node in [holder, shadow] {
+    // A spare that had not come so far gets it from the one that followed, were that to hold the seat.
+    late.fetch(&shadow).await.expect("it follows too");
+    assert_eq!(late.handle.published().root, there.root);
+    for node in [holder, shadow, late] {
         node.stop().await;
     }
 }

@@ -1,7 +1,8 @@
 //! What a state is known to contain: per author and term, how far its chain is in.
 //!
-//! A frontier never decides whether a commit is taken. It tells *lag* (a peer has not got there yet) from
-//! *divergence* (equal frontiers, different roots: damage, a bug or a lie), and where our own chain continues.
+//! A frontier never decides whether an ordinary commit is taken. It tells *lag* (a peer has not got there yet) from
+//! *divergence* (equal frontiers, different roots: damage, a bug or a lie), where our own chain continues, and of the seat
+//! whether a node has all that a term began with.
 
 use std::collections::BTreeMap;
 
@@ -66,6 +67,14 @@ impl Chain {
     /// Whether the effect of the commit with this number is known to be in.
     pub fn covers(&self, seq: u64) -> bool {
         seq <= self.seq() || self.beyond.iter().any(|run| run.covers(seq))
+    }
+
+    /// The last of the numbers that are covered without a gap from this one on; `None` if this one is not.
+    pub fn covered_from(&self, seq: u64) -> Option<u64> {
+        if seq <= self.seq() {
+            return Some(self.seq());
+        }
+        self.beyond.iter().find(|run| run.covers(seq)).map(Run::last_seq)
     }
 
     /// The greatest number seen.

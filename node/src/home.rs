@@ -29,6 +29,9 @@ const READ_TOKEN: &str = "read.token";
 /// The last move of the seat that the operator's command was told of.
 pub(crate) const SEAT_TOLD: &str = "seat-told";
 
+/// There while the copy of the seat's log is made anew: a start in the middle of that begins it again.
+pub(crate) const SEEDING: &str = "seeding";
+
 /// Name of the file with the token of the admin port.
 const ADMIN_TOKEN: &str = "admin.token";
 

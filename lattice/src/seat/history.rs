@@ -53,6 +53,11 @@ impl Seats {
         self.terms.values()
     }
 
+    /// The terms of the line from this one on.
+    pub fn terms_from(&self, term: u64) -> impl Iterator<Item = &Term> {
+        self.terms.range(term..).map(|(_, settled)| settled)
+    }
+
     /// A term of the line.
     pub fn term(&self, term: u64) -> Option<&Term> {
         self.terms.get(&term)

@@ -174,10 +174,7 @@ impl Parts {
             wanted: settings.clone(),
             home: home.clone(),
         };
-        let (timing, dir) = {
-            let settings = settings.borrow();
-            (settings.seat.timing, settings.dir.as_path().into())
-        };
+        let timing = settings.borrow().seat.timing;
         let seat = Seat {
             identity: sync.identity.clone(),
             writer: sync.writer.clone(),
@@ -188,7 +185,7 @@ impl Parts {
             serving: watch::channel(Serving::default()).1,
             asked: Seat::asked_places(),
             carrier: Arc::default(),
-            dir,
+            home: home.clone(),
             room: watch::channel(Room::default()).1,
         };
         Ok(Driver::start(seat, parts).await?)

@@ -1,5 +1,7 @@
 //! The driver's side of mirroring: it begins and ends the task that copies the holder, and hears how that goes.
 
+use std::sync::atomic::AtomicBool;
+
 use lattice::ids::AuthorId;
 use node_core::seat::event::Event;
 use tokio::sync::mpsc;
@@ -32,7 +34,7 @@ impl Driver {
         }
         let stop = CancellationToken::new();
         let (progress, mut progressed) = mpsc::channel(PROGRESS_MAX);
-        let mirror = Mirror { seat: self.seat.clone(), body, progress };
+        let mirror = Mirror { seat: self.seat.clone(), body, progress, is_as_whole: AtomicBool::new(false) };
         self.mirrors += 1;
         let number = self.mirrors;
         let (begin, stopped, inbox) = (self.handing.fence(), stop.clone(), self.told.clone());

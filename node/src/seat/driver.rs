@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use super::abstaining::Abstention;
 use super::asking::NoAnswer;
 use super::copies::Mirroring;
+use super::draining::Draining;
 use super::handing::{Handing, hand_on};
 use super::mirror::Progress;
 use super::moving::{Move, tell_of};
@@ -129,7 +130,7 @@ pub struct Driver {
     /// The same for people.
     pub(super) last_alarm: Option<SeatAlarm>,
     /// Whether writes are held, and whether the shadow must have all before they are drained.
-    pub(super) draining: Option<bool>,
+    pub(super) draining: Option<Draining>,
     /// Whether the writer takes no more writes of the seat.
     pub(super) is_held: bool,
     /// Releases on their way: the shadow is told to stand when voters know of them.
@@ -243,7 +244,7 @@ impl Driver {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut states = self.seat.writer.watch();
-        let (reading, stopped) = (room::keep_reading(self.seat.dir.clone(), self.room.clone()), stop.clone());
+        let (reading, stopped) = (room::keep_reading(self.seat.home.dir().into(), self.room.clone()), stop.clone());
         self.tasks.spawn(async move { stopped.run_until_cancelled(reading).await });
         self.look_at_state();
         loop {
@@ -274,7 +275,7 @@ impl Driver {
     }
 
     /// Feeds the controller what this turn brought, and what that brings, until nothing is left.
-    fn turn(&mut self) {
+    pub(super) fn turn(&mut self) {
         while let Some(event) = self.queue.pop_front() {
             let effects = self.controller.on(self.now(), event);
             for effect in effects {
@@ -336,7 +337,7 @@ impl Driver {
     }
 
     /// What the state says: a new certificate, and where the log stands.
-    fn look_at_state(&mut self) {
+    pub(super) fn look_at_state(&mut self) {
         let published = self.seat.writer.published();
         if !Arc::ptr_eq(&published.membership, &self.looked_at) {
             self.looked_at = published.membership.clone();
@@ -378,19 +379,6 @@ impl Driver {
         self.abstention.holds() || self.seat.writer.published().doubt > Some(Doubt::Usual)
     }
 
-    /// Tells the controller when no write is under way any more.
-    fn look_at_drain(&mut self, position: Position) {
-        let Some(until_shadow_has_all) = self.draining.filter(|_| self.is_held) else { return };
-        let published = self.seat.writer.published();
-        let is_done = published.seat.staged == 0
-            // Where the disk takes nothing more, the shadow applies what both have staged.
-            || ((published.trouble.is_some() || self.opening.is_ill()) && self.shadow_has_staged(&position));
-        if !until_shadow_has_all || is_done {
-            self.draining = None;
-            self.queue.push_back(Event::Drained(position));
-        }
-    }
-
     fn tick(&mut self) {
         self.look_at_state();
         if let Some(term) = self.opening.due(boot_ms(), self.controller.role()) {
@@ -405,13 +393,12 @@ impl Driver {
     /// Where this node stands in a term, if it has any part in it.
     pub(super) fn position(&self, term: u64) -> Option<Position> {
         let published = self.seat.writer.published();
-        let settled = published.membership.seats().term(term)?;
-        let body = &settled.certificate.body;
+        let is_settled = published.membership.seats().term(term).is_some();
         let (of_term, seq) = published.seat.last;
-        Some(Position {
+        is_settled.then(|| Position {
             term,
             staged_seq: if of_term == term { seq } else { 0 },
-            holds_opening_cut: self.seat.holds_cut_of(body),
+            holds_opening_cut: published.seat.begun >= term,
             log_size: published.seat.log_size,
             log_root: published.seat.log_root,
         })

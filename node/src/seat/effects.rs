@@ -15,6 +15,7 @@ use node_core::seat::timing::BootMs;
 use node_core::seat::voter::{LeaseRequest, LeaseState, Pending, Persisted, Ticket};
 use tokio::sync::oneshot;
 
+use super::draining::Draining;
 use super::driver::{Driver, Told};
 use super::handing::Weight;
 use super::moving::Move;
@@ -60,7 +61,7 @@ impl Driver {
             }
             Effect::Open { term } => self.open(term),
             Effect::HoldWrites { until_shadow_has_all } => {
-                self.draining = Some(until_shadow_has_all);
+                self.draining = Some(Draining::new(until_shadow_has_all));
                 self.serving.send_modify(|serving| serving.is_draining = true);
                 self.hold();
             }
@@ -115,32 +116,32 @@ impl Driver {
             // Of this term it may have signed more than it knows: another holds the next one.
             return;
         }
-        let carrier = self.seat.carrier();
         for voter in voters {
-            let term = body.term;
+            let (name, term, lease_ms) = (body.name(), body.term, self.seat.timing.lease_ms);
             let answered = move |result| Event::RenewAnswered { voter, term, asked, result };
             if voter == self.seat.own() {
                 if self.abstains().is_some() {
                     continue;
                 }
-                let request = LeaseRequest { from: voter, body, ticket, lease_ms: self.seat.timing.lease_ms };
+                let request = LeaseRequest { from: voter, body, ticket, lease_ms };
                 let now = self.now().boot;
                 let result = self.controller.voter().renew(now, &request);
                 self.queue.push_back(answered(result));
                 continue;
             }
-            let request = SeatRequest::Renew {
-                body: body.name(),
-                ticket: TicketWire(ticket.session, ticket.round),
-                carrier: carrier.clone(),
-                lease_ms: self.seat.timing.lease_ms,
+            let seat = self.seat.clone();
+            let request = async move {
+                let carrier = seat.carrier_of(name).await;
+                SeatRequest::Renew { body: name, ticket: TicketWire(ticket.session, ticket.round), carrier, lease_ms }
             };
-            self.ask(voter, request, move |answer| {
+            self.ask_with(voter, request, move |answer| {
                 if answer == SeatAnswer::Done {
                     return Some(answered(Ok(())));
                 }
                 let SeatAnswer::Refused(refusal) = answer else { return None };
-                Some(answered(Err(voters_refusal(&refusal)?)))
+                let refusal = voters_refusal(&refusal)?;
+                tracing::debug!(voter = %voter.short(), term, why = %refusal, "a voter grants no lease");
+                Some(answered(Err(refusal)))
             });
         }
     }
@@ -198,9 +199,19 @@ impl Driver {
         request: SeatRequest,
         told: impl FnOnce(SeatAnswer) -> Option<Event> + Send + 'static,
     ) {
+        self.ask_with(node, std::future::ready(request), told);
+    }
+
+    /// The same with a question that has yet to be put together.
+    fn ask_with(
+        &self,
+        node: AuthorId,
+        request: impl Future<Output = SeatRequest> + Send + 'static,
+        told: impl FnOnce(SeatAnswer) -> Option<Event> + Send + 'static,
+    ) {
         let (seat, inbox) = (self.seat.clone(), self.told.clone());
         self.tasks.spawn(async move {
-            match seat.ask(node, &request, seat.answer_timeout()).await {
+            match seat.ask(node, &request.await, seat.answer_timeout()).await {
                 Ok(answer) => {
                     seat.learn_of_refusal(node, &answer).await;
                     if let Some(event) = told(answer) {

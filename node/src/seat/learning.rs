@@ -9,11 +9,11 @@ use std::time::Duration;
 use lattice::commit::{Commit, OpSlot};
 use lattice::ids::AuthorId;
 use lattice::seat::message::{MirrorPosition, SeatAnswer, SeatRequest, TERMS_MAX};
-use lattice::seat::{Body, Certificate, Term};
+use lattice::seat::{Body, BodyHash, Certificate, Term};
 
-use super::Seat;
 use super::driver::{Driver, Told};
 use super::refusal::{Refused, refused};
+use super::{Carrier, Seat};
 use crate::intake;
 use crate::net::Request;
 
@@ -163,14 +163,32 @@ impl Seat {
 
     /// The commit that carries the highest certificate, if it was found.
     pub(super) fn carrier(&self) -> Option<Vec<u8>> {
-        self.carrier.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let carrier = self.carrier.lock().unwrap_or_else(PoisonError::into_inner);
+        carrier.as_ref().map(|carrier| carrier.commit.clone())
+    }
+
+    /// The same, after a look whether there is a newer one, if it is of another body than this: a holder that has just begun asks
+    /// for a lease faster than the commit is read.
+    pub(super) async fn carrier_of(&self, body: BodyHash) -> Option<Vec<u8>> {
+        let is_found =
+            self.carrier.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|it| it.body == body);
+        if !is_found {
+            self.find_carrier().await;
+        }
+        self.carrier()
     }
 
     /// Reads that commit out of the state.
     async fn find_carrier(&self) {
         let Some(current) = self.current() else { return };
+        let (body, term) = (current.hash, current.certificate.body.term);
         let Ok(commits) = self.carriers(&[current]).await else { return };
-        *self.carrier.lock().unwrap_or_else(PoisonError::into_inner) = commits.into_iter().next();
+        let Some(commit) = commits.into_iter().next() else { return };
+        let mut known = self.carrier.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two may look at once, and the one that looked first come last.
+        if known.as_ref().is_none_or(|known| known.term <= term) {
+            *known = Some(Carrier { body, term, commit });
+        }
     }
 
     /// Answers who missed terms.

@@ -3,12 +3,15 @@
 
 mod seeding;
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use lattice::commit::Commit;
 use lattice::seat::Body;
 use lattice::seat::message::{Batch, MirrorPosition, SeatAnswer, SeatRefusal, SeatRequest};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Seat;
@@ -25,6 +28,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Pause after the holder sent what no holder may: people have to look at it, and a seed may be what is tried again.
 const UNFIT_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often a mirror that lacks what its term began with asks again whether its holder has it.
+const COMPLETE_EVERY: Duration = Duration::from_secs(5);
 
 /// How a mirror is doing.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +70,8 @@ pub struct Mirror {
     pub body: Body,
     /// Who is told how it goes.
     pub progress: mpsc::Sender<Progress>,
+    /// Whether it took over what the holder's chains cover: it lacks nothing that the holder has.
+    pub is_as_whole: AtomicBool,
 }
 
 /// What is known of the copy here.
@@ -74,6 +82,8 @@ enum Copied {
     Sound,
     /// It differs.
     Apart,
+    /// It is of another log altogether.
+    Foreign,
 }
 
 /// Why a step of mirroring failed.
@@ -82,6 +92,8 @@ enum Failed {
     Refused(Box<SeatRefusal>),
     /// To be seeded again.
     Apart(String),
+    /// The log here is not the holder's.
+    OtherLog,
     Store(StoreError),
     /// What the holder sends is none of a holder.
     Unfit(MirrorError),
@@ -103,21 +115,37 @@ impl From<MirrorError> for Failed {
 }
 
 impl Mirror {
-    /// Mirrors until `stop` fires.
+    /// Mirrors until `stop` fires; ends once nothing of it is under way.
     pub async fn run(self, stop: CancellationToken) {
+        let writer = self.seat.writer.clone();
         tokio::select! {
             () = self.keep_mirroring() => {}
             () = stop.cancelled() => {}
         }
+        // A batch that the writer has got is taken over all the same: where this node stands is known behind it.
+        drop(writer.take(Vec::new(), false).await);
     }
 
     async fn keep_mirroring(self) {
         let mut copy = Copied::Unknown;
         let mut may_know_more = true;
+        let mut completed = Instant::now();
         loop {
             let done = match copy {
                 Copied::Unknown => self.take_up().await,
                 Copied::Apart => self.begin_anew().await,
+                Copied::Foreign => {
+                    let dropped = self.drop_log().await;
+                    if dropped.is_ok() {
+                        copy = Copied::Apart;
+                        continue;
+                    }
+                    dropped
+                }
+                Copied::Sound if completed.elapsed() >= COMPLETE_EVERY => {
+                    completed = Instant::now();
+                    self.complete().await
+                }
                 Copied::Sound => self.follow(Fidelity::Twin).await.map(drop),
             };
             let failed = match done {
@@ -135,6 +163,10 @@ impl Mirror {
                 Failed::Apart(why) => {
                     copy = Copied::Apart;
                     Progress::Differs(why)
+                }
+                Failed::OtherLog => {
+                    copy = Copied::Foreign;
+                    Progress::Differs("the copy of the seat's log here is of another one".to_owned())
                 }
                 // A certificate that came here first may have cut what is in the holder's next records. A seed mends that,
                 // once in a term.
@@ -157,7 +189,7 @@ impl Mirror {
 
     /// Fetches once and takes over what comes.
     async fn follow(&self, fidelity: Fidelity) -> Result<SeatPublished, Failed> {
-        let asked = tokio::time::Instant::now();
+        let asked = Instant::now();
         let wait = Duration::from_millis(self.seat.timing.fetch_wait_ms());
         let batch = self.fetch(fidelity, wait).await?;
         if batch.is_behind {
@@ -176,19 +208,23 @@ impl Mirror {
 
     async fn fetch(&self, fidelity: Fidelity, wait: Duration) -> Result<Batch, Failed> {
         let published = self.seat.writer.published().seat;
-        let position =
-            MirrorPosition { log_size: published.log_size, log_root: published.log_root, staged: published.last };
+        let SeatPublished { log_size, log_root, last: staged, begun, .. } = published;
+        let position = MirrorPosition { log_size, log_root, staged };
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or_default();
         if self.seat.serving.borrow().floor > self.body.term {
             // Whoever stood or voted for a higher term acknowledges nothing of this one.
             return Err(Failed::Stopping);
         }
-        let (is_bare, is_twin) = (fidelity == Fidelity::Log, fidelity == Fidelity::Twin);
+        let is_bare = fidelity == Fidelity::Log;
+        // Whoever lacks what the term began with can't take it over, and the holder must not count on it; nor can anybody
+        // where the holder lacks it too, which it knows.
+        let is_whole = begun >= self.body.term || self.is_as_whole.load(Relaxed);
+        let is_twin = fidelity == Fidelity::Twin && is_whole;
         let paused_ms = self.seat.serving.borrow().paused_until.map_or(0, |until| until.remaining_ms(boot_ms()));
         let request = SeatRequest::Fetch { term: self.body.term, position, is_bare, wait_ms, is_twin, paused_ms };
         match self.ask_holder(&request).await {
             Ok(SeatAnswer::Batch(batch)) => Ok(*batch),
-            Err(Failed::Refused(refusal)) if refusal.code == code::OTHER_LOG => self.drop_log().await,
+            Err(Failed::Refused(refusal)) if refusal.code == code::OTHER_LOG => Err(Failed::OtherLog),
             Ok(_) => Err(self.no_answer()),
             Err(failed) => Err(failed),
         }
@@ -214,14 +250,6 @@ impl Mirror {
     fn no_answer(&self) -> Failed {
         let why = "an answer to another question".to_owned();
         Failed::Silent(NoAnswer::Garbled { node: self.body.holder, why })
-    }
-
-    /// The log here is not the holder's: it is copied again from the start.
-    async fn drop_log(&self) -> Result<Batch, Failed> {
-        let (reply, answer) = oneshot::channel();
-        let job = SeatJob::Copy { term: self.body.term, size: 0, root: [0; 32], reply };
-        self.ask_writer(job, answer).await?.map_err(Failed::Store)?;
-        Err(Failed::Apart("the copy of the seat's log here was another one".to_owned()))
     }
 
     /// Verifies what came and hands it to the writer.
@@ -252,7 +280,11 @@ impl Mirror {
     }
 
     async fn ask_writer<T>(&self, job: SeatJob, answer: oneshot::Receiver<T>) -> Result<T, Failed> {
-        if !self.seat.writer.send(Job::Seat(job)).await {
+        self.ask_writer_for(Job::Seat(job), answer).await
+    }
+
+    async fn ask_writer_for<T>(&self, job: Job, answer: oneshot::Receiver<T>) -> Result<T, Failed> {
+        if !self.seat.writer.send(job).await {
             return Err(Failed::Stopping);
         }
         answer.await.map_err(|_| Failed::Stopping)

@@ -13,7 +13,7 @@
 //! [`admin`] takes orders, [`settling`] what operators settle, [`quarantine`] what becomes of commits beyond a cut.
 //! [`writing`] and `reading` are what a client's request goes through, wherever it comes in, and [`write_error`] why it fails.
 //! `opening` tries again what failed at a term's beginning, `moving` runs the operator's command. `watching` says how both
-//! sides do, `room` what is free here, `learning` brings terms that were missed, `abstaining` keeps a node out that forgot
+//! sides do, `draining` when nothing is under way any more, `room` what is free here, `learning` brings terms that were missed, `abstaining` keeps a node out that forgot
 //! what it voted for; [`status`] and [`refusal`] are what is told of it.
 
 pub mod driver;
@@ -35,6 +35,7 @@ mod reading;
 pub mod write_error;
 mod moving;
 mod watching;
+mod draining;
 pub mod room;
 mod learning;
 mod abstaining;
@@ -44,12 +45,13 @@ pub mod refusal;
 use std::sync::{Arc, Mutex};
 
 use lattice::ids::AuthorId;
-use lattice::seat::{Body, Term};
+use lattice::seat::{Body, BodyHash, Term};
 use libp2p::PeerId;
 use node_core::seat::timing::{BootMs, Timing};
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::boot_ms;
+use crate::home::Home;
 use crate::net::NetHandle;
 use crate::store::read::Reader;
 use crate::sync::Sync;
@@ -75,11 +77,22 @@ pub struct Seat {
     /// Places for questions that clients cause, on their way to other nodes.
     pub asked: Arc<Semaphore>,
     /// The commit that carries the highest certificate, for those who may not know it.
-    pub carrier: Arc<Mutex<Option<Vec<u8>>>>,
-    /// Where the data directory is: its disk is looked at.
-    pub dir: Arc<std::path::Path>,
+    pub carrier: Arc<Mutex<Option<Carrier>>>,
+    /// The data directory: its disk is looked at, and a seed leaves its mark there.
+    pub home: Home,
     /// What is free there, and of memory.
     pub room: watch::Receiver<room::Room>,
+}
+
+/// The commit that carries a certificate, encoded.
+#[derive(Debug)]
+pub struct Carrier {
+    /// The body that the certificate settles.
+    pub body: BodyHash,
+    /// Its term.
+    pub term: u64,
+    /// The commit.
+    pub commit: Vec<u8>,
 }
 
 /// What a node may do with the seat now, as the driver last said.

@@ -1,9 +1,8 @@
-//! How a node of the seat is doing, asked and answered; and what of a term is here.
+//! How a node of the seat is doing, asked and answered; and whether it is connected.
 
 use std::time::Duration;
 
 use lattice::ids::AuthorId;
-use lattice::seat::Body;
 use lattice::seat::message::{SeatAnswer, SeatRequest};
 use node_core::seat::health::Probe;
 
@@ -49,20 +48,5 @@ impl Seat {
     pub(super) fn is_connected(&self, node: &AuthorId) -> bool {
         let Some(peer) = self.peer_of(node).map(|peer| name(&peer)) else { return false };
         self.net.view().book.peers().any(|(known, seen)| *known == peer && !seen.links.is_empty())
-    }
-
-    /// Whether everything is here that a term began with, in the state or staged: up to the cut of each term before it. The
-    /// last cut alone says nothing where a holder opened a term of its own and wrote nothing in the one before.
-    pub(super) fn holds_cut_of(&self, body: &Body) -> bool {
-        let published = self.writer.published();
-        let seats = published.membership.seats();
-        let line = seats.terms().map(|term| &term.certificate.body).take_while(|before| before.term <= body.term);
-        let line: Vec<_> = line.collect();
-        let (of_term, staged) = published.seat.last;
-        line.windows(2).all(|pair| {
-            let (before, next) = (pair[0], pair[1]);
-            let in_state = published.frontier.chain(&before.holder, before.term).seq();
-            next.cut <= in_state || (of_term == before.term && next.cut <= staged)
-        })
     }
 }

@@ -137,6 +137,11 @@ impl Outlook {
         self.mirrors.get(&mirror).is_some_and(|seen| seen.term == term && seen.staged_seq >= seq)
     }
 
+    /// Whether this mirror has so many records of a term's log.
+    pub(super) fn has_records(&self, mirror: AuthorId, term: u64, size: u64) -> bool {
+        self.mirrors.get(&mirror).is_some_and(|seen| seen.term == term && seen.log_size >= size)
+    }
+
     /// This node, a mirror, got on.
     pub(super) fn progressed(&mut self, term: u64, progress: &Progress) {
         match progress {

@@ -2,7 +2,6 @@
 
 use lattice::ids::AuthorId;
 use node_core::resume::Doubt;
-use node_core::seat::candidacy::Position;
 use node_core::seat::controller::Role;
 use node_core::seat::event::{Event, Fetched};
 use node_core::seat::health::{Health, Monitor, Probe};
@@ -111,16 +110,13 @@ impl Driver {
         self.outlook.copies(shadow, body.term, self.seat.timing.shadow_silent_ms())
     }
 
-    /// Whether the shadow has everything that this holder has staged.
-    pub(super) fn shadow_has_staged(&self, position: &Position) -> bool {
-        let shadow = self.certified.as_ref().and_then(|body| body.shadow);
-        shadow.is_some_and(|shadow| self.outlook.has_staged(shadow, (position.term, position.staged_seq)))
-    }
-
     /// A mirror fetched at this holder.
     pub(super) fn fetched_by(&mut self, fetched: Fetched) {
         let size = self.seat.writer.published().seat.log_size;
         self.outlook.fetched(&fetched, size);
         self.queue.push_back(Event::FetchedBy(fetched));
+        if let Some(position) = self.position(fetched.term) {
+            self.look_at_drain(position);
+        }
     }
 }

@@ -66,7 +66,7 @@ impl Road {
     /// # Errors
     ///
     /// Why there is none.
-    pub(super) async fn ask(&self, sync: &Sync, request: &Request) -> Result<Response, String> {
+    pub(crate) async fn ask(&self, sync: &Sync, request: &Request) -> Result<Response, String> {
         let bytes = match self {
             Self::P2p(peer) => sync.net.request(*peer, Protocol::Reconcile, request.encode()).await?,
             Self::Http(http) => match http.ask(request).await {

@@ -166,7 +166,7 @@ impl Session {
                 let (reply, done) = oneshot::channel();
                 sync.writer.send(Job::Raise { root, chains, reply }).await;
                 match done.await {
-                    Ok(()) => Event::Raised { view: view_of(&sync.writer.published()) },
+                    Ok(_) => Event::Raised { view: view_of(&sync.writer.published()) },
                     Err(_) => Event::Failed("this node is stopping".to_owned()),
                 }
             }

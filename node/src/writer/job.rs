@@ -66,8 +66,8 @@ pub enum Job {
         root: StateRoot,
         /// Its chains.
         chains: Vec<((AuthorId, u64), Chain)>,
-        /// Tells when it is done, or left because the state has moved on.
-        reply: oneshot::Sender<()>,
+        /// Tells whether it is done: not if the state has moved on, or it can't be stored.
+        reply: oneshot::Sender<bool>,
     },
     /// A session ended with a state and a frontier equal to the peer's.
     CaughtUp,

@@ -150,9 +150,10 @@ pub async fn writer(
     opened: Opened,
     start: Start,
 ) -> Result<(Writer, WriterHandle, mpsc::Receiver<Vec<u8>>), crate::store::StoreError> {
-    let state = State::resume(&identity, opened, start, now_ms()).await?;
+    let mut state = State::resume(&identity, opened, start, now_ms()).await?;
     let (jobs_in, jobs) = mpsc::channel(JOBS_MAX);
     let (frames, frames_out) = mpsc::channel(FRAMES_MAX);
+    state.look_for_begun();
     let (publisher, published) = watch::channel(Arc::new(state.publish(0, None)));
     let outbox = state.seat.outbox.clone();
     let (pace, measured): (Arc<Pace>, Measured) = Default::default();
@@ -219,8 +220,9 @@ impl Writer {
             Job::Raise { root, chains, reply } => {
                 self.finish(group).await;
                 let raised = self.state.raise(self.identity.lattice, &root, &chains).await;
+                let is_done = raised == Ok(true);
                 self.publish(raised.err());
-                let _ = reply.send(());
+                let _ = reply.send(is_done);
             }
             Job::CaughtUp => {
                 self.state.caught_up();
@@ -420,13 +422,14 @@ impl Writer {
         }
     }
 
-    fn publish(&self, trouble: Option<crate::store::StoreError>) {
+    fn publish(&mut self, trouble: Option<crate::store::StoreError>) {
+        self.state.look_for_begun();
         self.publisher.send_replace(Arc::new(self.state.publish(self.parking.len(), trouble)));
     }
 
     /// Publishes after something that may have written, and tells by `true` that it did: only that shows that the disk
     /// takes writes again.
-    fn publish_after(&self, done: Result<bool, crate::store::StoreError>) {
+    fn publish_after(&mut self, done: Result<bool, crate::store::StoreError>) {
         let trouble = match done {
             Ok(true) => None,
             Ok(false) => self.publisher.borrow().trouble.clone(),
@@ -435,7 +438,7 @@ impl Writer {
         self.publish(trouble);
     }
 
-    fn publish_waiting(&self) {
+    fn publish_waiting(&mut self) {
         if self.publisher.borrow().waiting != self.parking.len() {
             self.publish_after(Ok(false));
         }

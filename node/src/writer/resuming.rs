@@ -11,15 +11,15 @@ use super::state::{State, end_of};
 use crate::store::{StoreError, write};
 
 impl State {
-    /// Raises the frontier to a peer's, if the state is still the one that equals the peer's.
+    /// Raises the frontier to a peer's, if the state is still the one that equals the peer's; tells whether it was.
     pub(super) async fn raise(
         &mut self,
         lattice: LatticeId,
         root: &StateRoot,
         chains: &[((AuthorId, u64), Chain)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         if self.tree.root() != *root {
-            return Ok(());
+            return Ok(false);
         }
         let mut frontier = self.frontier.clone();
         let touched = tokio::task::block_in_place(|| self.join_chains(lattice, Arc::make_mut(&mut frontier), chains));
@@ -36,7 +36,7 @@ impl State {
         }
         self.frontier = frontier;
         self.is_catching_up = false;
-        Ok(())
+        Ok(true)
     }
 
     /// The state equals a peer's, and so does the frontier.

@@ -65,6 +65,30 @@ async fn a_shadow_that_dies_while_it_is_seeded_is_seeded_when_it_is_back() {
     assert_eq!(world.steady().await.holder, 2);
 }
 
+/// The whole log of the term was copied again at each start.
+#[tokio::test(flavor = "multi_thread")]
+async fn mirrors_that_restart_go_on_where_they_were() {
+    let world = while_counting(World::of(5, &[1, 2]).await, SOME, async |world, counted| {
+        let seeds = |world: &World| {
+            [1, 2].map(|mirror: usize| {
+                let log = std::fs::read_to_string(world.nodes[mirror].dir().join("stderr.log")).expect("a log");
+                log.matches("seeded: this node mirrors the holder").count()
+            })
+        };
+        let before = seeds(world);
+        world.nodes[1].kill().await;
+        world.nodes[2].stop().await;
+        for mirror in [1, 2] {
+            world.nodes[mirror].listen().await.expect("started");
+        }
+        world.steady().await;
+        more(counted, SOME).await;
+        assert_eq!(seeds(world), before, "{}", world.logs());
+    })
+    .await;
+    assert_eq!(world.steady().await.term, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_whose_disk_is_full_hands_over_and_mirrors_when_there_is_room() {
     let root = tempfile::tempdir().expect("a temporary directory");

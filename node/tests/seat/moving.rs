@@ -81,6 +81,34 @@ async fn a_switchover_refuses_no_write() {
     world.one_root().await;
 }
 
+/// It asked for its first lease before it had read the certificate that goes with the question. Voters that gossip had not told
+/// yet refused, and it asked again a third of a second later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_holder_asks_for_its_first_lease_with_the_certificate_of_its_term() {
+    let world = World::logging(5, &[1, 2], "info,node::seat=debug").await;
+    for holder in [0, 1, 2, 0] {
+        world.seat.admin(holder).switchover().await.expect("it moves");
+        world.steady().await;
+    }
+    for node in &world.nodes {
+        let log = std::fs::read_to_string(node.dir().join("stderr.log")).expect("a log");
+        // From when it handed over a voter may know the next term instead.
+        let (mut term, mut refused) = (None, 0);
+        for line in log.lines() {
+            if line.contains("handedover") {
+                term = None;
+            } else if line.contains("\"began\"") {
+                term = line.split("new_term=").nth(1).and_then(|rest| rest.split(' ').next());
+                refused = 0;
+            }
+            let is_of_now = term.is_some_and(|term| line.contains(&format!(" term={term} ")));
+            refused += usize::from(is_of_now && line.contains("the certificate of that term is not known here"));
+            // One of three may be learning it at that moment from another message: a majority grants.
+            assert!(refused <= 1, "{}: {line}", node.name());
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_that_was_seeded_later_knows_writes_by_their_names() {
     let mut world = World::of(4, &[1]).await;

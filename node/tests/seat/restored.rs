@@ -1,9 +1,40 @@
 //! A holder whose database is put back to an older one; a voter and a shadow that lose theirs.
 
+use std::ffi::OsStr;
+
+use testnet::client::Level;
 use testnet::deadline;
 use tokio::process::Command;
 
-use crate::world::{CLIENT, SOON, World, program};
+use crate::world::{CLIENT, SOON, World, more, program, while_counting};
+
+async fn lattice(words: &[&OsStr]) {
+    let output = Command::new(program()).args(words).output().await.expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Went on where its database said, it would never have learnt whether it signed more, and would have held the seat unable to
+/// serve it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_restored_from_a_backup_of_this_term_serves_after_its_holder() {
+    let mut world = World::of(5, &[1]).await;
+    let first = world.put(3, "green/before", "v").await;
+    let (dir, root) = (world.nodes[1].dir().to_owned(), tempfile::tempdir().expect("a directory"));
+    let backup = root.path().join("backup");
+    lattice(&["backup".as_ref(), dir.as_os_str(), "-o".as_ref(), backup.as_os_str()]).await;
+    let forgotten = world.put(3, "green/forgotten", "v").await;
+    world.nodes[1].kill().await;
+    lattice(&["restore".as_ref(), backup.as_os_str(), "--replace".as_ref(), "--dir".as_ref(), dir.as_os_str()]).await;
+    world.nodes[1].listen().await.expect("started");
+    world.steady().await;
+    world.nodes[0].kill().await;
+    world.term_becomes(3, 2).await;
+    world.nodes[0].listen().await.expect("started");
+    let after = world.put(3, "green/after", "v").await;
+    for (key, commit) in [("green/before", &first), ("green/forgotten", &forgotten), ("green/after", &after)] {
+        world.has(3, key, commit).await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_restored_from_a_backup_never_serves_the_term_it_forgot_half_of() {
@@ -11,10 +42,6 @@ async fn a_holder_restored_from_a_backup_never_serves_the_term_it_forgot_half_of
     let first = world.put(3, "green/before", "v").await;
     let (dir, root) = (world.nodes[0].dir().to_owned(), tempfile::tempdir().expect("a directory"));
     let backup = root.path().join("backup");
-    let lattice = async |words: &[&std::ffi::OsStr]| {
-        let output = Command::new(program()).args(words).output().await.expect("it runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
     lattice(&["backup".as_ref(), dir.as_os_str(), "-o".as_ref(), backup.as_os_str()]).await;
     // It stages and acknowledges these, and then knows nothing of them.
     let mut forgotten = Vec::new();
@@ -91,4 +118,44 @@ async fn a_shadow_that_lost_its_database_is_seeded_and_looks_well() {
     world.nodes[0].kill().await;
     world.term_becomes(CLIENT, 2).await;
     world.has(CLIENT, "green/before", &before).await;
+}
+
+/// Clients that keep two states from being equal at any moment.
+const WRITERS: usize = 4;
+
+/// What others had replaced comes in no session and with no record of a seed. A frontier without it says that a shadow lacks what
+/// its term began with, and while clients go on writing no session ends with equal roots and mends that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_is_seeded_while_clients_write_can_take_over_at_once() {
+    let world = World::of(5, &[1, 2]).await;
+    for n in 0..30 {
+        let name = format!("replaced/{n}");
+        let put = world.client(CLIENT).put_at(Level::Shadow, "green/replaced", &name, &name).await;
+        put.unwrap_or_else(|error| panic!("{error}\n{}", world.logs()));
+    }
+    let writers: tokio::task::JoinSet<_> = (0..WRITERS)
+        .map(|writer| {
+            let client = world.client(3);
+            async move {
+                for n in 0.. {
+                    client.put(&format!("ordinary/{writer}"), &n.to_string()).await.expect("acknowledged");
+                }
+            }
+        })
+        .collect();
+    while_counting(world, 10, async |world, counted| {
+        world.nodes[0].kill().await;
+        world.term_becomes(CLIENT, 2).await;
+        world.nodes[0].listen().await.expect("started");
+        let standing = world.steady().await;
+        assert_eq!((standing.holder, standing.shadow), (1, Some(2)));
+        world.lose_database(2).await;
+        world.steady().await;
+        world.nodes[1].kill().await;
+        world.term_becomes(CLIENT, 3).await;
+        more(counted, 10).await;
+        world.nodes[1].listen().await.expect("started");
+        drop(writers);
+    })
+    .await;
 }

@@ -51,6 +51,16 @@ impl World {
         Self::below(root, nodes).await
     }
 
+    /// As [`World::of`], and the nodes write down what `filter` lets through.
+    pub(crate) async fn logging(nodes: usize, mirrors: &[usize], filter: &str) -> Self {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        let nodes = found(program(), root.path(), nodes, &["--log", filter]).await.expect("started");
+        let seat = Seat::of(&nodes).await.expect("admin sockets");
+        let world = Self { nodes, seat, _root: root };
+        world.create(mirrors).await;
+        world
+    }
+
     /// The same in directories `node-1`, `node-2`… of `root`.
     pub(crate) async fn below(root: tempfile::TempDir, nodes: usize) -> Self {
         let nodes = found(program(), root.path(), nodes, &[]).await.expect("started");

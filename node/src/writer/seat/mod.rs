@@ -10,7 +10,8 @@
 //! 1. `job`: what the seat's task asks. `staging`: from the signature to the state; `staged`: what is on that way.
 //! 2. `log`: the seat's log within a transaction. `outbox`: what mirrors fetch. `mirroring`: the mirror's end of it,
 //!    and `admitting`: its door.
-//! 3. `certainty`: what becomes of a transaction that reports an error. `voting`: the ballot.
+//! 3. `certainty`: what becomes of a transaction that reports an error. `voting`: the ballot. `begun`: which terms began
+//!    with nothing that is not here.
 
 pub mod job;
 mod staging;
@@ -21,11 +22,13 @@ mod mirroring;
 mod admitting;
 mod certainty;
 mod voting;
+mod begun;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lattice::log::edge::Edge;
 use lattice::merkle::Digest;
+use lattice::seat::BodyHash;
 
 pub use job::{BallotError, Condition, EntryTag, Fidelity, MirrorBatch, MirrorError, Mirrored, SeatJob, Staging};
 pub(super) use log::Copying;
@@ -60,6 +63,8 @@ pub struct SeatPublished {
     pub staged: usize,
     /// The highest term of which a commit is staged or in the state here, and the last number of it.
     pub last: (u64, u64),
+    /// The highest term of which everything that it began with is here, in the state or staged; 0 if there is none.
+    pub begun: u64,
 }
 
 /// The writer's picture of the seat.
@@ -72,6 +77,8 @@ pub(super) struct Seat {
     pub(super) edge: Option<Edge>,
     pub(super) staged: Staged,
     pub(super) outbox: Arc<Mutex<Outbox>>,
+    /// The highest term of which everything that it began with was found to be here.
+    begun: Option<(u64, BodyHash)>,
 }
 
 impl Seat {

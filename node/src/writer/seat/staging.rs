@@ -368,6 +368,7 @@ impl State {
             log_root: edge.map_or_else(|| Edge::default().root(), Edge::root),
             staged: self.seat.staged.len(),
             last: self.seat.staged.last().unwrap_or_default().max(in_state),
+            begun: self.seat.begun(),
         }
     }
 

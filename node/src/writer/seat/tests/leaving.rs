@@ -63,3 +63,52 @@ async fn at_the_end_of_a_seed_a_mirror_forgets_what_came_with_the_state_and_noth
     shadow.stop().await;
     holder.stop().await;
 }
+
+/// A holder came back, and a session brought what had replaced its last commits. It held everything, some of it staged, and found
+/// that it lacked what its term began with: nobody could take over.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_here_in_part_staged_and_in_part_by_a_session_is_all_that_a_term_began_with() {
+    let (_a, holder, _b, shadow) = pair().await;
+    for _ in 0..3 {
+        let (write, staged) = staging("green/k", Condition::Always, None, true);
+        holder.stage(write).await;
+        staged.await.expect("an answer").expect("staged");
+    }
+    let staged = shadow.fetch(&holder).await.expect("staged there");
+    let next = takeover(&first(Some(1)), 3, &staged);
+    let certificate = certified(&next);
+    shadow.settle(&keys(1), certificate.clone()).await;
+    holder.settle(&keys(1), certificate).await;
+    assert_eq!(holder.handle.published().seat.begun, 2, "all is staged");
+    holder.stop().await;
+
+    // As the last one, which replaced the others, comes to a node that has staged but one of them.
+    let third = tempfile::tempdir().expect("a directory");
+    let late = start(third.path(), 2).await;
+    late.settle(&keys(2), certified(&first(Some(1)))).await;
+    late.settle(&keys(1), certified(&next)).await;
+    assert_eq!(late.handle.published().seat.begun, 1);
+    shadow.serve(2).await;
+    let mut of_first = shadow.recent();
+    of_first.retain(|commit| commit.signed().header().term == 1);
+    of_first.sort_by_key(|commit| commit.signed().header().seq);
+    let [one, two, three] = of_first.try_into().expect("three");
+    let verified = |commit: Commit| commit.verify(&genesis()).expect("signed");
+    late.handle.take(vec![verified(three)], false).await.expect("running");
+    assert_eq!(late.handle.published().seat.begun, 1, "two are missing");
+    late.copy(&next).await;
+    let mirror = |staged: Vec<Commit>| {
+        let staged = staged.into_iter().map(|commit| (verified(commit), None)).collect();
+        let batch = Box::new(MirrorBatch { from: 0, records: Vec::new(), staged, fidelity: Fidelity::Twin });
+        late.ask(|reply| Job::Seat(SeatJob::Mirror { batch, reply }))
+    };
+    mirror(vec![two]).await.expect("staged");
+    assert_eq!(late.handle.published().seat.begun, 1, "one is missing");
+    mirror(vec![one]).await.expect("staged");
+    assert_eq!(late.handle.published().seat.begun, 2);
+    late.stop().await;
+    let late = start(third.path(), 2).await;
+    assert_eq!(late.handle.published().seat.begun, 2, "after a start too");
+    late.stop().await;
+    shadow.stop().await;
+}

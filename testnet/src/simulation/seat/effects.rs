@@ -101,7 +101,12 @@ impl Node {
         }
     }
 
+    pub(super) fn is_bound_by(&mut self, persisted: &Persisted) {
+        self.out.push(Output::Bound(persisted.body().term, persisted.body().body().hash()));
+    }
+
     pub(super) fn give_vote(&mut self, persisted: &Persisted, to: usize) {
+        self.is_bound_by(persisted);
         let term = persisted.body().term;
         let result = persisted.vote().map(|body| body.body().vote(&self.identity.key)).ok_or(Refusal::NoVoter);
         if to == self.identity.index {

@@ -17,8 +17,8 @@ pub(super) struct Oracle {
     authors: Rc<[AuthorId]>,
     /// All certificates that are on any disk.
     seats: Seats,
-    /// What each node voted or stood for, by term.
-    bound: BTreeMap<(NodeIndex, u64), BodyHash>,
+    /// What each node voted or stood for last, and in which term.
+    bound: BTreeMap<NodeIndex, (u64, BodyHash)>,
     elected: BTreeMap<u64, BodyHash>,
     signed: BTreeMap<(NodeIndex, Place), Rc<Commit>>,
     promised: BTreeMap<Place, NodeIndex>,
@@ -68,12 +68,16 @@ impl Oracle {
         self.promised.iter().try_for_each(|(place, by)| self.check_counts(*by, *place, "acknowledged at `shadow`"))
     }
 
-    /// A node votes or stands for one body in a term, whatever happens to it in between.
+    /// A node votes or stands for one body in a term, and never in a lower one again, whatever happens to it in between.
     pub(super) fn sees_bound(&mut self, node: NodeIndex, term: u64, body: BodyHash) -> Holds {
-        if *self.bound.entry((node, term)).or_insert(body) == body {
-            return Ok(());
+        let (before, bound) = self.bound.insert(node, (term, body)).unwrap_or((term, body));
+        if term < before {
+            return broken(format!("node {node} is bound in term {term}, and was in term {before}"));
         }
-        broken(format!("node {node} is bound to two bodies in term {term}"))
+        if term == before && body != bound {
+            return broken(format!("node {node} is bound to two bodies in term {term}"));
+        }
+        Ok(())
     }
 
     fn check_counts(&self, by: NodeIndex, place: Place, what: &str) -> Holds {

@@ -95,9 +95,11 @@ impl Node {
             Job::Ballot { pending, then } => {
                 self.disk.ballot = Some(pending.stored_form());
                 let persisted = pending.persisted();
-                self.out.push(Output::Bound(persisted.body().term, persisted.body().body().hash()));
                 match then {
-                    Then::Stood => self.queue.push_back(Event::Stood(persisted)),
+                    Then::Stood => {
+                        self.is_bound_by(&persisted);
+                        self.queue.push_back(Event::Stood(persisted));
+                    }
                     Then::Vote { to } => self.give_vote(&persisted, to),
                 }
             }

@@ -10,7 +10,7 @@
 //! 1. [`limits`]: every bound. [`view`]: what a session sees of a state.
 //! 2. [`sketch`]: how a small difference is found without walking anything. [`index`]: the tree and the sketch of one
 //!    state, kept in step.
-//! 3. [`message`]: what is said. [`effect`]: what a session wants of its node.
+//! 3. [`message`]: what is said; [`chains`]: what a page of a frontier may be. [`effect`]: what a session wants of its node.
 //! 4. [`responder`]: how a question is answered, without remembering anything.
 //! 5. [`initiator`]: how a session goes. [`outcome`]: how it ends.
 //!
@@ -46,6 +46,7 @@ pub mod view;
 pub mod sketch;
 pub mod index;
 pub mod message;
+pub mod chains;
 pub mod effect;
 pub mod responder;
 pub mod initiator;

@@ -154,7 +154,9 @@ impl From<&StoreError> for Kind {
         match error {
             StoreError::Full | StoreError::ReadOnly => Self::Disk,
             StoreError::Dropped => Self::Busy,
-            StoreError::Damaged(_) | StoreError::Uncertain | StoreError::Sqlite(_) => Self::Database,
+            StoreError::Damaged(_) | StoreError::Uncertain | StoreError::Directory(_) | StoreError::Sqlite(_) => {
+                Self::Database
+            }
         }
     }
 }

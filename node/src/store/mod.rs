@@ -81,6 +81,9 @@ pub enum StoreError {
     /// Neither success nor failure of the last transaction could be read back.
     #[error("nobody knows whether the last transaction is on the disk; check the disk and restart the node")]
     Uncertain,
+    /// A file beside the database.
+    #[error("a file in the data directory can't be written: {0}; check owner, mode, mount and free space")]
+    Directory(String),
     /// Anything else that SQLite says.
     #[error("the database failed: {0}")]
     Sqlite(String),
@@ -90,9 +93,13 @@ impl StoreError {
     /// A disk's failure is nobody's fault but ours.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Full | Self::ReadOnly | Self::Damaged(_) | Self::Dropped | Self::Uncertain | Self::Sqlite(_) => {
-                Fault::Us
-            }
+            Self::Full
+            | Self::ReadOnly
+            | Self::Damaged(_)
+            | Self::Dropped
+            | Self::Uncertain
+            | Self::Directory(_)
+            | Self::Sqlite(_) => Fault::Us,
         }
     }
 

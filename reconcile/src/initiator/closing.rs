@@ -1,14 +1,13 @@
 //! The end of a session with equal roots: the peer's frontier holds for our state as well.
 
-use lattice::commit::SignedHeader;
 use lattice::frontier::Chain;
 use lattice::ids::StateRoot;
 
 use super::{Awaiting, Initiator, Question, Step, end, fault};
+use crate::chains::behind_page;
 use crate::effect::Effect;
-use crate::limits::FRONTIER_CHAINS_MAX;
 use crate::message::{ChainId, Request};
-use crate::outcome::{Outcome, PeerFault};
+use crate::outcome::Outcome;
 use crate::view::{Summary, View};
 
 impl<T: Copy> Initiator<T> {
@@ -35,14 +34,7 @@ impl<T: Copy> Initiator<T> {
         chains: Vec<(ChainId, Chain)>,
         more: bool,
     ) -> Step {
-        let ids: Vec<_> = after.into_iter().chain(chains.iter().map(|(id, _)| *id)).collect();
-        let are_their_own = chains.iter().all(|(id, chain)| is_chain_of(id, chain));
-        if !ids.is_sorted_by(|a, b| a < b) || !are_their_own || chains.len() > FRONTIER_CHAINS_MAX {
-            return Err(fault(PeerFault::BadChains));
-        }
-        if more && chains.is_empty() {
-            return Err(fault(PeerFault::EmptyPage));
-        }
+        let next = behind_page(after, &chains, more).map_err(fault)?;
         if read_at != root {
             // The peer has written since: its frontier now tells of a state that is not ours.
             return equal(root, false);
@@ -50,7 +42,6 @@ impl<T: Copy> Initiator<T> {
         if chains.is_empty() {
             return equal(root, after.is_some());
         }
-        let next = ids.last().copied().filter(|_| more);
         self.awaiting = Awaiting::Raised { root, next };
         Ok(Effect::RaiseFrontier { root, chains })
     }
@@ -67,11 +58,4 @@ impl<T: Copy> Initiator<T> {
 
 fn equal(root: StateRoot, frontier_raised: bool) -> Step {
     end(Outcome::Equal { root, frontier_raised })
-}
-
-/// Whether all headers of a chain are of the author and term it stands under.
-fn is_chain_of(id: &ChainId, chain: &Chain) -> bool {
-    let lasts = chain.beyond.iter().map(|run| &run.last);
-    let mut headers = chain.tip.iter().chain(lasts).map(SignedHeader::header);
-    headers.all(|header| (header.author, header.term) == *id)
 }

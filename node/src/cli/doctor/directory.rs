@@ -1,6 +1,7 @@
 //! What a node's files tell, whether it runs or not.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use sqlx::{ConnectOptions, Connection, Row};
 use super::finding::Finding;
 use crate::cli::audit::database::check;
 use crate::cli::text::{counted, grouped};
-use crate::home::{ABSTAINING, CATCHING_UP, DOUBTFUL, FRESH, Home, HomeError};
+use crate::home::{ABSTAINING, CATCHING_UP, DOUBTFUL, FRESH, Home, HomeError, SEEDING};
 use crate::settings::typed::Typed;
 use crate::settings::{Settings, file};
 
@@ -21,7 +22,7 @@ const FREE_BYTES_MIN: u64 = 128 * 1024 * 1024;
 const SECRETS: [&str; 5] = ["node.key", "api.token", "read.token", "admin.token", "ticket"];
 
 /// Marks beside the database, what they mean, and what to do.
-const MARKS: [(&str, &str, &str); 4] = [
+const MARKS: [(&str, &str, &str); 5] = [
     (
         CATCHING_UP,
         "the database was lost or is an older one, and no peer has brought this node up to date yet",
@@ -42,19 +43,38 @@ const MARKS: [(&str, &str, &str); 4] = [
         "this node was not let in yet",
         "it asks the node that printed its ticket for as long as it runs: see that this one runs",
     ),
+    (
+        SEEDING,
+        "the copy of the seat's holder here is being made anew, and could not take over",
+        "let it run until `lattice seat status` there says how far it is behind the holder",
+    ),
 ];
 
 /// What the files of a directory tell, and whether a node runs on it.
 pub(super) async fn look(dir: &Path, skips_rows: bool) -> (Vec<Finding>, bool) {
     let home = match Home::open(dir) {
         Ok(home) => home,
-        Err(error) => return (vec![Finding::wrong("key", error.to_string(), "name the directory of a node")], false),
+        Err(error) => {
+            let wrong = || Finding::wrong("key", error.to_string(), "name the directory of a node");
+            return (vec![closed(&error).unwrap_or_else(wrong)], false);
+        }
     };
-    let is_running = matches!(home.lock(), Err(HomeError::InUse(_)));
+    // Who may not read the key sees neither the lock nor the database as they are.
+    if let Some(closed) = home.read("node.key").err().as_ref().and_then(closed) {
+        return (vec![closed], false);
+    }
+    let running = match home.lock() {
+        Ok(_) => Ok(false),
+        Err(HomeError::InUse(_)) => Ok(true),
+        Err(error) => Err(error),
+    };
+    let is_running = matches!(running, Ok(true));
     let mut findings = keys(&home);
+    findings.extend(tokens(&home));
     findings.push(settings(&home));
     findings.push(writable(&home, is_running));
-    findings.push(process(&home, is_running));
+    findings.extend(open_to_all(dir));
+    findings.push(process(&home, &running));
     findings.extend(disk(dir));
     findings.extend(
         MARKS
@@ -64,6 +84,14 @@ pub(super) async fn look(dir: &Path, skips_rows: bool) -> (Vec<Finding>, bool) {
     );
     findings.extend(database(&home, is_running, skips_rows).await);
     (findings, is_running)
+}
+
+/// What this user may not look at: whatever else would be said of it is not so.
+fn closed(error: &HomeError) -> Option<Finding> {
+    let HomeError::Io { path, error } = error else { return None };
+    let cure = "run it as the node's user, or name the URL of its API; nothing else in the directory was looked at";
+    let unknown = || Finding::unknown("directory", format!("{}: {error}", path.display()), cure);
+    (error.kind() == ErrorKind::PermissionDenied).then(unknown)
 }
 
 fn keys(home: &Home) -> Vec<Finding> {
@@ -88,6 +116,18 @@ fn keys(home: &Home) -> Vec<Finding> {
     let secrets =
         if exposed.is_empty() { vec![Finding::well("permissions", "secrets are for the owner only")] } else { exposed };
     [vec![key, genesis], secrets].concat()
+}
+
+/// Tokens that the node refuses to start with. Who else may read them is said of all secrets at once.
+fn tokens(home: &Home) -> Vec<Finding> {
+    // One that is not there would be made.
+    let api = home.path("api.token").exists().then(|| home.token().map(drop));
+    let read = [api, Some(home.read_token().map(drop))].into_iter().flatten().filter_map(Result::err);
+    let cure =
+        "the node does not start with it: put the right one back, or remove it; the next start makes a new api.token";
+    read.filter(|error| matches!(error, HomeError::Damaged { .. }))
+        .map(|error| Finding::wrong("token", error.to_string(), cure))
+        .collect()
 }
 
 fn settings(home: &Home) -> Finding {
@@ -119,20 +159,32 @@ fn writable(home: &Home, is_running: bool) -> Finding {
     }
 }
 
-fn process(home: &Home, is_running: bool) -> Finding {
-    match (is_running, home.path("run.json").exists()) {
-        (true, true) => Finding::well("process", "a node runs on it"),
-        (true, false) => Finding::note(
+/// Whoever writes there can put another database or other settings in the place of the node's.
+fn open_to_all(dir: &Path) -> Option<Finding> {
+    let mode = fs::metadata(dir).ok()?.permissions().mode() & 0o777;
+    let found = format!("others can write in {} (mode {mode:o})", dir.display());
+    (mode & 0o002 != 0).then(|| Finding::note("permissions", found, format!("chmod 700 {}", dir.display())))
+}
+
+fn process(home: &Home, running: &Result<bool, HomeError>) -> Finding {
+    match (running, home.path("run.json").exists()) {
+        (Err(error), _) => Finding::unknown(
+            "process",
+            format!("whether a node runs on it is not known: {error}"),
+            "run it as the node's user; the file must belong to that one",
+        ),
+        (Ok(true), true) => Finding::well("process", "a node runs on it"),
+        (Ok(true), false) => Finding::note(
             "process",
             "a node runs on it and serves no API here",
             "a mirror of the seat serves none; `lattice seat status` asks it",
         ),
-        (false, true) => Finding::note(
+        (Ok(false), true) => Finding::note(
             "process",
             "no node runs on it; the last one ended without saying so",
             "see its log for why; the next start repairs what it left",
         ),
-        (false, false) => {
+        (Ok(false), false) => {
             Finding::note("process", "no node runs on it", format!("lattice run --dir {}", home.dir().display()))
         }
     }
@@ -220,3 +272,6 @@ async fn schema(file: &Path) -> Result<Finding, sqlx::Error> {
         Finding::well("database", format!("form {has}"))
     })
 }
+
+#[cfg(test)]
+mod tests;

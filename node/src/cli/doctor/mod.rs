@@ -6,14 +6,15 @@ mod directory;
 mod finding;
 mod running;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::client::Client;
+use super::client::{Client, ClientError};
 use super::exit::{Failure, usage};
+use super::seat::mirroring;
 use super::target::Target;
 use super::text::as_json;
 use finding::{Finding, Level, code};
@@ -34,6 +35,9 @@ pub(super) struct Args {
     /// The node's directory, or the URL of its API (http://HOST:PORT)
     #[arg(value_name = "DIR|URL")]
     node: String,
+    /// File with the node's API token, which some nodes ask of their readers [default: api.token in the directory]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Does not hash the rows of a stopped node again
     #[arg(long)]
     quick: bool,
@@ -54,7 +58,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         Some(Target::at(args.node.clone()))
     } else {
         let dir = PathBuf::from(&args.node);
-        if !dir.is_dir() {
+        // What this user may not look at is said as a finding.
+        let is_closed = dir.metadata().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+        if !dir.is_dir() && !is_closed {
             return Err(usage(format!(
                 "{} is no directory; name that of a node, or the URL of its API",
                 dir.display()
@@ -65,7 +71,13 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         is_running.then(|| Target::in_directory(Path::new(&dir)))
     };
     if let Some(target) = target {
-        findings.extend(ask(&target).await?);
+        findings.extend(match ask(&target.with_token_file(args.token_file.clone())).await {
+            // Nobody typed it wrong: it is the token in the directory.
+            Err(Failure::Usage(why)) if !is_url && args.token_file.is_none() => {
+                vec![Finding::unknown("answers", why, "the node is asked with that token; restore it")]
+            }
+            asked => asked?,
+        });
     }
     let code = code(&findings);
     let text = if args.json { format!("{}\n", as_json(&object(&findings))) } else { Finding::lines(&findings) };
@@ -76,14 +88,32 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
 async fn ask(target: &Target) -> Result<Vec<Finding>, Failure> {
     let client = match Client::of(target) {
         Ok(client) => client,
-        Err(Failure::CouldNotTell(why)) => return Ok(vec![silent(why)]),
+        Err(Failure::CouldNotTell(why)) => return Ok(vec![mirror(target).await.unwrap_or_else(|| silent(why))]),
         Err(error) => return Err(error),
     };
     let status = client.ask(client.get("/api/v1/status")).await;
     let peers = client.ask(client.get("/api/v1/peers")).await;
     Ok(match (status, peers) {
         (Ok(status), Ok(peers)) => running::judge(&status, &peers),
-        (Err(error), _) | (_, Err(error)) => vec![silent(error.to_string())],
+        (Err(error), _) | (_, Err(error)) => vec![mirror(target).await.unwrap_or_else(|| unanswered(error))],
+    })
+}
+
+fn unanswered(error: ClientError) -> Finding {
+    if let ClientError::Refused { status: 401, detail, .. } = error {
+        return Finding::unknown("answers", detail, "give --token-file FILE, a file with that token");
+    }
+    silent(error.to_string())
+}
+
+/// A mirror of the seat serves no API; its admin socket tells how it gets on.
+async fn mirror(target: &Target) -> Option<Finding> {
+    let well = mirroring(target.directory()?).await.ok().flatten()?;
+    Some(match well {
+        Ok(words) => Finding::well("mirror", words),
+        Err(why) => {
+            Finding::wrong("mirror", why, "`lattice seat status` there, and at the holder, say what it waits for")
+        }
     })
 }
 
@@ -99,4 +129,17 @@ fn object(findings: &[Finding]) -> serde_json::Value {
     };
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     json!({ "verdict": verdict, "wrong": count(Level::Wrong), "notes": count(Level::Note), "findings": findings })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_asks_for_a_token_is_not_taken_for_one_that_is_starting() {
+        let refused = |status| ClientError::Refused { status, detail: "no".to_owned(), retry_after_seconds: None };
+        let cure = |error| unanswered(error).cure.expect("what to do");
+        assert!(cure(refused(401)).contains("--token-file"));
+        assert!(!cure(refused(503)).contains("--token-file"));
+    }
 }

@@ -1,40 +1,23 @@
-//! What a running node says of itself and of its peers, judged.
+//! What a running node says of itself, judged; `peers`: of its peers.
+
+mod peers;
 
 use super::finding::Finding;
 use crate::api::facts::Peers;
-use crate::cli::text::{counted, grouped, short, short_peer};
-use crate::view::{Peer, Status};
+use crate::cli::quarantine;
+use crate::cli::text::{counted, grouped, short};
+use crate::view::Status;
 
 /// Records of the log that may be unsigned: a busy node signs once a second, a thousand group commits.
 const UNSIGNED_MAX: u64 = 10_000;
-
-/// Milliseconds by which a peer's clock may differ before it is said: a head is up to a second on its way under load.
-const SKEW_NOTED_MS: i64 = 5_000;
-
-/// Milliseconds from which on commits of the one ahead wait at the others: `max_drift` of the genesis by default.
-const SKEW_WRONG_MS: i64 = 60_000;
-
-/// Milliseconds after which a connected lattice peer should have said its head again: six of the usual intervals.
-const HEAD_STALE_MS: u64 = 30_000;
 
 /// Everything that a node's answers tell.
 pub(super) fn judge(status: &Status, peers: &Peers) -> Vec<Finding> {
     let mut findings = vec![readiness(status), writing(status), company(status), agreement(status), log(status)];
     findings.extend(evidence(status));
     findings.extend(seat(status));
-    findings.extend(clocks(&peers.peers));
-    findings.extend(peers.peers.iter().filter_map(unreached));
-    findings.extend(peers.unanswered.iter().map(|at| {
-        let why = at.error.as_deref().unwrap_or("no answer");
-        let cure =
-            "check that the address is right and that a node runs there; take it out of lattice.toml if it is gone";
-        Finding::wrong("peers", format!("nobody answers at {}: {why}", at.address), cure)
-    }));
-    findings.extend(status.http_peers.iter().filter_map(|peer| {
-        let why = peer.error.as_deref()?;
-        let cure = "check the URL, that the node runs, and that no firewall is between";
-        Some(Finding::wrong("http peers", format!("{}: {why}", peer.url), cure))
-    }));
+    findings.push(cut_away(status));
+    findings.extend(peers::judge(status, peers));
     findings
 }
 
@@ -54,10 +37,13 @@ fn writing(status: &Status) -> Finding {
 
 fn company(status: &Status) -> Finding {
     let (counts, others) = (status.peers, status.members.saturating_sub(1));
-    let found = format!(
-        "{} of {} connected peers are of this lattice, which has {} other members",
-        counts.lattice, counts.connected, others
-    );
+    let members = counted(others, "other member", "other members");
+    let found = match counts.connected {
+        0 => format!("none is connected; this lattice has {members}"),
+        connected => {
+            format!("{} of {connected} connected peers are of this lattice, which has {members}", counts.lattice)
+        }
+    };
     let cure = "`lattice peers` says why each is not there; nodes need one address of another that still answers (`peers` in \
                 lattice.toml), or URLs (`nodes`) where libp2p does not pass";
     match (status.mode.as_str(), counts.lattice, others) {
@@ -137,54 +123,15 @@ fn seat(status: &Status) -> Option<Finding> {
     })
 }
 
-fn clocks(peers: &[Peer]) -> Vec<Finding> {
-    let known: Vec<_> = peers.iter().filter_map(|peer| Some((peer, peer.clock_ahead_ms?))).collect();
-    let far = known.iter().filter(|(_, ahead)| ahead.abs() >= SKEW_NOTED_MS);
-    let far: Vec<_> = far
-        .map(|(peer, ahead)| {
-            let name = peer.name.clone().unwrap_or_else(|| short_peer(&peer.peer_id));
-            let word = if *ahead > 0 { "ahead of" } else { "behind" };
-            let found = format!("{name} is {:.1} s {word} this node", ahead.abs() as f64 / 1000.0);
-            let cure = "set both clocks by NTP: commits of a clock too far ahead wait, and the later clock wins keys";
-            if ahead.abs() >= SKEW_WRONG_MS {
-                Finding::wrong("clock", found, cure)
-            } else {
-                Finding::note("clock", found, cure)
-            }
-        })
-        .collect();
-    match (far.is_empty(), known.len()) {
-        (false, _) => far,
-        (true, 0) => {
-            vec![Finding::note("clock", "no peer to compare it with", "it is compared once peers are connected")]
+fn cut_away(status: &Status) -> Finding {
+    match quarantine::warning(&status.quarantine) {
+        None => Finding::well("quarantine", "nothing is in it"),
+        Some(found) => {
+            let cure = "`lattice quarantine resubmit COMMIT` writes one again, `lattice quarantine drop COMMIT` takes it off \
+                        the list";
+            Finding::note("quarantine", found, cure)
         }
-        (true, count) => vec![Finding::well(
-            "clock",
-            format!("within {} s of {}", SKEW_NOTED_MS / 1000, counted(count as u64, "peer", "peers")),
-        )],
     }
-}
-
-/// Why a configured peer or a member is not there, or is silent.
-fn unreached(peer: &Peer) -> Option<Finding> {
-    let name = peer.name.clone().unwrap_or_else(|| short_peer(&peer.peer_id));
-    if let Some(why) = &peer.refusal {
-        let cure = "it is of another lattice, or is no member (any more); see the log of both nodes";
-        return Some(Finding::note("peers", format!("{name} did not prove this lattice: {why}"), cure));
-    }
-    if peer.lattice && peer.head_age_ms.is_some_and(|age| age > HEAD_STALE_MS) {
-        let found =
-            format!("{name} is connected and has not said its state for {} s", peer.head_age_ms.unwrap_or(0) / 1000);
-        return Some(Finding::note(
-            "peers",
-            found,
-            "it may be a mirror of the seat, which says nothing, or it hangs: see its log",
-        ));
-    }
-    let why = peer.error.as_deref().filter(|_| !peer.connected && (peer.configured || peer.author.is_some()))?;
-    let at = peer.address.as_deref().unwrap_or("no known address");
-    let cure = "check that it runs, its --p2p address, and the firewalls between; it is dialled again by itself";
-    Some(Finding::wrong("peers", format!("{name} can't be reached at {at}: {why}"), cure))
 }
 
 #[cfg(test)]

@@ -10,11 +10,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use lattice::frontier::Chain;
-use lattice::ids::StateRoot;
+use lattice::ids::{AuthorId, StateRoot};
 use lattice::merkle::Digest;
 use lattice::record::Record;
 use lattice::seat::message::{KeptName, SeatAnswer, SeatRequest};
 use node_core::resume::Doubt;
+use reconcile::chains::behind_page;
 use reconcile::message::{ChainId, Request, Response};
 use tokio::sync::oneshot;
 
@@ -148,7 +149,7 @@ impl Mirror {
         let marked = tokio::task::block_in_place(|| {
             if is_under_way { home.write(SEEDING, 0o644, b"") } else { home.remove(SEEDING) }
         });
-        marked.map_err(|error| Failed::Store(StoreError::Sqlite(error.to_string())))
+        marked.map_err(|error| Failed::Store(StoreError::Directory(error.to_string())))
     }
 
     /// The root of the state here, if it is the one that the last record of the log here left.
@@ -208,8 +209,8 @@ impl Mirror {
         for _ in 0..CHAIN_PAGES_MAX {
             let answer = road.ask(&self.seat.sync, &Request::Frontier { after }).await;
             let answer = answer.map_err(lost)?;
-            let (chains, more) = match answer {
-                Response::Frontier { chains, more, .. } => (chains, more),
+            let (root, chains, more) = match answer {
+                Response::Frontier { root, chains, more } => (root, chains, more),
                 Response::Busy => return Err(lost("it has no time for questions about its chains".to_owned())),
                 Response::Refused { reason } => return Err(lost(reason)),
                 Response::Opened { .. }
@@ -219,17 +220,16 @@ impl Mirror {
                 | Response::Commits { .. }
                 | Response::Pushed(_) => return Err(self.no_answer()),
             };
-            let ids: Vec<ChainId> = after.into_iter().chain(chains.iter().map(|(id, _)| *id)).collect();
-            if !ids.is_sorted_by(|one, next| one < next) {
-                return Err(garbled("chains that are not in their order"));
-            }
+            after = behind_page(after, &chains, more).map_err(|fault| garbled(&fault.to_string()))?;
             let published = self.seat.writer.published();
-            let is_known = |(author, term): &ChainId| published.membership.last_seq_in(author, *term).is_some();
+            // With no root, what waits at the holder stands in our own chain as well.
+            let is_in = |author: &AuthorId| root != StateRoot::ZERO || *author != self.seat.own();
+            let is_known =
+                |(author, term): &ChainId| is_in(author) && published.membership.last_seq_in(author, *term).is_some();
             known.extend(chains.into_iter().filter(|(id, _)| is_known(id)));
-            if !more {
+            if after.is_none() {
                 return Ok(known);
             }
-            after = ids.last().copied();
         }
         Err(garbled("chains without an end"))
     }

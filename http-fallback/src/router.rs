@@ -76,8 +76,8 @@ pub trait Source: Send + Sync + 'static {
     /// A place for one message of this author, to be held until it is answered; `None` if all are taken or it holds its
     /// share.
     fn place(&self, author: AuthorId) -> Option<Place>;
-    /// Answers one message of a session with a node of this lattice.
-    fn reconcile(&self, message: Vec<u8>) -> BoxFuture<'_, Reply>;
+    /// Answers one message of a session with a node of this lattice, which this author sent.
+    fn reconcile(&self, author: AuthorId, message: Vec<u8>) -> BoxFuture<'_, Reply>;
     /// The encoded parts of [`lattice::transfer`] behind a cursor, some at a time; an error cuts the stream.
     fn full(&self, after: Cursor) -> BoxStream<'static, io::Result<Bytes>>;
 }
@@ -187,7 +187,7 @@ async fn reconcile_message(State(shared): State<Shared>, request: Request) -> Re
     if !authorization.is_body(&message) {
         return Err(Refusal::Unauthorized("the body is not the one that was signed".to_owned()));
     }
-    match shared.source.reconcile(message.into()).await {
+    match shared.source.reconcile(authorization.author, message.into()).await {
         Reply::Answer(bytes) => {
             Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))], bytes).into_response())
         }

@@ -42,7 +42,7 @@ impl Source for Nobody {
     fn place(&self, _: AuthorId) -> Option<Place> {
         None
     }
-    fn reconcile(&self, _: Vec<u8>) -> BoxFuture<'_, Reply> {
+    fn reconcile(&self, _: AuthorId, _: Vec<u8>) -> BoxFuture<'_, Reply> {
         Box::pin(async { Reply::Busy })
     }
     fn full(&self, _: Cursor) -> BoxStream<'static, io::Result<Bytes>> {

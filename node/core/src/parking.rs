@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lattice::commit::VerifiedCommit;
-use lattice::ids::CommitId;
+use lattice::commit::{SignedHeader, VerifiedCommit};
+use lattice::ids::{AuthorId, CommitId};
 use lattice::limits::COMMIT_BYTES_MAX;
 
 use crate::admission::Wait;
@@ -92,6 +92,13 @@ impl Parking {
         self.due.first().map(|(due_ms, _)| *due_ms)
     }
 
+    /// The last commit of an author's own chain that waits.
+    pub fn last_of(&self, author: &AuthorId) -> Option<&SignedHeader> {
+        let signed = self.waiting.values().map(|waiting| waiting.commit.commit().signed());
+        let own = signed.filter(|signed| signed.header().author == *author && signed.header().term == 0);
+        own.max_by_key(|signed| signed.header().seq)
+    }
+
     fn take(&mut self, id: CommitId) -> Option<VerifiedCommit> {
         let Waiting { commit, wait, bytes, arrival } = self.waiting.remove(&id)?;
         self.bytes -= bytes;
@@ -111,6 +118,20 @@ mod tests {
     use lattice::genesis::Genesis;
     use lattice::keys::NodeKeys;
     use lattice::op::Op;
+
+    /// A restored node asked what it had signed: nobody told of what waited, and it gave the number again.
+    #[test]
+    fn the_last_commit_of_an_author_that_waits_is_told() {
+        let mut parking = Parking::default();
+        let [one] = commits(1, 10).try_into().expect("one");
+        let author = one.header().author;
+        assert!(parking.last_of(&author).is_none());
+        parking.park(one.clone(), Wait::Until(5));
+        assert_eq!(parking.last_of(&author).map(SignedHeader::id), Some(one.id()));
+        assert!(parking.last_of(&AuthorId([0; 32])).is_none(), "of another");
+        parking.release_due(5);
+        assert!(parking.last_of(&author).is_none());
+    }
 
     fn commits(n: usize, value_bytes: usize) -> Vec<VerifiedCommit> {
         let keys = NodeKeys::from_seed([1; 32]);

@@ -55,8 +55,8 @@ impl Source for Fallback {
         self.sync.place_over_http(author)
     }
 
-    fn reconcile(&self, message: Vec<u8>) -> BoxFuture<'_, Reply> {
-        Box::pin(self.sync.answer_over_http(message))
+    fn reconcile(&self, author: AuthorId, message: Vec<u8>) -> BoxFuture<'_, Reply> {
+        Box::pin(self.sync.answer_over_http(author, message))
     }
 
     fn full(&self, after: Cursor) -> BoxStream<'static, io::Result<Bytes>> {

@@ -5,11 +5,13 @@ use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use lattice::commit::SignedHeader;
 use lattice::fault::Fault;
+use lattice::frontier::Chain;
 use lattice::hello::{JoinAnswer, JoinRequest};
-use lattice::ids::AuthorId;
+use lattice::ids::{AuthorId, StateRoot};
 use libp2p::PeerId;
-use reconcile::message::{Request as Question, Response};
+use reconcile::message::{ChainId, Request as Question, Response};
 use reconcile::responder::{Answer, answer, applied, loaded, read};
 use sha2::{Digest, Sha256};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -140,7 +142,7 @@ impl Sync {
                     Response::Busy.encode()
                 }
                 Ok(question) if self.must_wait(request.peer, &question) => Response::Busy.encode(),
-                Ok(question) => self.in_turn(question).await.encode(),
+                Ok(question) => self.in_turn(question, request.author).await.encode(),
                 Err(error) => {
                     if error.fault() == Fault::Sender {
                         self.net.command(Command::Strike(request.peer)).await;
@@ -159,13 +161,13 @@ impl Sync {
     }
 
     /// Answers a message that came over HTTP.
-    pub(crate) async fn answer_over_http(&self, message: Vec<u8>) -> http_fallback::router::Reply {
+    pub(crate) async fn answer_over_http(&self, author: AuthorId, message: Vec<u8>) -> http_fallback::router::Reply {
         use http_fallback::router::Reply;
         let question = match Question::decode(&message) {
             Ok(question) => question,
             Err(error) => return Reply::Unreadable(format!("the message does not decode: {error}")),
         };
-        let response = self.in_turn(question).await;
+        let response = self.in_turn(question, Some(author)).await;
         if response == Response::Busy { Reply::Busy } else { Reply::Answer(response.encode()) }
     }
 
@@ -175,18 +177,18 @@ impl Sync {
     }
 
     /// Waits for a turn, not for long.
-    async fn in_turn(&self, question: Question) -> Response {
+    async fn in_turn(&self, question: Question, asker: Option<AuthorId>) -> Response {
         let turn = async {
             let long = if question.is_long() { Some(self.turns.long_answers.acquire().await?) } else { None };
             Ok::<_, AcquireError>((long, self.turns.answers.acquire().await?))
         };
         match tokio::time::timeout(BUSY_AFTER, turn).await {
-            Ok(Ok(_turn)) => self.reconcile(question).await,
+            Ok(Ok(_turn)) => self.reconcile(question, asker).await,
             Ok(Err(_)) | Err(_) => Response::Busy,
         }
     }
 
-    async fn reconcile(&self, question: Question) -> Response {
+    async fn reconcile(&self, question: Question, asker: Option<AuthorId>) -> Response {
         let published = self.writer.published();
         let view = view_of(&published);
         let is_long = question.is_long();
@@ -205,9 +207,22 @@ impl Sync {
             }
             Answer::ReadFrontier { after } => {
                 let chains = published.frontier.chains().filter(|(id, _)| after.is_none_or(|after| **id > after));
-                read(published.root, chains.map(|(id, chain)| (*id, chain.clone())))
+                let chains = chains.map(|(id, chain)| (*id, chain.clone()));
+                match self.last_that_waits(asker).await {
+                    None => read(published.root, chains),
+                    // It may have forgotten that it signed it. A root that is none says that more is told than what is in.
+                    Some(header) => read(StateRoot::ZERO, with_waiting(chains, &header, after)),
+                }
             }
         }
+    }
+
+    /// The last commit of the asker's own chain that waits here for a time or a member.
+    async fn last_that_waits(&self, asker: Option<AuthorId>) -> Option<SignedHeader> {
+        let author = asker.filter(|_| self.writer.published().waiting > 0)?;
+        let (reply, told) = oneshot::channel();
+        self.writer.send(Job::Waiting { author, reply }).await;
+        told.await.ok().flatten()
     }
 
     async fn join(&self, request: &Request) -> JoinAnswer {
@@ -284,9 +299,42 @@ impl Turns {
     }
 }
 
+/// These chains, from behind `after` on, and among them what waits of its author's.
+fn with_waiting(
+    chains: impl Iterator<Item = (ChainId, Chain)>,
+    header: &SignedHeader,
+    after: Option<ChainId>,
+) -> BTreeMap<ChainId, Chain> {
+    let mut chains: BTreeMap<_, _> = chains.collect();
+    let id = (header.header().author, header.header().term);
+    if after.is_none_or(|after| id > after) {
+        chains.entry(id).or_default().note(header);
+    }
+    chains
+}
+
 #[cfg(test)]
 mod tests {
+    use lattice::clock::Timestamp;
+    use lattice::commit::Draft;
+    use lattice::ids::{CommitId, LatticeId};
+    use lattice::keys::NodeKeys;
+    use lattice::op::Op;
+
     use super::*;
+
+    #[test]
+    fn what_waits_stands_in_the_chain_of_its_author_and_on_its_page() {
+        let keys = NodeKeys::from_seed([1; 32]);
+        let draft =
+            Draft { lattice: LatticeId::ZERO, term: 0, seq: 7, prev: CommitId::ZERO, time: Timestamp::from_millis(1) };
+        let commit = draft.sign(&keys.author, vec![Op::put("k", b"v").expect("small")]);
+        let (header, id) = (commit.signed(), (keys.author.id(), 0));
+        let told = with_waiting(std::iter::empty(), header, None);
+        assert_eq!(told.get(&id).map(Chain::highest), Some(7));
+        assert_eq!(told.get(&id).map(Chain::seq), Some(0), "those before it are not known");
+        assert!(with_waiting(std::iter::empty(), header, Some(id)).is_empty(), "it stood on the page before");
+    }
 
     #[tokio::test]
     async fn nobody_takes_all_places_and_all_are_given_back() {

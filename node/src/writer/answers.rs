@@ -8,7 +8,7 @@ use lattice::op::Op;
 use sha2::{Digest, Sha256};
 
 use super::Identity;
-use super::job::{IdempotencyKey, Invitation, WriteError, Written};
+use super::job::{IdempotencyKey, Invitation, NOT_APPLIED, WriteError, Written};
 use super::state::State;
 use crate::store::{StoreError, answers, write};
 
@@ -24,7 +24,13 @@ impl State {
         if kept.request_hash != request_hash(ops) {
             return Err(WriteError::KeyReused);
         }
-        Ok(Some(decode_written(&kept.answer)?))
+        let written = decode_written(&kept.answer)?;
+        if written.log_position != NOT_APPLIED {
+            return Ok(Some(written));
+        }
+        // It came to this node with a state: where the log stands now, that has it.
+        let (root, entries) = (self.tree.root(), self.tree.len());
+        Ok(Some(Written { log_position: self.edge.size(), root, entries, ..written }))
     }
 
     pub(super) async fn keep_invitation(&mut self, secret_hash: [u8; 32], now_ms: u64) -> Result<(), StoreError> {

@@ -393,7 +393,10 @@ async fn a_mirror_takes_over_the_answers_to_named_writes_and_keeps_its_own() {
     late.serve(1).await;
     let (again, answer) = staging("green/l", Condition::Always, Some("second"), false);
     late.stage(again).await;
-    assert_eq!(answer.await.expect("an answer").expect("known").commit, second);
+    let told = answer.await.expect("an answer").expect("known");
+    let here = late.handle.published();
+    let where_it_is = (here.log_size, here.root, here.tree.len());
+    assert_eq!((told.commit, (told.log_position, told.root, told.entries)), (second, where_it_is));
     let (other, answer) = staging("green/other", Condition::Always, Some("second"), false);
     late.stage(other).await;
     assert_eq!(answer.await.expect("an answer"), Err(WriteError::KeyReused));

@@ -21,6 +21,7 @@ use super::flaws::{Broken, Flaws};
 use super::log::lines;
 use super::rows::{array, column, expect, number};
 use crate::store::OWN_LOG;
+use crate::writer::job::NOT_APPLIED;
 
 /// Tables that are looked at.
 const TABLES: [&str; 20] = [
@@ -201,9 +202,11 @@ fn invitation(row: &SqliteRow, subject: &Subject) -> Result<(), String> {
 
 /// Answers against the records that they tell of.
 async fn answers(connection: &mut SqliteConnection, flaws: &mut Flaws) -> Result<(), Broken> {
-    let rows = sqlx::query("SELECT id, request_hash, answer FROM answers").fetch_all(&mut *connection).await;
+    let rows =
+        sqlx::query("SELECT id, request_hash, answer, of_seat, seq FROM answers").fetch_all(&mut *connection).await;
     for row in rows.map_err(Broken::of("answers"))? {
         let holds = match answer(&row) {
+            Ok(answer) if answer.log_position == NOT_APPLIED => came_along(&row, &answer),
             Ok(answer) => is_logged(connection, answer).await?,
             Err(what) => Err(what),
         };
@@ -228,6 +231,14 @@ fn answer(row: &SqliteRow) -> Result<Answer, String> {
     type Wire = (CommitId, u64, u64, u64, StateRoot, u64);
     let wire: Wire = codec::decode(column(row, 2)?, ANSWER_BYTES_MAX).map_err(|error| error.to_string())?;
     Ok(Answer { commit: wire.0, seq: wire.1, time_ms: wire.2, log_position: wire.3, root: wire.4, entries: wire.5 })
+}
+
+/// A mirror of the seat that was seeded got its holder's answers with the state: its own log tells of none of them. Columns of
+/// the seat, number.
+fn came_along(row: &SqliteRow, answer: &Answer) -> Result<(), String> {
+    let is_bare = (answer.root, answer.entries) == (StateRoot::ZERO, 0);
+    expect(is_bare && column(row, 3)?, "column answer tells of no place in the log, and did not come with a seed")?;
+    expect(column::<i64>(row, 4)? == answer.seq as i64, "column seq is not the number in the answer")
 }
 
 /// The last records of the transaction: the commits that it applied, and perhaps what they changed in the membership.

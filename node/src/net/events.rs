@@ -13,6 +13,7 @@ use node_core::peers::Link;
 
 use super::address::{split, why_not_dialled};
 use super::behaviour::{BehaviourEvent, is_dialable};
+use super::instances::Said;
 use super::swarm::{Dialled, SwarmTask, name, random};
 use super::{Command, Gossip, Protocol, Request};
 use crate::clock::steady_ms;
@@ -104,9 +105,20 @@ impl SwarmTask {
             }
             BehaviourEvent::Identify(identify::Event::Received { peer_id, connection_id, info }) => {
                 self.book.heard(steady_ms(), &name(&peer_id));
-                for dead in self.instances.said(peer_id, connection_id, &info.agent_version) {
-                    tracing::debug!(peer = %peer_id, "a connection leads to a process that is no more");
-                    self.swarm.close_connection(dead);
+                match self.instances.said(peer_id, connection_id, &info.agent_version) {
+                    Said::Dead(connections) => {
+                        for dead in connections {
+                            tracing::debug!(peer = %peer_id, "a connection leads to a process that is no more");
+                            self.swarm.close_connection(dead);
+                        }
+                    }
+                    Said::Twins => {
+                        tracing::warn!(
+                            peer = %peer_id,
+                            "two processes run under this node's key: stop one before both write (docs/RUNBOOK.md, LatticeEquivocation)"
+                        );
+                        self.show();
+                    }
                 }
                 self.on_observed(&info.observed_addr);
                 for address in info.listen_addrs.into_iter().filter(is_dialable) {

@@ -20,6 +20,7 @@ mod relaying;
 mod punching;
 mod instances;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -159,6 +160,8 @@ pub struct NetView {
     pub book: Arc<PeerBook>,
     /// Addresses listened on, without the peer id.
     pub listening: Vec<Multiaddr>,
+    /// Peers of which two processes run under one key.
+    pub twins: BTreeSet<PeerId>,
 }
 
 /// How other tasks talk to the swarm. Cheap to clone.

@@ -135,7 +135,7 @@ pub async fn start(
     let (gossip, gossip_out) = mpsc::channel(GOSSIP_MAX);
     let (requests, requests_out) = mpsc::channel(REQUESTS_MAX);
     let (seat_requests, seat_requests_out) = mpsc::channel(REQUESTS_MAX);
-    let (view, view_out) = watch::channel(NetView { book: Arc::new(book.clone()), listening });
+    let (view, view_out) = watch::channel(NetView { book: Arc::new(book.clone()), listening, twins: BTreeSet::new() });
     let handle = NetHandle { own, commands: commands_in.clone(), view: view_out };
     let streams = NetStreams { gossip: gossip_out, requests: requests_out, seat_requests: seat_requests_out };
     let topic = topic(identity.lattice);
@@ -320,7 +320,11 @@ impl SwarmTask {
     /// Publishes what the network looks like now.
     pub(super) fn show(&self) {
         let listening = self.swarm.listeners().chain(self.swarm.external_addresses()).cloned().collect();
-        self.view.send_replace(NetView { book: Arc::new(self.book.clone()), listening });
+        self.view.send_replace(NetView {
+            book: Arc::new(self.book.clone()),
+            listening,
+            twins: self.instances.twins().collect(),
+        });
     }
 
     fn on_command(&mut self, command: Command) {

@@ -18,6 +18,9 @@ pub enum Refused {
     /// The asker is not named as a mirror.
     #[error("the certificate of the term does not name the asker as shadow or spare")]
     NoMirror,
+    /// Two processes run under the asker's key: what one of them has stored, the other may not have.
+    #[error("two processes run under the asker's key; stop one of them")]
+    RunsTwice,
     /// The logs part before the asker's position.
     #[error("the asker's copy of the seat's log is another one")]
     OtherLog,
@@ -53,7 +56,7 @@ pub fn refused(why: Refused, carrier: Option<Vec<u8>>) -> SeatAnswer {
         Refused::OtherTerm => code::OTHER_TERM,
         Refused::Voter(refusal) => code::VOTER + voter_code(refusal),
         Refused::Garbled(_) => code::GARBLED,
-        Refused::NoMember | Refused::NoMirror | Refused::Trouble(_) | Refused::Busy => code::OTHER,
+        Refused::NoMember | Refused::NoMirror | Refused::RunsTwice | Refused::Trouble(_) | Refused::Busy => code::OTHER,
     };
     let (term, wait_ms, holder) = match &why {
         Refused::Voter(refusal) => {
@@ -66,6 +69,7 @@ pub fn refused(why: Refused, carrier: Option<Vec<u8>>) -> SeatAnswer {
         | Refused::Garbled(_)
         | Refused::OtherTerm
         | Refused::NoMirror
+        | Refused::RunsTwice
         | Refused::OtherLog
         | Refused::Trouble(_)
         | Refused::Busy => (0, 0, None),

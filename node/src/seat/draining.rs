@@ -4,6 +4,7 @@ use node_core::seat::candidacy::Position;
 use node_core::seat::event::Event;
 
 use super::driver::Driver;
+use crate::writer::seat::Outbox;
 
 /// A drain that is under way.
 #[derive(Debug, Clone, Copy)]
@@ -22,13 +23,13 @@ impl Draining {
 
 impl Driver {
     /// Tells the controller when no write is under way any more. A shadow that has staged everything could follow, but
-    /// mirrors that have applied more than it has would have to be seeded: it gets the records as well.
+    /// mirrors that have applied more than it has would have to be seeded: it gets the records as well, and none gets more.
     pub(super) fn look_at_drain(&mut self, position: Position) {
         let Some(mut draining) = self.draining.filter(|_| self.is_held) else { return };
         let published = self.seat.writer.published();
         if published.seat.staged == 0 && draining.records.is_none() {
             // Ordinary writes go on and on, and are not waited for.
-            draining.records = Some(published.seat.log_size);
+            draining.records = Some(self.seat.writer.with_outbox(Outbox::hold));
             self.draining = Some(draining);
         }
         let has_all = draining.records.is_some_and(|records| self.shadow_has_records(position.term, records));

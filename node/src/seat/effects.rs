@@ -24,7 +24,7 @@ use super::refusal::voters_refusal;
 use super::status::SeatAlarm;
 use crate::clock::{boot_ms, now_ms};
 use crate::writer::job::Job;
-use crate::writer::seat::SeatJob;
+use crate::writer::seat::{Outbox, SeatJob};
 
 /// How long a shadow is kept waiting for voters that don't answer a release.
 const RELEASE_WAIT: Duration = Duration::from_millis(150);
@@ -68,6 +68,8 @@ impl Driver {
             Effect::ResumeWrites => {
                 (self.draining, self.is_held) = (None, false);
                 self.releasing.clear();
+                self.seat.writer.with_outbox(Outbox::let_go);
+                // Mirrors that wait for more look again now.
                 self.serving.send_modify(|serving| (serving.is_draining, serving.is_released) = (false, false));
                 self.tell_writer(Job::Seat(SeatJob::Resume), Weight::Move);
             }
@@ -318,10 +320,29 @@ impl Driver {
         self.tell_writer(Job::Note { event }, Weight::Other);
     }
 
+    fn tell_settled(&self, body: &NamedBody) {
+        let membership = self.seat.writer.published().membership.clone();
+        let named = |author: &AuthorId| membership.member(author).map_or(author.short(), |member| member.name.clone());
+        let (holder, shadow) = (named(&body.holder), body.shadow.as_ref().map(named));
+        let backed = shadow.as_ref().map_or("without a shadow".to_owned(), |shadow| format!("its shadow is {shadow}"));
+        let fields = [
+            ("new_term", body.term.to_string()),
+            ("step", "settled".to_owned()),
+            ("holder", holder.clone()),
+            ("shadow", shadow.unwrap_or_default()),
+            ("reason", body.reason.clone()),
+        ];
+        self.journal.write("seat", format!("seat term {}: {holder} holds it, {backed}", body.term), fields);
+    }
+
     /// The seat has another settlement: mirrors hide, others don't, and the operator's command runs.
     pub(super) fn moved(&mut self, body: &NamedBody) {
         let own = self.seat.own();
         self.hidden.send_replace(body.mirrors().any(|mirror| *mirror == own));
+        if body.holder != own {
+            // The holder writes down how it came to it; all others only see that it did.
+            self.tell_settled(body);
+        }
         let move_to = Move {
             command: self.wanted.borrow().seat.on_change.clone(),
             body: body.clone(),

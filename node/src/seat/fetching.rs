@@ -70,6 +70,9 @@ impl Seat {
         if !body.mirrors().any(|named| *named == mirror) {
             return Err(Refused::NoMirror);
         }
+        if self.peer_of(&mirror).is_some_and(|peer| self.net.view().twins.contains(&peer)) {
+            return Err(Refused::RunsTwice);
+        }
         Ok(body)
     }
 
@@ -96,13 +99,13 @@ impl Seat {
     }
 
     fn batch(&self, position: &MirrorPosition) -> Batch {
-        let (records, staged, size) = self.writer.with_outbox(|outbox| {
+        let (records, staged, goes_out) = self.writer.with_outbox(|outbox| {
             let staged = outbox.staged_behind(position.staged, BATCH_BYTES);
-            (outbox.records_from(position.log_size, BATCH_BYTES), staged, outbox.size())
+            (outbox.records_from(position.log_size, BATCH_BYTES), staged, outbox.goes_out())
         });
         let is_behind = records.is_none();
         let records = that_fit(records.unwrap_or_default());
-        let is_to_the_end = position.log_size + records.len() as u64 == size;
+        let is_to_the_end = position.log_size + records.len() as u64 == goes_out;
         // Of the term of the last one staged; what it has of older terms says nothing of their last commits.
         let (term, upto) = position.staged;
         let has = |commit: &Carried| term > 0 && commit.place.0 == term && commit.place.1 <= upto;
@@ -131,7 +134,9 @@ impl Seat {
             tracing::warn!(%error, "the seat's log can't be read for a mirror");
             Vec::new()
         });
-        let records = first_of(records, BATCH_BYTES);
+        let mut records = first_of(records, BATCH_BYTES);
+        let goes_out = self.writer.with_outbox(|outbox| outbox.goes_out());
+        records.truncate(usize::try_from(goes_out.saturating_sub(position.log_size)).unwrap_or(usize::MAX));
         let records: Vec<_> = records.into_iter().map(|record| BatchRecord { record, commits: Vec::new() }).collect();
         // There is nothing to wait for when a log is copied: an empty answer says that it is at its end.
         Batch { is_behind: records.is_empty(), records, ..self.empty_batch(position) }
@@ -139,7 +144,8 @@ impl Seat {
 
     fn empty_batch(&self, position: &MirrorPosition) -> Batch {
         let seat = self.writer.published().seat;
-        let is_at_end = position.log_size == seat.log_size && position.staged >= seat.last && seat.staged == 0;
+        let goes_out = self.writer.with_outbox(|outbox| outbox.goes_out());
+        let is_at_end = position.log_size >= goes_out && position.staged >= seat.last && seat.staged == 0;
         let is_released = self.serving.borrow().is_released && is_at_end;
         Batch { log_size: seat.log_size, last: seat.last, is_released, ..Batch::default() }
     }

@@ -13,8 +13,8 @@
 //! [`admin`] takes orders, [`settling`] what operators settle, [`quarantine`] what becomes of commits beyond a cut.
 //! [`writing`] and `reading` are what a client's request goes through, wherever it comes in, and [`write_error`] why it fails.
 //! `opening` tries again what failed at a term's beginning, `moving` runs the operator's command. `watching` says how both
-//! sides do, `draining` when nothing is under way any more, `room` what is free here, `learning` brings terms that were missed, `abstaining` keeps a node out that forgot
-//! what it voted for; [`status`] and [`refusal`] are what is told of it.
+//! sides do, `draining` when nothing is under way any more, `room` what is free here, `learning` brings terms that were missed,
+//! `abstaining` keeps a node out that forgot what it voted for; [`status`] and [`refusal`] are what is told of it.
 
 pub mod driver;
 mod effects;

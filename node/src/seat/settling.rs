@@ -6,12 +6,15 @@ use lattice::ids::AuthorId;
 use lattice::log::note::Note;
 use lattice::membership::Change;
 use lattice::seat::message::{SeatAnswer, SeatRequest};
-use lattice::seat::{Approvals, Body, Certificate, NotWarranted, Term, Warrant};
+use lattice::seat::{Approvals, Body, Certificate, NotWarranted, Warrant};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use super::admin::{Admin, Admins};
 use crate::api::problem::{Kind, Problem};
 use crate::clock::now_ms;
+use crate::writer::job::Job;
+use crate::writer::seat::{Holdings, SeatJob};
 
 /// A seat to be created, or a term to be settled by operators. Nodes are author keys or names of members.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -90,7 +93,7 @@ pub(super) async fn create(State(admin): Admins, typed: Json<Settlement>) -> Res
 pub(super) async fn settle(State(admin): Admins, Json(typed): Json<Settlement>) -> Result<Json<Approved>, Problem> {
     let voters = admin.look_at_voters().await;
     voters.expect_vacant(typed.extent)?;
-    let body = admin.drafted(&typed, voters.bound_to)?;
+    let body = admin.drafted(&typed, voters.bound_to).await?;
     admin.approved(&body, None, typed.extent).await.map(Json)
 }
 
@@ -208,8 +211,25 @@ impl Admin {
         }
     }
 
+    /// The last commit of a term, if this node has all before it.
+    async fn known_cut(&self, body: &Body) -> Result<u64, Problem> {
+        let (holder, term) = (body.holder, body.term);
+        let (reply, measured) = oneshot::channel();
+        self.seat.writer.send(Job::Seat(SeatJob::Measure { holder, term, reply })).await;
+        let stopping = |_| Problem::new(Kind::Busy, "this node is stopping");
+        let Holdings { whole, highest } = measured.await.map_err(stopping)?;
+        if highest <= whole {
+            return Ok(whole);
+        }
+        let detail = format!(
+            "this node knows commits of term {term} up to {whole} without a gap, and others up to {highest}: draft it where all \
+             are known, or name the cut with --cut; what is beyond it goes to quarantine"
+        );
+        Err(Problem::new(Kind::Conflict, detail))
+    }
+
     /// The term after the highest one and above what nodes are bound to, or the first.
-    fn drafted(&self, typed: &Settlement, above: u64) -> Result<Body, Problem> {
+    async fn drafted(&self, typed: &Settlement, above: u64) -> Result<Body, Problem> {
         let many = |names: &[String]| names.iter().map(|name| self.member(name)).collect::<Result<Vec<_>, _>>();
         let seat = self.seat.identity.genesis.seat();
         let seat = seat.ok_or_else(|| Problem::new(Kind::Conflict, "the genesis of this lattice names no seat"))?;
@@ -220,28 +240,17 @@ impl Admin {
         if let (true, Some(before)) = (voters.is_empty(), &before) {
             voters.clone_from(&before.certificate.body.voters);
         }
-        let known_cut = |before: &Term| {
-            let body = &before.certificate.body;
-            let chain = published.frontier.chain(&body.holder, body.term);
-            let (of_term, staged) = published.seat.last;
-            let whole = if of_term == body.term { staged.max(chain.seq()) } else { chain.seq() };
-            if chain.highest() <= whole {
-                return Ok(whole);
-            }
-            let detail = format!(
-                "this node knows commits of term {} up to {} without a gap, and others up to {}: draft it where all are known, or name the cut with --cut; what is beyond it goes to quarantine",
-                body.term,
-                whole,
-                chain.highest()
-            );
-            Err(Problem::new(Kind::Conflict, detail))
-        };
         let last = before.as_ref().map_or(0, |before| before.certificate.body.term);
         let term = typed.term.unwrap_or(last.max(above).saturating_add(1));
         if term <= last {
             let detail = format!("term {last} is settled; a settlement is for a higher one");
             return Err(Problem::new(Kind::Unprocessable, detail));
         }
+        let cut = match (&before, typed.cut) {
+            (Some(before), None) => self.known_cut(&before.certificate.body).await?,
+            (Some(_), Some(cut)) => cut,
+            (None, _) => 0,
+        };
         let body = Body {
             lattice: self.seat.identity.lattice,
             seat: seat.to_owned(),
@@ -252,7 +261,7 @@ impl Admin {
             voters,
             electors: before.as_ref().map(|before| before.certificate.body.voters.clone()).unwrap_or_default(),
             follows: before.as_ref().map(|before| before.hash),
-            cut: before.as_ref().map_or(Ok(0), |before| typed.cut.map_or_else(|| known_cut(before), Ok))?,
+            cut,
             log_size: before.as_ref().map_or(0, |_| published.seat.log_size),
             log_root: before.as_ref().map_or([0; 32], |_| published.seat.log_root),
             time_ms: now_ms(),

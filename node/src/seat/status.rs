@@ -137,9 +137,9 @@ impl Outlook {
         self.mirrors.get(&mirror).is_some_and(|seen| seen.term == term && seen.staged_seq >= seq)
     }
 
-    /// Whether this mirror has so many records of a term's log.
+    /// Whether this mirror has so many records of a term's log, and the state that belongs to them.
     pub(super) fn has_records(&self, mirror: AuthorId, term: u64, size: u64) -> bool {
-        self.mirrors.get(&mirror).is_some_and(|seen| seen.term == term && seen.log_size >= size)
+        self.mirrors.get(&mirror).is_some_and(|seen| seen.term == term && seen.log_size >= size && seen.is_twin)
     }
 
     /// This node, a mirror, got on.

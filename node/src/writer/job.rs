@@ -1,7 +1,7 @@
 //! What can be asked of the writer, and what it answers.
 
 use lattice::clock::ClockBehind;
-use lattice::commit::{VerifiedCommit, VerifyError};
+use lattice::commit::{SignedHeader, VerifiedCommit, VerifyError};
 use lattice::equivocation::Equivocation;
 use lattice::fault::Fault;
 use lattice::frontier::Chain;
@@ -71,6 +71,13 @@ pub enum Job {
     },
     /// A session ended with a state and a frontier equal to the peer's.
     CaughtUp,
+    /// Tell the last commit of an author's own chain that waits here.
+    Waiting {
+        /// The author.
+        author: AuthorId,
+        /// Tells its header.
+        reply: oneshot::Sender<Option<SignedHeader>>,
+    },
     /// A peer said how far it has this node's own chain.
     Learnt {
         /// The chain; nothing of it is believed without a signature.
@@ -186,11 +193,17 @@ pub struct Written {
     pub entries: u64,
 }
 
-/// The log position of a write that is not in the state yet. No record of a commit is the first of a log, so that one that is
+/// The log position of a write that is not in the state yet, and in what is kept of one that came with a state: this node's log
+/// tells of neither. No record of a commit is the first of a log, so that one that is
 /// in the state has a greater one.
 pub(crate) const NOT_APPLIED: u64 = 0;
 
 impl Written {
+    /// The same, as another node keeps it: of log and state it tells nothing there.
+    pub(crate) fn elsewhere(self) -> Self {
+        Self { log_position: NOT_APPLIED, root: StateRoot::ZERO, entries: 0, ..self }
+    }
+
     /// A commit of the seat that is stored, and waits for its place in the state.
     pub(crate) fn staged(commit: &VerifiedCommit) -> Self {
         let header = commit.header();

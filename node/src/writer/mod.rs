@@ -102,9 +102,9 @@ impl WriterHandle {
         self.published.clone()
     }
 
-    /// Looks at what mirrors of the seat may fetch.
-    pub fn with_outbox<T>(&self, look: impl FnOnce(&Outbox) -> T) -> T {
-        look(&self.outbox.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Looks at what mirrors of the seat may fetch, and says when more of it goes out.
+    pub fn with_outbox<T>(&self, look: impl FnOnce(&mut Outbox) -> T) -> T {
+        look(&mut self.outbox.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Hands in a job, waiting for room; `false` if the writer has stopped.
@@ -227,6 +227,9 @@ impl Writer {
             Job::CaughtUp => {
                 self.state.caught_up();
                 self.publish_after(Ok(false));
+            }
+            Job::Waiting { author, reply } => {
+                let _ = reply.send(self.parking.last_of(&author).cloned());
             }
             Job::Learnt { chain } => self.state.learn(&self.identity, &chain),
             Job::Sure => {

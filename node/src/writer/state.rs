@@ -78,6 +78,8 @@ pub struct Published {
     pub damaged: u64,
     /// Whether this node lost its database and does not sign until it knows from a peer what it signed.
     pub is_catching_up: bool,
+    /// The clock that commits are dated by.
+    pub clock: Clock,
     /// What speaks for an older copy of the database, until others have said what they hold of this node's chain: nothing
     /// is signed before.
     pub doubt: Option<Doubt>,
@@ -243,6 +245,7 @@ impl State {
             equivocations: self.equivocations.clone(),
             damaged: self.damaged,
             is_catching_up: self.is_catching_up,
+            clock: self.clock,
             doubt: self.doubt,
             started: self.started,
             trouble,

@@ -3,6 +3,7 @@
 use lattice::ids::AuthorId;
 
 use super::Seat;
+use super::job::Holdings;
 use crate::writer::state::State;
 
 impl Seat {
@@ -31,19 +32,33 @@ impl State {
         self.seat.begun = begun;
     }
 
-    /// Whether each commit of a term up to a number is here. One that others have replaced may be staged still where the one
-    /// that replaced it came with a session: neither the state nor what is staged has them without a gap.
+    /// Whether each commit of a term up to a number is here.
     fn has_all_of(&self, holder: &AuthorId, term: u64, upto: u64) -> bool {
+        self.whole_of(holder, term, upto) >= upto
+    }
+
+    /// How much of a term is here.
+    pub(super) fn holdings_of(&self, holder: &AuthorId, term: u64) -> Holdings {
+        let (of_term, staged) = self.seat.staged.last().unwrap_or_default();
+        let in_state = self.frontier.chain(holder, term).highest();
+        let highest = if of_term == term { staged.max(in_state) } else { in_state };
+        Holdings { whole: self.whole_of(holder, term, highest), highest }
+    }
+
+    /// The last number up to which no commit of a term is missing here, looked for up to a limit. One that others have replaced
+    /// may be staged still where the one that replaced it came with a session: neither the state nor what is staged has them
+    /// without a gap.
+    fn whole_of(&self, holder: &AuthorId, term: u64, limit: u64) -> u64 {
         let chain = self.frontier.chain(holder, term);
         let is_staged = |seq| self.seat.staged.at((term, seq)).is_some_and(|it| it.commit.header().author == *holder);
         let mut seq = 0;
-        while seq < upto {
+        while seq < limit {
             seq = match chain.covered_from(seq + 1) {
                 Some(last) => last,
                 None if is_staged(seq + 1) => seq + 1,
-                None => return false,
+                None => break,
             };
         }
-        true
+        seq
     }
 }

@@ -2,7 +2,7 @@
 
 use lattice::commit::VerifiedCommit;
 use lattice::fault::Fault;
-use lattice::ids::CommitId;
+use lattice::ids::{AuthorId, CommitId};
 use lattice::membership::NotAdmitted;
 use lattice::merkle::Digest;
 use lattice::op::Op;
@@ -149,6 +149,15 @@ impl MirrorError {
     }
 }
 
+/// How much of a term is here, in the state or staged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holdings {
+    /// The last number up to which no commit is missing.
+    pub whole: u64,
+    /// The greatest number seen.
+    pub highest: u64,
+}
+
 /// Why a ballot is not on disk, and nothing may be said of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BallotError {
@@ -193,6 +202,15 @@ pub enum SeatJob {
         root: Digest,
         /// Tells when that is done.
         reply: oneshot::Sender<Result<SeatPublished, StoreError>>,
+    },
+    /// Tell how much of a term is here, in the state or staged.
+    Measure {
+        /// Its holder.
+        holder: AuthorId,
+        /// The term.
+        term: u64,
+        /// Tells it.
+        reply: oneshot::Sender<Holdings>,
     },
     /// Take no more writes of the seat until told otherwise: those who ask try again.
     Hold {

@@ -13,7 +13,7 @@ use super::staged::StagedCommit;
 use super::staging::answer;
 use super::{Copying, Part, SeatPublished};
 use crate::store::{SEAT_LOG, StoreError, answers, log, staged as table, write};
-use crate::writer::answers::decode_written;
+use crate::writer::answers::{decode_written, encode_written};
 use crate::writer::group::{Item, Task};
 use crate::writer::state::{NotApplied, State};
 use crate::writer::{Identity, Writer};
@@ -164,8 +164,8 @@ impl State {
         Ok(record)
     }
 
-    /// In a seed: keeps answers of the holder as if they had been given here, and forgets staged commits that
-    /// came with the state, or whose entries others have replaced there. A name that is known here already keeps its answer.
+    /// In a seed: keeps answers of the holder, and forgets staged commits that came with the state, or whose entries others have
+    /// replaced there. A name that is known here already keeps its answer.
     pub(super) async fn take_names(&mut self, names: &[KeptName]) -> Result<(), StoreError> {
         self.expect_certain()?;
         let is_in = |staged: &StagedCommit| {
@@ -177,9 +177,10 @@ impl State {
         write::begin(&mut self.connection).await?;
         let written = async {
             for kept in names {
-                let seq = decode_written(&kept.answer)?.seq;
+                let written = decode_written(&kept.answer)?;
                 if answers::of_name(&mut self.connection, &kept.name).await?.is_none() {
-                    answers::keep(&mut self.connection, kept, seq).await?;
+                    let kept = KeptName { answer: encode_written(&written.elsewhere()), ..kept.clone() };
+                    answers::keep(&mut self.connection, &kept, written.seq).await?;
                 }
             }
             table::unstage(&mut self.connection, &ids).await?;

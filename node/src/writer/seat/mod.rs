@@ -30,7 +30,9 @@ use lattice::log::edge::Edge;
 use lattice::merkle::Digest;
 use lattice::seat::BodyHash;
 
-pub use job::{BallotError, Condition, EntryTag, Fidelity, MirrorBatch, MirrorError, Mirrored, SeatJob, Staging};
+pub use job::{
+    BallotError, Condition, EntryTag, Fidelity, Holdings, MirrorBatch, MirrorError, Mirrored, SeatJob, Staging,
+};
 pub(super) use log::Copying;
 pub use outbox::Outbox;
 pub(crate) use staged::STAGED_COMMITS_MAX;

@@ -45,6 +45,8 @@ pub struct Outbox {
     recent: VecDeque<Recent>,
     bytes: usize,
     staged: VecDeque<Carried>,
+    /// Log position behind the last record that goes out, as long as others are held back.
+    held_at: Option<u64>,
 }
 
 impl Outbox {
@@ -86,6 +88,22 @@ impl Outbox {
         self.first + self.recent.len() as u64
     }
 
+    /// Holds back what is recorded from now on; gives the log's size, which mirrors can still reach. The writer records what one
+    /// transaction made at once, so no two records that belong together are parted.
+    pub fn hold(&mut self) -> u64 {
+        *self.held_at.insert(self.size())
+    }
+
+    /// Lets go what was held back.
+    pub fn let_go(&mut self) {
+        self.held_at = None;
+    }
+
+    /// Records in the seat's log up to the last one that goes out.
+    pub fn goes_out(&self) -> u64 {
+        self.held_at.unwrap_or_else(|| self.size())
+    }
+
     /// Bytes of what is kept from a log position on.
     pub fn bytes_from(&self, from: u64) -> u64 {
         let skip = usize::try_from(from.saturating_sub(self.first)).unwrap_or(usize::MAX);
@@ -104,7 +122,7 @@ impl Outbox {
         behind.take_while(fits).cloned().collect()
     }
 
-    /// Records from log position `from` on, up to about so many bytes; `None` if they are kept no longer.
+    /// Records from log position `from` on that go out, up to about so many bytes; `None` if they are kept no longer.
     pub fn records_from(&self, from: u64, max_bytes: usize) -> Option<Vec<Recent>> {
         let skip = usize::try_from(from.checked_sub(self.first)?).ok()?;
         let mut bytes = 0;
@@ -113,7 +131,8 @@ impl Outbox {
             bytes += recent.bytes();
             is_first || recent.is_effect || bytes <= max_bytes
         };
-        Some(self.recent.iter().skip(skip).take_while(fits).cloned().collect())
+        let count = usize::try_from(self.goes_out().saturating_sub(from)).unwrap_or(usize::MAX);
+        Some(self.recent.iter().skip(skip).take(count).take_while(fits).cloned().collect())
     }
 }
 
@@ -148,6 +167,26 @@ mod tests {
         assert_eq!(last.len(), 1, "of 70 records from 10 on, 79 is the last");
         assert_eq!(outbox.records_from(80, usize::MAX).expect("up to date").len(), 0);
         assert_eq!(outbox.records_from(70, 1).expect("kept").len(), 1, "at least one, however long");
+    }
+
+    #[test]
+    fn what_is_recorded_while_it_is_held_goes_out_when_it_is_let_go() {
+        let mut outbox = Outbox::default();
+        outbox.restart(10);
+        let record = |outbox: &mut Outbox| {
+            outbox.record(Recent { record: vec![0].into(), commits: Vec::new(), is_effect: false })
+        };
+        let out = |outbox: &Outbox, from| outbox.records_from(from, usize::MAX).expect("kept").len();
+        record(&mut outbox);
+        assert_eq!(outbox.hold(), 11);
+        record(&mut outbox);
+        assert_eq!((out(&outbox, 10), out(&outbox, 11), out(&outbox, 12)), (1, 0, 0));
+        assert_eq!((outbox.goes_out(), outbox.size()), (11, 12), "what the log has is told as it is");
+        outbox.let_go();
+        assert_eq!((out(&outbox, 10), outbox.goes_out()), (2, 12));
+        outbox.hold();
+        outbox.restart(40);
+        assert_eq!(outbox.goes_out(), 40, "another log is held by nobody");
     }
 
     #[test]

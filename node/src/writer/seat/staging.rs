@@ -46,6 +46,10 @@ impl Writer {
                 self.publish_after(Ok(false));
                 let _ = reply.send(copied);
             }
+            SeatJob::Measure { holder, term, reply } => {
+                let _ = reply.send(self.state.holdings_of(&holder, term));
+                return;
+            }
             SeatJob::Hold { reply } => {
                 self.flush_staging(group).await;
                 self.state.seat.is_held = true;

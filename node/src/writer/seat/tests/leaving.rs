@@ -96,6 +96,9 @@ async fn what_is_here_in_part_staged_and_in_part_by_a_session_is_all_that_a_term
     let verified = |commit: Commit| commit.verify(&genesis()).expect("signed");
     late.handle.take(vec![verified(three)], false).await.expect("running");
     assert_eq!(late.handle.published().seat.begun, 1, "two are missing");
+    let measured =
+        async || late.ask(|reply| Job::Seat(SeatJob::Measure { holder: keys(0).author.id(), term: 1, reply })).await;
+    assert_eq!(measured().await, Holdings { whole: 0, highest: 3 }, "settled here, it would cut all three");
     late.copy(&next).await;
     let mirror = |staged: Vec<Commit>| {
         let staged = staged.into_iter().map(|commit| (verified(commit), None)).collect();
@@ -106,6 +109,7 @@ async fn what_is_here_in_part_staged_and_in_part_by_a_session_is_all_that_a_term
     assert_eq!(late.handle.published().seat.begun, 1, "one is missing");
     mirror(vec![one]).await.expect("staged");
     assert_eq!(late.handle.published().seat.begun, 2);
+    assert_eq!(measured().await, Holdings { whole: 3, highest: 3 });
     late.stop().await;
     let late = start(third.path(), 2).await;
     assert_eq!(late.handle.published().seat.begun, 2, "after a start too");

@@ -13,6 +13,7 @@ use testnet::client::{Client, ClientError, Op};
 use testnet::cluster::{Cluster, wait_until_equal_roots, wait_until_settled};
 use testnet::network::Network;
 use testnet::process::{Launch, Node, lasting_port};
+use testnet::skipping::{NAMESPACES, skip};
 
 /// Redialling pauses for up to 30 s, a silent peer is noticed after 15 s; the rest is for a slow machine.
 const SOON: Duration = Duration::from_secs(120);
@@ -160,7 +161,7 @@ async fn what_gossip_could_not_deliver_to_a_paused_node_arrives_later() {
 async fn nodes_find_each_other_again_after_all_links_were_cut_and_an_address_changed() {
     let network = match Network::new(3) {
         Ok(network) => network,
-        Err(reason) => return println!("skipped: {reason}"),
+        Err(reason) => return skip(NAMESPACES, &reason),
     };
     let root = directory();
     let mut nodes = lattice_on(&network, root.path()).await;

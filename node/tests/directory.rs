@@ -7,6 +7,7 @@ use testnet::client::{Client, ClientError};
 use testnet::deadline;
 use testnet::disk::SmallDisk;
 use testnet::process::{Launch, Node, StartError};
+use testnet::skipping::{NAMESPACES, skip};
 
 /// A full disk is looked at again after some seconds; the rest is for a slow machine.
 const SOON: Duration = Duration::from_secs(60);
@@ -81,7 +82,7 @@ async fn a_read_only_directory_is_refused() {
     std::fs::create_dir(&dir).expect("made");
     let disk = match SmallDisk::mount(&dir, 16) {
         Ok(disk) => disk,
-        Err(reason) => return println!("skipped: {reason}"),
+        Err(reason) => return skip(NAMESPACES, &reason),
     };
     let mut node = founded(&disk.path().join("node"), &root.path().join("log")).await;
     disk.make_read_only().expect("read-only");
@@ -108,7 +109,7 @@ async fn a_full_disk_refuses_writes_serves_reads_and_goes_on_when_there_is_room(
     std::fs::create_dir(&dir).expect("made");
     let disk = match SmallDisk::mount(&dir, 8) {
         Ok(disk) => disk,
-        Err(reason) => return println!("skipped: {reason}"),
+        Err(reason) => return skip(NAMESPACES, &reason),
     };
     let mut node = founded(&disk.path().join("node"), &root.path().join("log")).await;
     let client = node.start().await.expect("started").client;

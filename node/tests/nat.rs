@@ -8,6 +8,7 @@ use testnet::cluster::{wait_until_equal_roots, wait_until_settled};
 use testnet::deadline;
 use testnet::network::{HTTP_PORT, Nat, Network, P2P_PORT};
 use testnet::process::{Launch, Node};
+use testnet::skipping::{NAMESPACES, skip};
 
 /// A dial behind a router runs into its time-out first; the rest is for a slow machine.
 const SOON: Duration = Duration::from_secs(120);
@@ -69,7 +70,7 @@ async fn connected(node: &Node, other: &Node, fits: impl Fn(&str) -> bool) {
 async fn nodes_behind_routers_that_keep_ports_end_up_with_a_direct_connection() {
     let network = match Network::with_nats(1, &[Nat::KeepsPorts, Nat::KeepsPorts]) {
         Ok(network) => network,
-        Err(reason) => return println!("skipped: {reason}"),
+        Err(reason) => return skip(NAMESPACES, &reason),
     };
     let root = tempfile::tempdir().expect("a temporary directory");
     let nodes = lattice_on(&network, root.path()).await;
@@ -87,7 +88,7 @@ async fn nodes_behind_routers_that_keep_ports_end_up_with_a_direct_connection() 
 async fn where_no_direct_connection_can_be_made_the_relay_goes_on() {
     let network = match Network::with_nats(1, &[Nat::AnyPort, Nat::AnyPort]) {
         Ok(network) => network,
-        Err(reason) => return println!("skipped: {reason}"),
+        Err(reason) => return skip(NAMESPACES, &reason),
     };
     let root = tempfile::tempdir().expect("a temporary directory");
     let nodes = lattice_on(&network, root.path()).await;

@@ -10,7 +10,8 @@
 //! 2. [`client`]: what is asked of a node over HTTP. [`process`]: one node, started, paused, killed. [`guard`]: why none
 //!    outlives us.
 //! 3. [`lying_log`]: a node whose log lies. [`cluster`]: several nodes that found and joined one lattice. [`seat`]: the same
-//!    with a seat, and orders about it. [`network`], [`disk`]: links that can be cut, a disk that can be full.
+//!    with a seat, and orders about it. [`network`], [`disk`]: links that can be cut, a disk that can be full;
+//!    [`skipping`]: tests without them.
 //! 4. [`dataset`], [`model`]: real data to write, and what the nodes must hold afterwards.
 //! 5. [`scenario`]: the unattended runs, one file each. [`up`], [`table`]: a lattice to look at.
 //! 6. [`simulation`]: many nodes in one thread, with virtual time and every fault that a seed can think of.
@@ -25,6 +26,7 @@ pub mod cluster;
 pub mod seat;
 pub mod network;
 pub mod disk;
+pub mod skipping;
 pub mod dataset;
 pub mod model;
 pub mod scenario;

@@ -8,6 +8,7 @@ use testnet::cluster::{wait_until_equal_roots, wait_until_settled};
 use testnet::deadline;
 use testnet::network::{Block, Network, found_and_join};
 use testnet::process::Node;
+use testnet::skipping::{NAMESPACES, skip};
 
 /// A silent peer is given up after 15 s, redialling pauses for up to 30 s; the rest is for a slow machine.
 pub(crate) const SOON: Duration = Duration::from_secs(120);
@@ -26,7 +27,7 @@ impl World {
         let network = match Network::with_firewalls(nodes) {
             Ok(network) => network,
             Err(reason) => {
-                crate::skip(&reason);
+                skip(NAMESPACES, &reason);
                 return None;
             }
         };

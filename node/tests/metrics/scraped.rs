@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use testnet::deadline;
 use testnet::process::{Launch, Node, lasting_port};
+use testnet::skipping::{PROMETHEUS, skip};
 use tokio::process::Command;
 
 use crate::scrapes::program;
@@ -20,8 +21,7 @@ const TARGETS: &str = "/tmp/targets.json";
 #[tokio::test(flavor = "multi_thread")]
 async fn prometheus_scrapes_a_node_and_computes_the_rules() {
     if Command::new("prometheus").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await.is_err() {
-        println!("skipped: prometheus is not installed (on Debian: apt-get install prometheus)");
-        return;
+        return skip(PROMETHEUS, &"prometheus is not installed (on Debian: apt-get install prometheus)");
     }
     let root = tempfile::tempdir().expect("a temporary directory");
     let mut node = Node::new(Launch::new(program(), "alone", root.path().join("node")));

@@ -17,6 +17,9 @@ const VIEWS = [["overview", "Overview", overview], ["peers", "Peers", peers], ["
 const main = document.getElementById("main");
 const made = new Map();
 let model = empty();
+// A new stream tells all again: the node may be another one by now. Until it has, what the last one told stays.
+let coming = model;
+let heard_ms = null;
 let shown = null;
 
 const links = VIEWS.map(([id, title], index) => h("a", { href: `#${id}`, "aria-keyshortcuts": String(index + 1) }, title));
@@ -73,17 +76,19 @@ show(true);
 
 follow({
   open: (signal) => ask("/api/v1/live", signal),
-  // A new stream tells all again: the node may be another one by now.
-  begin: () => { model = empty(); },
+  begin: () => { coming = empty(); },
   hear: (kind, data) => {
-    take(model, kind, data);
+    take(coming, kind, data);
     if (kind !== "now") return;
+    [model, heard_ms] = [coming, Date.now()];
     if (main.querySelector(".waiting")) show(true);
     linked("live", "good");
     draw();
   },
   lost: (error) => {
     linked("no answer", "bad");
+    model.silent_since_ms ??= heard_ms;
+    draw();
     const waiting = main.querySelector(".waiting");
     if (waiting) say(waiting, `No answer from the node: ${error.message}. Trying again…`);
   },

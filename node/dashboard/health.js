@@ -1,7 +1,7 @@
 // Whether the node is well, in one word and one sentence, and what there is to say beside it (pure).
 
-import { ago, brief, short, some, span } from "./format.js";
-import { rows } from "./model.js";
+import { ago, brief, clock, short, some, span } from "./format.js";
+import { rows, unreached } from "./model.js";
 
 /** Worse comes later. */
 const LEVELS = ["good", "watch", "bad"];
@@ -16,6 +16,29 @@ const FRESH = 60_000;
 function isAlarm({ kind, time_ms: at }, { status, time_ms }) {
   const isOne = ["alarm", "damage"].includes(kind) || (kind === "seat-alarm" && status.seat.is_takeover_possible !== true);
   return isOne && time_ms - at < RECENT;
+}
+
+/** Time for which a member may be away, in milliseconds: as long as an orderly start again takes (a guess). */
+const AWAY_MAX = 30_000;
+
+/** Members that are named; more are counted. */
+const NAMED_MAX = 4;
+
+/** Milliseconds since a member was heard, over whichever road; since it was first seen away where the node does not know. */
+function awayFor({ key, peer, http }, { now, away }) {
+  const known = [peer?.heard_age_ms, http?.answer_age_ms].filter(Number.isFinite);
+  return known.length > 0 ? Math.min(...known) : now.time_ms - (away.get(key) ?? now.time_ms);
+}
+
+/** Which members are away for too long, in words; `null` if none is. */
+function missing(model) {
+  const all = unreached(model.now).map((row) => ({ name: row.name ?? short(row.author), ms: awayFor(row, model) }));
+  const late = all.filter(({ ms }) => ms > AWAY_MAX);
+  if (late.length === 0) return null;
+  const longest = span(Math.max(...late.map(({ ms }) => ms)));
+  if (late.length === 1) return `${late[0].name} has not been reached for ${longest}`;
+  const named = late.length > NAMED_MAX ? some(late.length, "member", "members") : late.map(({ name }) => name).join(", ");
+  return `${named} have not been reached, the longest for ${longest}`;
 }
 
 function troubles(model) {
@@ -38,12 +61,19 @@ function troubles(model) {
   if (status.members > 1 && status.peers.lattice === 0 && status.mode !== "http") {
     add("watch", "Alone", "no peer of this lattice is connected");
   }
+  const away = missing(model);
+  if (away !== null) add("watch", "Not reached", away);
   if (status.seat.role === "holder" && status.seat.is_takeover_possible === false) {
     add("watch", "No takeover possible", status.seat.takeover ?? "the shadow could not take the seat over");
   }
   if (status.checkpoint.withheld) add("watch", "Checkpoints are withheld", status.checkpoint.withheld);
   if (status.equivocations.length > 0) {
     add("watch", "Forked chains", some(status.equivocations.length, "author signed", "authors signed") + " two commits for one place");
+  }
+  const { entries, staged_commits: staged } = status.quarantine;
+  if (entries + staged > 0) {
+    const kinds = [entries > 0 && some(entries, "entry", "entries"), staged > 0 && some(staged, "staged commit", "staged commits")];
+    add("watch", "Quarantine", `a cut took away ${kinds.filter(Boolean).join(" and ")}: lattice quarantine list`);
   }
   return found;
 }
@@ -63,7 +93,11 @@ function confirmed({ status, time_ms }) {
 
 /** The word, its level and the sentence. Worse things go first. */
 export function verdict(model) {
-  const { now } = model;
+  const { now, silent_since_ms: silent } = model;
+  if (silent !== null) {
+    const sentence = "What stands below was so then, and may be otherwise now. The node is asked again and again.";
+    return { level: "bad", word: `No answer since ${clock(silent)}`, sentence, list: [] };
+  }
   const list = troubles(model);
   const worst = LEVELS.toReversed().find((level) => list.some((trouble) => trouble.level === level));
   const { same, known } = agreement(now);

@@ -1,18 +1,29 @@
 // What the page knows: the stream's events put together, bounded as the node's own memory is (pure).
 
-const BOUNDS = { samples: 180, changes: 240, reconciles: 256, happenings: 1024 };
+const BOUNDS = { lanes: 64, samples: 180, changes: 240, reconciles: 256, happenings: 1024 };
 
-export const empty = () => ({ now: null, samples: [], lanes: new Map(), forks: [], reconciles: [], happenings: [] });
+/** `silent_since_ms` is by this machine's clock, and `away`, since when each member is not reached, by the node's. */
+export const empty = () => ({ now: null, silent_since_ms: null, away: new Map(), samples: [], lanes: new Map(), forks: [], reconciles: [], happenings: [] });
+
+/** When a lane changed last. */
+const changed = ({ changes }) => changes.at(-1).time_ms;
 
 function lane(lanes, told) {
   const known = lanes.get(told.node);
   const changes = [...(known?.changes ?? []), ...told.changes].slice(-BOUNDS.changes);
   lanes.set(told.node, { ...told, changes });
+  if (lanes.size <= BOUNDS.lanes) return;
+  // The one that changed longest ago gives way, and never our own.
+  const others = [...lanes.values()].filter(({ is_own }) => !is_own);
+  lanes.delete(others.reduce((one, other) => (changed(other) < changed(one) ? other : one)).node);
 }
 
 /** Takes in one event of the stream. */
 export function take(model, kind, data) {
-  if (kind === "now") model.now = data;
+  if (kind === "now") {
+    model.now = data;
+    model.away = new Map(unreached(data).map(({ key }) => [key, model.away.get(key) ?? data.time_ms]));
+  }
   else if (kind === "lanes") data.forEach((told) => lane(model.lanes, told));
   else if (kind === "forks") model.forks = data;
   else if (kind in BOUNDS) model[kind] = [...model[kind], ...data].slice(-BOUNDS[kind]);
@@ -68,4 +79,13 @@ export function rows(now) {
   }
   const order = (row) => (row.isConnected ? 0 : row.isReached ? 1 : row.isMember ? 2 : 3);
   return list.sort((one, other) => order(one) - order(other) || (one.name ?? "~").localeCompare(other.name ?? "~"));
+}
+
+/** Lattice peers from which on a node dials no further members, as its `CONNECTIONS_WANTED`: who is away then may be well. */
+const PEERS_WANTED = 32;
+
+/** Members that should be reached, and are not. */
+export function unreached(now) {
+  const isFull = now.status.peers.lattice >= PEERS_WANTED;
+  return rows(now).filter((row) => row.isMember && !row.isReached && !row.isMirror && (!isFull || row.peer?.configured));
 }

@@ -39,7 +39,8 @@ export function root(digits = 8) {
   const element = h("span", { class: "root" }, swatch, code);
   const set = (hash, isOurs) => {
     say(code, short(hash, digits));
-    mark(code, "title", hash);
+    mark(code, "title", hash || null);
+    swatch.hidden = !hash;
     mark(element, "data-ours", isOurs ? "yes" : null);
     swatch.style.setProperty("--hue", hue(hash));
   };

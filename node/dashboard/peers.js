@@ -6,6 +6,11 @@ import { rows } from "./model.js";
 import { network } from "./network.js";
 import { card, copier, root, table } from "./parts.js";
 
+/** What a row is called: who is connected without a proof is a stranger, who is not may be anybody (pure). */
+export function called({ name, author, isConnected }) {
+  return name ?? (author ? short(author) : isConnected ? "stranger" : "unknown node");
+}
+
 const who = {
   title: "Peer",
   kind: "who",
@@ -13,8 +18,9 @@ const who = {
     const [name, id, copy] = [h("strong"), h("code"), copier("peer id")];
     return { element: h("span", {}, name, " ", id, copy.element), name, id, copy };
   },
-  show: ({ name, peer, http, author, key }, cell, tr) => {
-    say(cell.name, name ?? (author ? short(author) : "stranger"));
+  show: (row, cell, tr) => {
+    const { peer, http, key } = row;
+    say(cell.name, called(row));
     say(cell.id, peer ? shortPeer(peer.peer_id) : "");
     cell.copy.set(peer?.peer_id ?? http?.url ?? "");
     mark(tr, "data-peer", key);

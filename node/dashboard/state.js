@@ -6,6 +6,7 @@ import { bytes, moment, short } from "./format.js";
 import { names } from "./model.js";
 import { announce, copier, facts } from "./parts.js";
 import { verify } from "./proof/bundle.js";
+import { BadPolicy } from "./proof/policy.js";
 import { ability } from "./proof/signature.js";
 
 const PAGE = 50;
@@ -23,6 +24,22 @@ const VERDICTS = {
   refuted: ["bad", "Refuted", "the bundle does not show what it claims"],
   undecided: ["watch", "Could not tell", "nothing is wrong, but this policy does not reach as far"],
 };
+
+/**
+ * Asks for a bundle and checks it, again only while cosignatures are missing that may still come: the witnesses cosign a
+ * checkpoint a moment after it is signed. Gives `null`, and tells nothing more, once another run is the current one.
+ */
+export async function judge({ isCurrent, bundle, policy, tell, wait }) {
+  for (let tries = 1; ; tries += 1) {
+    const file = await bundle();
+    if (!isCurrent()) return null;
+    const result = await verify(file, policy, (steps) => isCurrent() && tell(steps));
+    if (!isCurrent()) return null;
+    if (!result.isAwaited || tries === TRIES) return result;
+    await wait();
+    if (!isCurrent()) return null;
+  }
+}
 
 function save(name, content) {
   const url = URL.createObjectURL(new Blob([content], { type: "text/plain" }));
@@ -67,40 +84,61 @@ function proofPart() {
     say(item.children[1], step.title);
     say(item.children[2], step.detail);
   });
-  check.addEventListener("click", tried(async () => {
-    const before = asked;
-    told("none", "asking for the proof; the node signs its log within a second");
+  let [runs, isRunning, unable] = [0, false, ""];
+  // The button keeps the focus while it can't be pressed: a person at the keyboard stays where they are.
+  const busy = (is) => {
+    isRunning = is;
+    mark(check, "aria-disabled", is);
+  };
+  /** Ends the run before; gives whether this one is still the current one. */
+  const begin = () => {
+    runs += 1;
+    const mine = runs;
+    busy(false);
+    told("none", "");
     show([]);
-    const by = policy ?? (await text("/api/v1/policy"));
-    let result = null;
-    for (let tries = 0; tries < TRIES && result?.verdict !== "proven" && result?.verdict !== "refuted" && asked === before; tries += 1) {
-      // The witnesses cosign a checkpoint a moment after it is signed.
-      if (tries > 0) await new Promise((done) => setTimeout(done, TRY_PAUSE));
-      const bundle = await text(path());
-      result = await verify(bundle, by, (steps) => asked === before && show(steps));
+    say(note, unable);
+    return () => mine === runs;
+  };
+  check.addEventListener("click", async () => {
+    if (isRunning) return;
+    const [isCurrent, from, chosen] = [begin(), path(), policy];
+    busy(true);
+    told("none", "asking for the proof; the node signs its log within a second");
+    try {
+      const by = (await chosen) ?? (await text("/api/v1/policy"));
+      const wait = () => {
+        told("none", "waiting for cosignatures; witnesses give them within seconds");
+        return new Promise((done) => setTimeout(done, TRY_PAUSE));
+      };
+      const result = await judge({ isCurrent, bundle: () => text(from), policy: by, tell: show, wait });
+      if (result === null) return;
+      const [level, word, words] = VERDICTS[result.verdict];
+      told(level, `${word}: ${result.verdict === "proven" ? `${result.facts.claim}, ${words}` : words}`);
+      say(note, chosen ? "The policy is the one that you chose." : "The policy came from this node. If you don’t trust it, check by a policy that you have from elsewhere, here or with: lattice verify FILE --policy POLICY");
+      announce(verdict.textContent);
+    } catch (error) {
+      if (!isCurrent()) return;
+      if (error instanceof BadPolicy) told("watch", `The policy can’t be read, so nothing is checked: ${error.message}`);
+      else told("bad", error.message);
+    } finally {
+      if (isCurrent()) busy(false);
     }
-    if (asked !== before) return;
-    const [level, word, words] = VERDICTS[result.verdict];
-    told(level, `${word}: ${result.verdict === "proven" ? `${result.facts.claim}, ${words}` : words}`);
-    say(note, policy ? "The policy is the one that you chose." : "The policy came from this node. If you don’t trust it, check by a policy that you have from elsewhere, here or with: lattice verify FILE --policy POLICY");
-    announce(verdict.textContent);
-  }));
+  });
   keepBundle.addEventListener("click", tried(async () => save(fileName(asked.key), await text(path()))));
   keepPolicy.addEventListener("click", tried(async () => save("policy", await text("/api/v1/policy"))));
-  own.addEventListener("change", async () => {
-    policy = own.files.length > 0 ? await own.files[0].text() : null;
-    show([]);
-    told("none", "");
+  own.addEventListener("change", () => {
+    policy = own.files[0]?.text() ?? null;
+    begin();
   });
   const set = async (wanted) => {
     asked = wanted;
-    told("none", "");
-    show([]);
-    say(note, "");
+    begin();
     const able = await ability();
     check.disabled = able === "no-webcrypto";
-    if (able === "no-webcrypto") say(note, "This browser offers WebCrypto only on this machine or over HTTPS, so nothing can be checked here. Save the bundle, and check it with: lattice verify FILE --policy POLICY");
-    if (able === "no-ed25519") say(note, "This browser can’t check Ed25519 signatures: the hashes are checked here, the rest is for lattice verify.");
+    if (able === "no-webcrypto") unable = "This browser offers WebCrypto only on this machine or over HTTPS, so nothing can be checked here. Save the bundle, and check it with: lattice verify FILE --policy POLICY";
+    if (able === "no-ed25519") unable = "This browser can’t check Ed25519 signatures: the hashes are checked here, the rest is for lattice verify.";
+    if (unable !== "") say(note, unable);
   };
   return { element, set };
 }

@@ -18,6 +18,12 @@ export function roundUp(value) {
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
 }
 
+/** Samples as points; those before the window, as they stay after a pause of the node, are none (pure). */
+export function pointsOf(samples, value, end) {
+  const shown = samples.filter((sample) => sample.time_ms >= end - WINDOW);
+  return shown.map((sample) => ({ time: sample.time_ms, value: value(sample) }));
+}
+
 /** Points as runs of a path; where there is no value, or no sample for a while, a run ends. */
 export function path(points, top, end) {
   let last = null;
@@ -50,7 +56,7 @@ function spark({ title, unit, value, kind }) {
   const [now, top] = [h("strong"), h("span", { class: "dim" })];
   const element = h("div", { class: "strip-one" }, h("div", { class: "strip-head" }, h("span", {}, title), now), picture, h("div", { class: "strip-foot" }, h("span", { class: "dim" }, "15 min"), top));
   const set = (samples, end) => {
-    const points = samples.map((sample) => ({ time: sample.time_ms, value: value(sample) }));
+    const points = pointsOf(samples, value, end);
     const seen = points.map((point) => point.value).filter((known) => known !== null && known !== undefined);
     const greatest = seen.length > 0 ? Math.max(...seen) : 0;
     const scale = roundUp(greatest);

@@ -147,7 +147,7 @@ async function expectLines(file, text, lines) {
 }
 
 /** The steps that all bundles share: the record stands in the log, and the policy accepts the log's checkpoint. */
-function logSteps(file, policyText) {
+function logSteps(file, policy) {
   const trust = {};
   const inLog = async () => {
     require(file.kind === 2 || file.index + 1n === file.size, "the record is not the last one: it does not show the state");
@@ -156,13 +156,12 @@ function logSteps(file, policyText) {
     return `record ${file.index} of ${file.size}, by ${file.path.length} hashes`;
   };
   const byLog = async () => {
-    trust.policy = await readPolicy(policyText);
     trust.lines = signatureLines(file.signatures);
-    trust.keys = await judgeLog(file.note, trust.lines, trust.policy);
+    trust.keys = await judgeLog(file.note, trust.lines, policy);
     return `log ${file.origin}`;
   };
   const byWitnesses = async () => {
-    const { witnesses, quorum } = await judgeWitnesses(file.note, trust.lines, trust.policy, trust.keys);
+    const { witnesses, quorum } = await judgeWitnesses(file.note, trust.lines, policy, trust.keys);
     trust.witnesses = witnesses;
     if (quorum === "none") return "the policy asks for no witness";
     return `quorum “${quorum}”: ${witnesses.map(({ name }) => name).join(", ")}`;
@@ -182,7 +181,7 @@ async function run(steps, outcomes, tell) {
       outcomes.push({ title, outcome: "holds", detail: await check() });
     } catch (error) {
       const outcome = error instanceof Undecided ? "undecided" : "fails";
-      outcomes.push({ title, outcome, detail: error.message });
+      outcomes.push({ title, outcome, detail: error.message, isAwaited: error.isAwaited === true });
       return outcome;
     } finally {
       tell(outcomes);
@@ -192,12 +191,14 @@ async function run(steps, outcomes, tell) {
 }
 
 /**
- * Checks a bundle against a policy. Gives the verdict (proven, refuted, undecided), the steps with their outcomes, and what
- * is claimed; `tell` hears of each step. Throws only where there is no WebCrypto.
+ * Checks a bundle against a policy. Gives the verdict (proven, refuted, undecided), whether another may come by itself, the
+ * steps with their outcomes, and what is claimed; `tell` hears of each step. Throws where there is no WebCrypto, and
+ * `BadPolicy` before the first step.
  */
 export async function verify(text, policyText, tell = () => {}) {
   const able = await ability();
   if (able === "no-webcrypto") throw new Error("this browser offers no WebCrypto here");
+  const policy = await readPolicy(policyText);
   const outcomes = [];
   let parts = null;
   let trust = {};
@@ -205,7 +206,7 @@ export async function verify(text, policyText, tell = () => {}) {
     const file = readFile(text);
     const own = await [valueSteps, absenceSteps, commitSteps][file.kind](file);
     await expectLines(file, text, own.lines);
-    const log = logSteps(file, policyText);
+    const log = logSteps(file, policy);
     trust = log.trust;
     parts = { facts: { ...own.facts, root: hex(file.after), log: file.origin }, steps: [...own.steps, ...log.steps] };
     return own.lines[0];
@@ -218,5 +219,5 @@ export async function verify(text, policyText, tell = () => {}) {
   }
   if (ended === "holds") ended = await run(parts.steps, outcomes, tell);
   const verdict = { holds: "proven", fails: "refuted", undecided: "undecided" }[ended];
-  return { verdict, steps: outcomes, facts: parts?.facts ?? {}, witnesses: trust.witnesses ?? [] };
+  return { verdict, isAwaited: outcomes.at(-1).isAwaited === true, steps: outcomes, facts: parts?.facts ?? {}, witnesses: trust.witnesses ?? [] };
 }

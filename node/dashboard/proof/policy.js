@@ -3,53 +3,80 @@
 import { bigEndian, equal, hex, sha256, unbase64, utf8 } from "./bytes.js";
 import { checkSignature } from "./signature.js";
 
-/** Nothing is wrong, but this policy does not reach as far. */
-export class Undecided extends Error {}
+/** Nothing is wrong, but this policy does not reach as far: for good, or until what is awaited comes by itself. */
+export class Undecided extends Error {
+  constructor(message, isAwaited) {
+    super(message);
+    this.isAwaited = isAwaited;
+  }
+}
+
+/** A text is no policy: nothing is judged by it. */
+export class BadPolicy extends Error {}
 
 const LOG = 1;
 const WITNESS = 4;
 
-async function readKey(words, kind) {
+/** How the lines of a policy are written, for those that are not. */
+const FORMS = {
+  log: "write log, its key and perhaps its URL",
+  witness: "write witness, a name that is free, its key and perhaps its URL",
+  group: "write group, a name that is free, then all, any or a number, then its members: witnesses or groups above, each in one group only",
+  quorum: "write quorum once, with one name: of a witness or group above, or none",
+};
+
+async function readKey(words, kind, others) {
   const [name, id, rest] = words.split("+", 2).concat(words.split("+").slice(2).join("+"));
-  const raw = unbase64(rest);
+  let raw;
+  try {
+    raw = unbase64(rest);
+  } catch {
+    raw = new Uint8Array();
+  }
   const expected = hex((await sha256(utf8(`${name}\n`), raw)).subarray(0, 4));
-  if (raw.length !== 33 || raw[0] !== kind || expected !== id) throw new Error(`no key of type ${kind}, or mistyped: ${words}`);
-  return { name, id: Uint8Array.from(id.match(/../g), (two) => parseInt(two, 16)), key: raw.subarray(1) };
+  const isKey = raw.length === 33 && raw[0] === kind && expected === id;
+  if (!isKey) throw new Error(`no key of a ${kind === LOG ? "log" : "witness"}, or mistyped: ${words}`);
+  const key = raw.subarray(1);
+  if (others.some((other) => equal(other.key, key))) throw new Error("this key stands on a line above");
+  return { name, id: Uint8Array.from(id.match(/../g), (two) => parseInt(two, 16)), key };
 }
 
-async function readLine(words, line, policy) {
+async function readLine(words, policy) {
   const [word, ...rest] = words;
   const names = new Set(["none", ...policy.voices.map((voice) => voice.name)]);
   if (word === "log" && (rest.length === 1 || rest.length === 2)) {
-    policy.logs.push(await readKey(rest[0], LOG));
+    policy.logs.push(await readKey(rest[0], LOG, policy.logs));
   } else if (word === "witness" && (rest.length === 2 || rest.length === 3) && !names.has(rest[0])) {
-    policy.voices.push({ name: rest[0], key: await readKey(rest[1], WITNESS) });
+    const others = policy.voices.filter((voice) => voice.key).map((voice) => voice.key);
+    policy.voices.push({ name: rest[0], key: await readKey(rest[1], WITNESS, others) });
   } else if (word === "group" && rest.length > 2 && !names.has(rest[0])) {
     const [name, number, ...members] = rest;
     const least = { all: members.length, any: 1 }[number] ?? Number(number);
     const isFree = members.every((member) => names.has(member) && !policy.used.has(member));
     const isRight = Number.isInteger(least) && least > 0 && least <= members.length;
-    if (!isFree || !isRight || new Set(members).size !== members.length) throw new Error(`no group can be so: ${line}`);
+    if (!isFree || !isRight || new Set(members).size !== members.length) throw new Error(FORMS.group);
     members.forEach((member) => policy.used.add(member));
     policy.voices.push({ name, members, least });
   } else if (word === "quorum" && rest.length === 1 && names.has(rest[0]) && policy.quorum === null) {
     [policy.quorum] = rest;
   } else {
-    throw new Error(`no line of a policy: ${line}`);
+    throw new Error(Object.hasOwn(FORMS, word) ? FORMS[word] : `begin with log, witness, group, quorum or #, not with “${word}”`);
   }
 }
 
-/** Reads a policy; throws on what is none. */
+/** Reads a policy; throws `BadPolicy` with the line and what is wrong with it. */
 export async function readPolicy(text) {
   const policy = { logs: [], voices: [], quorum: null, used: new Set(["none"]) };
-  for (const line of text.split("\n")) {
+  for (const [index, line] of text.split("\n").entries()) {
     const words = line.split(/[ \t]/).filter((word) => word !== "");
-    if (words.length > 0 && !words[0].startsWith("#")) await readLine(words, line, policy);
+    if (words.length === 0 || words[0].startsWith("#")) continue;
+    try {
+      await readLine(words, policy);
+    } catch (error) {
+      throw new BadPolicy(`line ${index + 1}: ${error.message}`);
+    }
   }
-  if (policy.quorum === null) throw new Error("a policy names a quorum");
-  for (const keys of [policy.logs, policy.voices.filter((voice) => voice.key).map((voice) => voice.key)]) {
-    if (new Set(keys.map(({ key }) => hex(key))).size !== keys.length) throw new Error("a key is there twice");
-  }
+  if (policy.quorum === null) throw new BadPolicy("no quorum: end the file with a line such as “quorum members”, or “quorum none” to ask for no witness");
   return policy;
 }
 
@@ -71,7 +98,7 @@ async function timesOf(key, text, lines, isWitness) {
 /** Who signed a note: its log, if the policy knows it. Gives the log's keys. */
 export async function judgeLog(text, lines, policy) {
   const known = policy.logs.filter((key) => key.name === text.split("\n")[0]);
-  if (known.length === 0) throw new Undecided("the policy does not name this log");
+  if (known.length === 0) throw new Undecided("the policy does not name this log", false);
   let isSigned = false;
   for (const key of known) isSigned = (await timesOf(key, text, lines, false)).length > 0 || isSigned;
   if (!isSigned) throw new Error("the log did not sign the checkpoint");
@@ -96,7 +123,7 @@ export async function judgeWitnesses(text, lines, policy, logKeys) {
   const witnesses = [...there].filter(([, time]) => time > 0n).map(([name, time]) => ({ name, time_s: Number(time) }));
   if (!there.has(policy.quorum)) {
     const seen = witnesses.map(({ name }) => name).join(", ") || "nobody";
-    throw new Undecided(`the quorum “${policy.quorum}” is not reached: cosigned by ${seen}`);
+    throw new Undecided(`the quorum “${policy.quorum}” is not reached: cosigned by ${seen}`, true);
   }
   return { witnesses, quorum: policy.quorum };
 }

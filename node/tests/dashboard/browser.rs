@@ -6,10 +6,9 @@ use std::time::Duration;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
+use testnet::skipping::{BROWSER, skip};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-
-use crate::skip;
 
 /// The driver, as Debian names it.
 const DRIVER: &str = "chromedriver";
@@ -58,11 +57,11 @@ impl Browser {
     /// A browser; `None`, with the reason printed, where there is none.
     pub(crate) async fn open() -> Option<Self> {
         let Some(binary) = BROWSERS.into_iter().find_map(found) else {
-            skip(&"no Chromium on this machine: apt-get install chromium chromium-driver");
+            skip(BROWSER, &"no Chromium on this machine: apt-get install chromium chromium-driver");
             return None;
         };
         let Some(driver) = found(DRIVER) else {
-            skip(&"no chromedriver on this machine: apt-get install chromium-driver");
+            skip(BROWSER, &"no chromedriver on this machine: apt-get install chromium-driver");
             return None;
         };
         let profile = tempfile::tempdir().expect("a directory");

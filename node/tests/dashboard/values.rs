@@ -72,7 +72,12 @@ async fn the_page_says_what_the_api_says_and_a_killed_peer_disappears() {
     // What happens to the node itself is said, too; and what was last known is no longer shown as if it were so now.
     browser.expect_quiet(&[&url], &[]).await;
     world.node(0).kill().await;
-    until(&browser, "no answer", "return document.documentElement.dataset.link === 'bad'", vec![]).await;
+    let silent = "
+        const verdict = document.querySelector('.verdict');
+        return document.documentElement.dataset.link === 'bad' && verdict.dataset.level === 'bad'
+            && /^No answer since [0-9:]{8} /.test(verdict.querySelector('p').textContent)
+            && / No answer since /.test(document.getElementById('said').textContent);";
+    until(&browser, "no answer", silent, vec![]).await;
     browser.close().await;
 }
 

@@ -95,6 +95,12 @@ impl Clock {
         Ok(next)
     }
 
+    /// Why [`Clock::tick`] would give no time now, if it would not.
+    pub fn refusal(&self, now_ms: u64, max_drift_ms: u64) -> Option<ClockBehind> {
+        let mut tried = *self;
+        tried.tick(now_ms, max_drift_ms).err()
+    }
+
     /// Takes note of a commit's time, so that what is written next is later. Only for times already judged.
     pub fn observe(&mut self, seen: Timestamp) {
         self.latest = self.latest.max(seen);
@@ -129,6 +135,8 @@ mod tests {
         let refused = clock.tick(1_000, 60_000);
         assert_eq!(refused, Err(ClockBehind { behind_ms: 99_000, max_drift_ms: 60_000 }));
         assert_eq!(clock.latest(), Timestamp::from_millis(100_000));
+        assert_eq!(clock.refusal(1_000, 60_000).map(Err), Some(refused), "said before anybody tries");
+        assert_eq!(clock.refusal(40_001, 60_000), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -143,7 +143,8 @@ impl Home {
     pub fn create(dir: &Path, seed: &Seed, genesis: &Genesis, ticket: Option<&Ticket>) -> Result<Self, HomeError> {
         let home = Self { dir: dir.to_owned() };
         Self::expect_none(dir)?;
-        fs::create_dir_all(dir).map_err(|error| home.io("", error))?;
+        // What is in the database is for those who may read it: SQLite leaves that to the directory.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| home.io("", error))?;
         home.write_token("api.token")?;
         home.write("genesis.cbor", 0o644, &genesis.encode())?;
         if let Some(ticket) = ticket {
@@ -159,7 +160,8 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// [`HomeError::Absent`] if there is no node, [`HomeError::Keyless`] if there was one.
+    /// [`HomeError::Absent`] if there is no node, [`HomeError::Keyless`] if there was one, [`HomeError::Io`] if that can't be
+    /// looked at.
     pub fn open(dir: &Path) -> Result<Self, HomeError> {
         match Self::expect_none(dir) {
             Ok(()) => Err(HomeError::Absent(dir.to_owned())),
@@ -172,15 +174,23 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// [`HomeError::Exists`], [`HomeError::Keyless`].
+    /// [`HomeError::Exists`], [`HomeError::Keyless`], and [`HomeError::Io`] if that can't be looked at.
     pub fn expect_none(dir: &Path) -> Result<(), HomeError> {
-        if dir.join("node.key").exists() {
-            return Err(HomeError::Exists(dir.to_owned()));
+        let home = Self { dir: dir.to_owned() };
+        if home.holds("node.key")? {
+            return Err(HomeError::Exists(home.dir));
         }
-        match TRACES.into_iter().find(|file| dir.join(file).exists()) {
-            Some(file) => Err(HomeError::Keyless { dir: dir.to_owned(), file }),
-            None => Ok(()),
+        for file in TRACES {
+            if home.holds(file)? {
+                return Err(HomeError::Keyless { dir: home.dir, file });
+            }
         }
+        Ok(())
+    }
+
+    /// Whether there is such a file. A user who may not look learns that, and not that there is none.
+    fn holds(&self, file: &str) -> Result<bool, HomeError> {
+        self.path(file).try_exists().map_err(|error| self.io(file, error))
     }
 
     /// A file of the directory.

@@ -238,7 +238,7 @@ async fn the_banner_says_where_the_node_is_and_its_ticket_lets_one_in() {
         banner.push_str(&line);
         banner.push('\n');
     };
-    for part in ["lattice ", "http://127.0.0.1:", "/ip4/127.0.0.1/tcp/", "lattice.toml"] {
+    for part in ["lattice ", "http://127.0.0.1:", "the dashboard", "/ip4/127.0.0.1/tcp/", "lattice.toml"] {
         assert!(banner.contains(part), "{part}: {banner}");
     }
     let mut second = Node::new(Launch::new(program(), "second", root.path().join("second")));

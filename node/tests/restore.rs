@@ -134,20 +134,13 @@ async fn a_directory_copied_back_goes_on_behind_what_others_hold_of_it() {
     assert_eq!(agreed(&cluster).await[2].seq, before + 5);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_directory_copied_back_writes_nothing_while_nobody_answers() {
-    let (root, mut cluster) = cluster().await;
-    let copied = copied(root.path(), &mut cluster).await;
-    for node in cluster.nodes_mut() {
-        node.stop().await;
-    }
-    let node = &mut cluster.nodes_mut()[2];
-    put_back(&copied, node.dir());
-    let alone = node.listen().await.expect("it listens").client;
+/// The third node was put back while all were stopped: it writes nothing until others have said what it signed, and says why.
+async fn waits_for_others(cluster: &mut Cluster, why: &str) {
+    let alone = cluster.nodes_mut()[2].listen().await.expect("it listens").client;
     let refused = alone.put("after/0", "too early").await.expect_err("nobody has said what it signed");
     let ClientError::Refused { status, detail, .. } = refused else { panic!("{refused}") };
-    assert!(status == 503 && detail.contains("half of the other members"), "{status} {detail}");
-    assert!(alone.ready().await.expect("it answers").is_err_and(|why| why.contains("copied or restored")));
+    assert!(status == 503 && detail.contains(why), "{status} {detail}");
+    assert!(alone.ready().await.expect("it answers").is_err_and(|reason| reason.contains(why)));
     // All others start at once, and each of them asks the others as well.
     let (others, node) = cluster.nodes_mut().split_at_mut(2);
     let (first, second) = others.split_at_mut(1);
@@ -156,7 +149,34 @@ async fn a_directory_copied_back_writes_nothing_while_nobody_answers() {
     deadline::until(SOON, async || alone.put("after/0", "v").await.map_err(|error| error.to_string()))
         .await
         .unwrap_or_else(|late| panic!("{late}\n{}", node[0].log_tail()));
-    nothing_was_signed_twice(&cluster, &[("before/", 3), ("lost/", 20), ("after/", 1)]).await;
+    nothing_was_signed_twice(cluster, &[("before/", 3), ("lost/", 20), ("after/", 1)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_copied_back_writes_nothing_while_nobody_answers() {
+    let (root, mut cluster) = cluster().await;
+    let copied = copied(root.path(), &mut cluster).await;
+    for node in cluster.nodes_mut() {
+        node.stop().await;
+    }
+    put_back(&copied, cluster.nodes()[2].dir());
+    waits_for_others(&mut cluster, "half of the other members").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_backup_writes_nothing_while_nobody_answers() {
+    let (root, mut cluster) = cluster().await;
+    write(&cluster.nodes()[2], "before", 3).await;
+    agreed(&cluster).await;
+    let (backup, dir) = (root.path().join("backup"), cluster.nodes()[2].dir().to_owned());
+    succeeds(&["backup", text(&dir), "-o", text(&backup)]).await;
+    write(&cluster.nodes()[2], "lost", 20).await;
+    agreed(&cluster).await;
+    for node in cluster.nodes_mut() {
+        node.stop().await;
+    }
+    succeeds(&["restore", text(&backup), "--dir", text(&dir), "--replace"]).await;
+    waits_for_others(&mut cluster, "must learn from others what it signed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

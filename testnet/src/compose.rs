@@ -15,7 +15,8 @@ const FIRST_PORT: u16 = 4810;
 /// Options of `testnet compose`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// How many nodes, beside the witness
+    /// How many nodes, beside the witness; 24 at most: each has a network of its own, and the default address pools of an
+    /// engine hold some thirty
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=NODES_MAX))]
     nodes: u8,
 }
@@ -201,6 +202,14 @@ mod tests {
     fn the_file_in_the_repository_is_the_one_for_five_nodes() {
         let there = include_str!("../compose.yaml");
         assert_eq!(there, file(5), "write it again: lattice testnet compose > testnet/compose.yaml");
+    }
+
+    #[test]
+    fn the_help_gives_the_bound() {
+        use clap::Args as _;
+        let command = Options::augment_args(clap::Command::new("compose"));
+        let help = command.get_arguments().find_map(clap::Arg::get_help).expect("a text").to_string();
+        assert!(help.contains(&format!("{NODES_MAX} at most")), "{help}");
     }
 
     #[test]

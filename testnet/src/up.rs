@@ -59,6 +59,10 @@ pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         }
     };
     say(&format!("ask one: lattice status --dir {}", cluster.nodes()[0].dir().display()));
+    for node in cluster.nodes() {
+        let http = node.reached().and_then(|reached| reached.run.http.into_iter().next());
+        http.iter().for_each(|http| say(&dashboard(node.name(), http)));
+    }
     let shown = show(&mut cluster, &mut asked).await;
     stop(&mut cluster).await;
     shown?;
@@ -135,6 +139,10 @@ async fn stop(cluster: &mut Cluster) {
     }
 }
 
+fn dashboard(name: &str, http: &str) -> String {
+    format!("dashboard of {name}: http://{http}/")
+}
+
 /// Says one line on standard error. Where nobody listens, such as at a terminal that was closed, it is lost.
 fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
@@ -183,6 +191,11 @@ impl Screen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dashboard_is_named_by_what_a_browser_opens() {
+        assert_eq!(dashboard("node-1", "127.0.0.1:4811"), "dashboard of node-1: http://127.0.0.1:4811/");
+    }
 
     #[test]
     fn without_a_terminal_a_line_comes_when_something_changed_or_after_a_while() {

@@ -13,7 +13,7 @@ use super::backup::cannot_write;
 use super::exit::{Failure, usage};
 use super::target::Directory;
 use super::text::{as_json, grouped};
-use crate::backup::{self, DATABASE, Manifest, NoBackup};
+use crate::backup::{self, DATABASE, MANIFEST, Manifest, NoBackup};
 use crate::durable;
 use crate::home::{Home, HomeError, Seed};
 use crate::settings::file::{self, FILE_NAME};
@@ -73,6 +73,7 @@ struct Restored {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let dir = args.directory.path()?;
+    expect_backup(&args.backup)?;
     let manifest = backup::read(&args.backup)?;
     expect_whole(&args.backup, &manifest).await?;
     let author = match (&args.ticket, args.name) {
@@ -86,6 +87,14 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let restored = Restored { new_key: args.ticket.is_some(), dir, author, state_root, entries, taken_ms };
     let text = if args.json { format!("{}\n", as_json(&restored)) } else { words(&restored) };
     Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+/// Another directory is named easily, such as the node's own.
+fn expect_backup(from: &Path) -> Result<(), Failure> {
+    if from.is_dir() && matches!(from.join(MANIFEST).try_exists(), Ok(false)) {
+        return Err(usage(format!("{} was not made by `lattice backup`: it holds no {MANIFEST}", from.display())));
+    }
+    Ok(())
 }
 
 /// Hashes everything in the backup again.
@@ -139,14 +148,30 @@ fn in_place(from: &Path, dir: &Path, replace: bool, manifest: &Manifest) -> Resu
     }
     let home = Home::open(dir)?;
     let _lock = home.lock()?;
-    for end in ["", "-wal", "-shm"] {
-        let (old, kept) = (home.path(&format!("{DATABASE}{end}")), home.path(&format!("{DATABASE}.replaced{end}")));
-        if old.exists() {
+    set_aside(&home)?;
+    let stands = home.path(DATABASE);
+    backup::copy(&from.join(DATABASE), &stands, 0o644).map_err(|error| cannot_write(&stands, &error))
+}
+
+/// Keeps the database under another name, with what SQLite has not moved into it yet; the index of that is made anew by
+/// whoever opens it.
+fn set_aside(home: &Home) -> Result<(), Failure> {
+    let kept = format!("{DATABASE}.replaced");
+    for name in [DATABASE, &kept] {
+        home.remove(&format!("{name}-shm"))?;
+    }
+    // What an earlier restore kept goes as a whole: the rest of one database must not be taken for that of another. If there
+    // is no database, an earlier try came so far, and what is kept is the one to keep.
+    if home.path(DATABASE).exists() {
+        home.remove(&format!("{kept}-wal"))?;
+    }
+    for end in ["", "-wal"] {
+        let (old, kept) = (home.path(&format!("{DATABASE}{end}")), home.path(&format!("{kept}{end}")));
+        if old.metadata().is_ok_and(|file| file.len() > 0) {
             durable::rename(&old, &kept).map_err(|error| cannot_write(&kept, &error))?;
         }
     }
-    let stands = home.path(DATABASE);
-    backup::copy(&from.join(DATABASE), &stands, 0o644).map_err(|error| cannot_write(&stands, &error))
+    Ok(home.remove(&format!("{DATABASE}-wal"))?)
 }
 
 fn expect_same_node(home: &Home, replace: bool, manifest: &Manifest) -> Result<(), Failure> {
@@ -213,5 +238,54 @@ impl From<NoBackup> for Failure {
             NoBackup::BadManifest(_) | NoBackup::OtherForm(..) => Self::Usage(error.to_string()),
             NoBackup::Changed(_) => Self::No(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use lattice::keys::NodeKeys;
+
+    use super::*;
+
+    fn made(dir: &Path) -> Home {
+        let genesis = Genesis::founded_by("test", "one", &NodeKeys::from_seed([7; 32]), vec![1; 38]);
+        Home::create(dir, &Seed::random().expect("randomness"), &genesis, None).expect("an empty directory")
+    }
+
+    #[test]
+    fn a_database_is_set_aside_with_its_own_rest_and_no_other() {
+        // The rest of a database that was replaced before stood beside the next one, for SQLite to put into it.
+        let dir = tempfile::tempdir().expect("a directory");
+        let home = made(dir.path());
+        let write = |files: &[(&str, &str)]| {
+            for (file, text) in files {
+                fs::write(home.path(file), text).expect("ours");
+            }
+        };
+        let left = || {
+            let files =
+                fs::read_dir(dir.path()).expect("a directory").filter_map(Result::ok).map(|file| file.file_name());
+            let mut files: Vec<_> = files.filter_map(|file| file.into_string().ok()).collect();
+            files.retain(|file| file.starts_with(DATABASE));
+            files.sort();
+            files
+        };
+        write(&[("state.db", "1"), ("state.db-wal", "rest of 1"), ("state.db-shm", "index")]);
+        set_aside(&home).expect("ours");
+        assert_eq!(left(), ["state.db.replaced", "state.db.replaced-wal"]);
+        // Tried again after a crash, it keeps what it kept.
+        set_aside(&home).expect("ours");
+        assert_eq!(left(), ["state.db.replaced", "state.db.replaced-wal"]);
+        write(&[
+            ("state.db", "2"),
+            ("state.db-wal", ""),
+            ("state.db-shm", "index"),
+            ("state.db.replaced-shm", "index"),
+        ]);
+        set_aside(&home).expect("ours");
+        assert_eq!(left(), ["state.db.replaced"]);
+        assert_eq!(fs::read(home.path("state.db.replaced")).expect("kept"), b"2");
     }
 }

@@ -137,6 +137,9 @@ struct Deposing {
     depose: bool,
 }
 
+/// Silence of the holder after which its mirror is not well: a takeover, which has ended by then.
+const HOLDER_SILENT_MS: u64 = 30_000;
+
 /// The admin socket of a node's directory.
 pub(super) struct Admin {
     http: reqwest::Client,
@@ -186,6 +189,20 @@ impl Admin {
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: Value) -> Result<T, Failure> {
         self.ask(Method::POST, path, Some(body)).await
     }
+}
+
+/// How a mirror gets on, which serves no API: in words, or why it is not well. `None` if the node mirrors nothing.
+pub(super) async fn mirroring(directory: &Directory) -> Result<Option<Result<String, String>>, Failure> {
+    let seat = Admin::of(directory)?.get::<SeatStatus>("/seat").await?;
+    let role = seat.role;
+    if !matches!(role.as_str(), "shadow" | "spare") {
+        return Ok(None);
+    }
+    let following = seat.lag.first().filter(|lag| !lag.is_seeding && lag.silent_ms < HOLDER_SILENT_MS);
+    Ok(Some(match following {
+        Some(lag) => Ok(format!("{role}, {} records behind the holder", lag.records)),
+        None => Err(format!("{role} does not follow the holder yet")),
+    }))
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -324,7 +341,9 @@ fn status_lines(status: &SeatStatus) -> Vec<String> {
     };
     let spares: Vec<_> = status.spares.iter().map(named).collect();
     let mut lines = vec![
-        format!("seat      {seat}, term {}: {}", status.term, status.reason),
+        format!("seat      {seat}, term {}", status.term),
+        // What was so when the term began may be so no more.
+        format!("last change: {}", status.reason),
         format!("holder    {}", status.holder.as_ref().map_or_else(none, named)),
         format!("shadow    {}", status.shadow.as_ref().map_or_else(none, named)),
         format!("spares    {}", if spares.is_empty() { none() } else { spares.join(", ") }),
@@ -369,4 +388,17 @@ fn term_line(term: &SeatTermView, verify: bool) -> String {
         term.signatures,
         term.reason
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_the_term_changed_is_not_said_as_if_it_were_so_now() {
+        let reason = "no lease runs, and the holder is suspected";
+        let status = SeatStatus { seat: Some("green".into()), term: 2, reason: reason.into(), ..SeatStatus::default() };
+        let lines = status_lines(&status);
+        assert_eq!(lines[..2], ["seat      green, term 2".to_owned(), format!("last change: {reason}")]);
+    }
 }

@@ -8,12 +8,11 @@ use warning::Warning;
 
 use super::client::{Client, ClientError};
 use super::exit::Failure;
-use super::seat::Admin;
+use super::seat::mirroring;
 use super::target::Target;
 use super::text::{as_json, counted, grouped, named_lattice, short, short_peer, span, table, visible};
 use crate::api::facts::Wellbeing;
 use crate::clock::now_ms;
-use crate::seat::status::SeatStatus;
 use crate::view::{EquivocationView, HttpPeer, PeerCounts, ReconcileView, Status};
 
 #[derive(Debug, clap::Args)]
@@ -27,9 +26,6 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "json")]
     ready: bool,
 }
-
-/// Silence of the holder after which its mirror is not well: a takeover, which has ended by then.
-const HOLDER_SILENT_MS: u64 = 30_000;
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     if args.ready {
@@ -51,13 +47,9 @@ async fn ready(target: &Target) -> Result<String, Failure> {
     };
     // A mirror of the seat serves no API; its admin socket tells how it gets on.
     let Some(directory) = target.directory() else { return Err(silent.into()) };
-    let seat = Admin::of(directory)?.get::<SeatStatus>("/seat").await?;
-    match (seat.role.as_str(), seat.lag.first()) {
-        ("shadow" | "spare", Some(lag)) if !lag.is_seeding && lag.silent_ms < HOLDER_SILENT_MS => {
-            Ok(format!("{}, {} records behind the holder", seat.role, lag.records))
-        }
-        ("shadow" | "spare", _) => Err(Failure::No(format!("{} does not follow the holder yet", seat.role))),
-        _ => Err(silent.into()),
+    match mirroring(directory).await? {
+        Some(well) => well.map_err(Failure::No),
+        None => Err(silent.into()),
     }
 }
 

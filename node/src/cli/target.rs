@@ -64,6 +64,11 @@ impl Target {
         Self { directory: Directory { dir: Some(dir.to_owned()) }, url: None, token_file: None }
     }
 
+    /// The same node, with the token in this file if one is named.
+    pub fn with_token_file(self, token_file: Option<PathBuf>) -> Self {
+        Self { token_file, ..self }
+    }
+
     /// The URL of the node's API, without a slash at the end.
     ///
     /// # Errors

@@ -1,8 +1,11 @@
 //! What a node tells whoever started it: a line, and a file for the command line.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
 use super::Node;
+use super::opening::is_mirror;
 use crate::net::NetHandle;
 use crate::net::address::with_peer;
 use crate::service::Service;
@@ -47,7 +50,8 @@ impl Node {
             ("node", format!("{}, version {}, author {}", status.name, status.version, status.author)),
             ("state", format!("root {}, {} entries, {} records", status.state_root, status.entries, status.log_size)),
         ];
-        lines.extend(self.http.iter().map(|address| ("clients", format!("http://{address}"))));
+        let is_mirror = is_mirror(&self.service.inner.identity, &self.service.inner.writer.published());
+        lines.extend(self.http.iter().map(|address| ("clients", clients(address, is_mirror))));
         lines.extend(self.lattice_http.iter().map(|address| ("nodes", format!("http://{address}"))));
         lines.extend(status.addresses.iter().map(|address| ("nodes", address.clone())));
         lines.extend(settings.relays.iter().map(|relay| ("relay", relay.to_string())));
@@ -66,7 +70,28 @@ impl Node {
     }
 }
 
+/// What is at an address of the API. A mirror of the seat is hidden, and opens it once it is none any more.
+fn clients(address: &SocketAddr, is_mirror: bool) -> String {
+    if is_mirror {
+        format!("http://{address}, but not while this node mirrors the seat")
+    } else {
+        format!("http://{address} (in a browser: the dashboard)")
+    }
+}
+
 fn is_admin(service: &Service) -> bool {
     let identity = &service.inner.identity;
     identity.genesis.admins.contains(&identity.keys.author.id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dashboard_is_promised_where_there_is_one() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 4800));
+        assert_eq!(clients(&address, false), "http://127.0.0.1:4800 (in a browser: the dashboard)");
+        assert!(!clients(&address, true).contains("dashboard"));
+    }
 }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use http_fallback::router::Source;
 use libp2p::PeerId;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -80,8 +81,11 @@ pub struct Node {
 /// Whatever keeps it from starting, said so that an operator knows what to do.
 pub async fn run(settings: Settings, launcher: Launcher, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (tell, with_ticket) = (launcher.tell.clone(), launcher.with_ticket);
+    // Heard once, SIGHUP never again ends the process: one that comes before the settings can be read again is for nothing.
+    let hangup = signal(SignalKind::hangup());
     let node = Node::start_from(&settings, launcher).await?;
     tell(&node.banner(&settings, with_ticket).await);
+    drop(hangup);
     let joining = node.join_in_background()?;
     shutdown.cancelled().await;
     tracing::info!("stopping");

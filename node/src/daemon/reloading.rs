@@ -105,7 +105,7 @@ impl Reloading {
     ///
     /// What is wrong with them.
     async fn reload(&self) -> Result<ReloadView, String> {
-        let wanted = (self.launcher.read)().inspect_err(|why| {
+        let wanted = tokio::task::block_in_place(|| (self.launcher.read)()).inspect_err(|why| {
             tracing::error!(why, "the settings can't be meant; those so far stay in force");
             self.journal.write("settings", format!("settings refused: {why}"), [("why", why.clone())]);
         })?;

@@ -53,6 +53,15 @@ fn what_is_left_of_a_node_without_its_key_is_not_taken_for_an_empty_directory() 
 }
 
 #[test]
+fn a_directory_that_can_not_be_looked_at_is_not_taken_for_one_without_a_node() {
+    // Who may not search a directory was told to make a node in it. A file in its place answers as little, to every user.
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("file");
+    fs::write(&file, b"").expect("ours");
+    assert!(matches!(Home::open(&file), Err(HomeError::Io { .. })), "{:?}", Home::open(&file));
+}
+
+#[test]
 fn a_lost_token_is_made_anew_for_the_owner_only() {
     let dir = tempfile::tempdir().expect("a directory");
     let home = made(dir.path());

@@ -25,6 +25,8 @@ impl Service {
         let (identity, author) = (&inner.identity, inner.identity.keys.author.id());
         let ready = self.ready();
         let board = inner.board.borrow().clone();
+        let max_drift_ms = identity.genesis.limits.max_drift_ms;
+        let clock_refusal = || published.clock.refusal(now_ms(), max_drift_ms).map(|behind| behind.to_string());
         view::Status {
             name: inner.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -41,7 +43,7 @@ impl Service {
             http_peers: http_peers(&board),
             ready: ready.is_ok(),
             not_ready_reason: ready.err(),
-            write_refusal: published.trouble.as_ref().map(ToString::to_string),
+            write_refusal: published.trouble.as_ref().map(ToString::to_string).or_else(clock_refusal),
             uptime_seconds: inner.started.elapsed().as_secs(),
             peers: self.counts(),
             members: published.membership.members().filter(|m| published.membership.is_active(&m.author)).count()

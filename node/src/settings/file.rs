@@ -53,6 +53,11 @@ fn quoted(key: Option<&String>) -> String {
 /// [`BadFile`] with the line to correct.
 pub fn read(dir: &Path) -> Result<Typed, BadFile> {
     let file = dir.join(FILE_NAME);
+    if file.metadata().is_ok_and(|found| !found.is_file()) {
+        // A pipe, for one, would be waited for, and the node with it.
+        let why = io::Error::other("it is no regular file");
+        return Err(BadFile::Unreadable { file, why });
+    }
     match read_text(&file) {
         Err(BadFile::Unreadable { why, .. }) if why.kind() == io::ErrorKind::NotFound => Ok(Typed::default()),
         Err(other) => Err(other),

@@ -39,6 +39,7 @@ async fn commands_without_a_node_say_how_to_get_one() {
         (vec!["get", "k", "--url", "http://127.0.0.1:1"], 3, "check the URL"),
         (vec!["get", "k", "--url", "https://127.0.0.1:1"], 2, "write http://HOST:PORT"),
         (vec!["get", "k", "--url", "http://no port"], 2, "can't be asked"),
+        (vec!["restore", keyless, "--dir", dir], 2, "was not made by `lattice backup`"),
         (vec!["doctor", "foo://x"], 2, "foo://x is not a URL that can be asked: write http://HOST:PORT"),
         (
             vec!["put", "k", "v", "--url", "http://127.0.0.1:1", "--token-file", "/nonexistent"],

@@ -8,8 +8,9 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde::Deserialize;
 use testnet::deadline;
+use tokio::process::Command;
 
-use crate::world::{SOON, World};
+use crate::world::{SOON, World, program};
 
 /// How Linux writes the state of a listening TCP socket in `/proc/<pid>/net/tcp`.
 const LISTEN: &str = "0A";
@@ -39,6 +40,14 @@ async fn the_shadow_has_no_open_port_and_is_in_no_mesh_until_it_holds_the_seat()
     })
     .await
     .expect("its ports are closed");
+    // It serves no API that a doctor could ask.
+    let told = deadline::until(SOON, async || {
+        let doctor =
+            Command::new(program()).arg("doctor").arg(world.nodes[shadow].dir()).output().await.expect("it runs");
+        let told = String::from_utf8_lossy(&doctor.stdout).into_owned();
+        if doctor.status.success() && told.contains("mirror: shadow") { Ok(()) } else { Err(told) }
+    });
+    told.await.unwrap_or_else(|late| panic!("{late}"));
     let pid = world.nodes[shadow].pid().expect("it runs");
     assert_eq!(listening(pid), Vec::<String>::new());
     let open = world.nodes[2].launch_mut().p2p.clone();

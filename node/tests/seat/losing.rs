@@ -4,8 +4,9 @@ use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use testnet::deadline;
 use testnet::disk::SmallDisk;
+use testnet::skipping::{NAMESPACES, skip};
 
-use crate::world::{CLIENT, SOON, World, more, skip, while_counting};
+use crate::world::{CLIENT, SOON, World, more, while_counting};
 
 /// Acknowledgements before and after what happens.
 const SOME: usize = 10;
@@ -69,12 +70,7 @@ async fn a_shadow_that_dies_while_it_is_seeded_is_seeded_when_it_is_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mirrors_that_restart_go_on_where_they_were() {
     let world = while_counting(World::of(5, &[1, 2]).await, SOME, async |world, counted| {
-        let seeds = |world: &World| {
-            [1, 2].map(|mirror: usize| {
-                let log = std::fs::read_to_string(world.nodes[mirror].dir().join("stderr.log")).expect("a log");
-                log.matches("seeded: this node mirrors the holder").count()
-            })
-        };
+        let seeds = |world: &World| [1, 2].map(|mirror| world.seeds(mirror));
         let before = seeds(world);
         world.nodes[1].kill().await;
         world.nodes[2].stop().await;
@@ -97,7 +93,7 @@ async fn a_holder_whose_disk_is_full_hands_over_and_mirrors_when_there_is_room()
     // More than what a holder wants free.
     let disk = match SmallDisk::mount(&dir, 512) {
         Ok(disk) => disk,
-        Err(reason) => return skip(&reason),
+        Err(reason) => return skip(NAMESPACES, &reason),
     };
     let world = World::below(root, 5).await;
     world.create(&[1, 2]).await;

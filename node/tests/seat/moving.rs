@@ -1,8 +1,9 @@
 //! The seat moves, after a kill and on purpose, while a client counts up.
 
+use tokio::process::Command;
 use tokio::sync::watch;
 
-use crate::world::{Patience, World, count_up, more};
+use crate::world::{Patience, World, count_up, more, program};
 
 /// Acknowledgements before and after what happens.
 const SOME: usize = 15;
@@ -123,6 +124,12 @@ async fn a_mirror_that_was_seeded_later_knows_writes_by_their_names() {
     let again = world.put(3, "green/once", "1").await;
     assert_eq!(again, before, "{}", world.logs());
     world.has(3, "green/once", &before).await;
+    // What it kept of its holder's answers was taken for damage.
+    let root = tempfile::tempdir().expect("a directory");
+    let mut backup = Command::new(program());
+    backup.arg("backup").arg(world.nodes[2].dir()).arg("-o").arg(root.path().join("backup"));
+    let backed = backup.output().await.expect("it runs");
+    assert!(backed.status.success(), "{}", String::from_utf8_lossy(&backed.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -133,16 +133,7 @@ async fn a_mirror_that_is_seeded_while_clients_write_can_take_over_at_once() {
         let put = world.client(CLIENT).put_at(Level::Shadow, "green/replaced", &name, &name).await;
         put.unwrap_or_else(|error| panic!("{error}\n{}", world.logs()));
     }
-    let writers: tokio::task::JoinSet<_> = (0..WRITERS)
-        .map(|writer| {
-            let client = world.client(3);
-            async move {
-                for n in 0.. {
-                    client.put(&format!("ordinary/{writer}"), &n.to_string()).await.expect("acknowledged");
-                }
-            }
-        })
-        .collect();
+    let writers = world.write_on(3, WRITERS);
     while_counting(world, 10, async |world, counted| {
         world.nodes[0].kill().await;
         world.term_becomes(CLIENT, 2).await;

@@ -9,7 +9,9 @@ use testnet::deadline;
 use testnet::network::{Network, found_and_join};
 use testnet::process::Node;
 use testnet::seat::{Seat, Standing, found};
+use testnet::skipping::{NAMESPACES, skip};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// A takeover takes less than 3 s; the rest is for a slow machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -26,15 +28,6 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) seat: Seat,
     _root: tempfile::TempDir,
-}
-
-/// Set where namespaces and small disks can be made, and a test that is skipped would hide something.
-const REQUIRED: &str = "LATTICE_TEST_NAMESPACES";
-
-/// Says why a test is skipped, where that is allowed.
-pub(crate) fn skip(reason: &dyn std::fmt::Display) {
-    assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, and a test would be skipped: {reason}");
-    println!("skipped: {reason}");
 }
 
 impl World {
@@ -73,7 +66,7 @@ impl World {
         let network = match Network::with_firewalls(nodes) {
             Ok(network) => network,
             Err(reason) => {
-                skip(&reason);
+                skip(NAMESPACES, &reason);
                 return None;
             }
         };
@@ -167,6 +160,25 @@ impl World {
         let read = deadline::until(SOON, async || client.entry_at_seat(key).await.map_err(|error| error.to_string()));
         let entry = read.await.unwrap_or_else(|late| panic!("{late}\n{}", self.logs()));
         entry.map(|entry| entry.commit)
+    }
+
+    /// How often a node was seeded.
+    pub(crate) fn seeds(&self, node: usize) -> usize {
+        let log = std::fs::read_to_string(self.nodes[node].dir().join("stderr.log")).expect("a log");
+        log.matches("seeded: this node mirrors the holder").count()
+    }
+
+    /// Clients that write ordinary entries at a node, each over and over at one key, until this is dropped.
+    pub(crate) fn write_on(&self, node: usize, clients: usize) -> JoinSet<()> {
+        let writing = |number| {
+            let client = self.client(node);
+            async move {
+                for n in 0.. {
+                    client.put(&format!("ordinary/{number}"), &n.to_string()).await.expect("acknowledged");
+                }
+            }
+        };
+        (0..clients).map(writing).collect()
     }
 
     pub(crate) fn logs(&self) -> String {

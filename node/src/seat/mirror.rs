@@ -19,6 +19,7 @@ use super::asking::NoAnswer;
 use super::refusal::code;
 use crate::clock::boot_ms;
 use crate::intake;
+use crate::net::Command;
 use crate::store::StoreError;
 use crate::writer::job::{IdempotencyKey, Job};
 use crate::writer::seat::{Fidelity, MirrorBatch, MirrorError, Mirrored, SeatJob, SeatPublished};
@@ -28,6 +29,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Pause after the holder sent what no holder may: people have to look at it, and a seed may be what is tried again.
 const UNFIT_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often a holder that is asked, and not connected, is dialled anew. QUIC asks again after one second and after three; ten
+/// dials that hang at once are few (a guess).
+const REDIAL_EVERY: Duration = Duration::from_millis(500);
 
 /// How often a mirror that lacks what its term began with asks again whether its holder has it.
 const COMPLETE_EVERY: Duration = Duration::from_secs(5);
@@ -234,13 +239,20 @@ impl Mirror {
         let timing = &self.seat.timing;
         let (silent_ms, late_ms) = (timing.fetch_silent_ms(), timing.fetch_ms());
         let mut asked = std::pin::pin!(self.seat.ask(self.body.holder, request, Duration::from_millis(late_ms)));
-        let answer = match tokio::time::timeout(Duration::from_millis(silent_ms), &mut asked).await {
-            Ok(answered) => answered,
-            Err(_) => {
+        let (since, mut is_told) = (Instant::now(), false);
+        let answer = loop {
+            if let Ok(answered) = tokio::time::timeout(REDIAL_EVERY, &mut asked).await {
+                break answered;
+            }
+            // A holder that has just begun may not have listened when it was dialled first, and that dial hangs for seconds.
+            if let Some(peer) = self.seat.peer_of(&self.body.holder) {
+                self.seat.net.command(Command::Want(peer)).await;
+            }
+            if !is_told && since.elapsed() >= Duration::from_millis(silent_ms) {
                 // It may be megabytes on a slow link, or a holder that is gone: others know.
                 let why = NoAnswer::Late { node: self.body.holder, ms: silent_ms };
                 self.tell(Progress::Silent(why.to_string())).await;
-                asked.await
+                is_told = true;
             }
         };
         let answer = answer.map_err(Failed::Silent)?;

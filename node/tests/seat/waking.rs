@@ -31,6 +31,10 @@ impl Laid {
         let mut answer = Vec::new();
         tokio::time::timeout(SOON, self.0.read_to_end(&mut answer)).await.expect("answered in time").expect("readable");
         let answer = String::from_utf8(answer).expect("text");
+        if answer.is_empty() {
+            // As the spare of the new holder the node has no API any more, and what it had not read of a connection it has not.
+            return None;
+        }
         let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
         head.starts_with("HTTP/1.1 2").then(|| serde_json::from_str(body).expect("JSON"))
     }
